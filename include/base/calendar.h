@@ -1,0 +1,14 @@
+/*
+ * calendar - seconds since 1970 as dates. Pure: the time is an argument, always UTC.
+ */
+#ifndef BASE_CALENDAR_H
+#define BASE_CALENDAR_H
+
+#include "base/strbuf.h"
+
+/* "Sat, 21 Nov 2026 22:06:30 +0000" (RFC 5322 §3.3) */
+void calendar_add_mail_date(struct strbuf *out, int64_t unix_seconds);
+/* "2026-11-21T22:06:30.123Z" (RFC 3339) */
+void calendar_add_timestamp(struct strbuf *out, int64_t unix_ms);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * recipient_route - from a RCPT address to what happens with it.
+ *
+ * Input   the address, the alias tables (forward/alias_table, an immutable snapshot), the SRS
+ *         options, today. Whatever is not there is refused: nobody else's relay.
+ * Order   1 address literal or domain not ours: 550 5.7.1 relay denied
+ *         2 local part of SRS form in one of our SRS domains: verify and reverse (only for the
+ *           null sender unless `accept any`)
+ *         3 <postmaster> without domain: the first configured domain's postmaster
+ *         4 alias: exact, then without +tag, then regex in order, then domain mapping, then "*";
+ *           expanded through aliases of our own domains (depth 10), targets without repeats
+ *         5 nothing: 550 5.1.1
+ * Memory  the route lives in the arena given.
+ */
+#ifndef FORWARD_RECIPIENT_ROUTE_H
+#define FORWARD_RECIPIENT_ROUTE_H
+
+#include "forward/decision.h"
+#include "mail/srs_address.h"
+
+struct alias_table;
+
+enum route_kind {
+    ROUTE_FORWARD,  /* to targets, sender rewritten */
+    ROUTE_RETURN,   /* a bounce going back: one target, the original sender */
+    ROUTE_DISCARD,  /* accept and throw away, with a log line */
+    ROUTE_REFUSE,   /* decision says how (also defer) */
+    ROUTE_NEEDS_TOKEN, /* look `token` up in the state store and call again with the answer */
+};
+
+struct route_options {
+    const struct alias_table *aliases;
+    const struct srs_options *srs;
+    struct bytes srs_domain;      /* default; a domain may have its own (alias_table knows) */
+    bool accept_any_return;       /* SRS addresses from senders other than null */
+};
+
+struct route_token {
+    bool is_known;        /* the store has been asked */
+    struct bytes address; /* what it said; empty: not there (or expired) */
+};
+
+struct recipient_route {
+    enum route_kind kind;
+    struct decision decision;         /* ROUTE_REFUSE; DEFER or REFUSE */
+    struct smtp_mailbox *targets;     /* FORWARD and RETURN */
+    size_t target_count;
+    struct bytes alias;               /* the address as the client wrote it, normalised: logs, bounces */
+    struct bytes srs_domain;          /* where forwards of this alias have their SRS address */
+    struct bytes token;               /* NEEDS_TOKEN */
+};
+
+void recipient_route_find(const struct route_options *options, uint32_t today,
+                          const struct smtp_mailbox *sender, const struct smtp_mailbox *recipient,
+                          const struct route_token *token, struct arena *arena,
+                          struct recipient_route *route);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * inbound_server - the SMTP sessions of one loop.
+ *
+ * Use     the acceptor hands each connection to the loop with the fewest sessions;
+ *         inbound_accept makes a session of it. Sessions talk to the queue of their own loop.
+ * Limits  see struct inbound_options; every wait has a deadline.
+ */
+#ifndef INBOUND_INBOUND_SERVER_H
+#define INBOUND_INBOUND_SERVER_H
+
+#include "base/shared.h"
+#include "forward/recipient_route.h"
+#include "forward/rewrite_plan.h"
+#include "io/state_store.h"
+#include "io/stream.h"
+#include "queue/queue.h"
+
+struct inbound_options {
+    struct shared *snapshot;         /* what the rest points into; held by each session */
+    struct bytes hostname;           /* banner, EHLO, Received */
+    struct route_options routes;     /* aliases, SRS */
+    enum long_sender_rule long_sender;
+    const struct delivery_route_table *delivery_routes;
+    struct bytes loop_secret;
+    const char *spool_directory;     /* for content that does not fit in memory */
+    uint64_t message_size;           /* octets; announced by SIZE */
+    size_t header_size;
+    unsigned recipients;             /* per message */
+    unsigned errors;                 /* per session, then 421 */
+    unsigned hops;                   /* Received fields */
+    uint64_t command_timeout_ms;     /* 5 min */
+    uint64_t data_timeout_ms;        /* without progress */
+    uint64_t min_rate;               /* octets a second while content comes in */
+};
+
+struct inbound_server;
+
+struct inbound_server *inbound_server_new(struct event_loop *loop, struct queue *queue,
+                                          struct message_id_source *ids, struct state_store *state,
+                                          const struct inbound_options *options);
+void inbound_server_set_options(struct inbound_server *server,
+                                const struct inbound_options *options);
+/* *takes* the connection. */
+void inbound_accept(struct inbound_server *server, const struct stream_accepted *accepted);
+/* Sessions that are between messages get 421; the others finish theirs. on_idle runs when no
+ * session is left. */
+void inbound_drain(struct inbound_server *server, void (*on_idle)(void *context), void *context);
+size_t inbound_session_count(const struct inbound_server *server); /* any thread, approximate */
+void inbound_server_free(struct inbound_server **server); /* closes what is open */
+
+#endif

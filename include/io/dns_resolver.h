@@ -1,0 +1,45 @@
+/*
+ * dns_resolver - looks up what dns_facts want, through c-ares; one per loop, with a cache.
+ *
+ * Rules   own packets through ares_send (AD set, EDNS 1232), own answer parser; equal questions
+ *         in flight are asked once; at most 100 in flight, the rest waits in order; answers are
+ *         cached by TTL (5 s .. 1 day, negative by RFC 2308, temporary failures not at all),
+ *         size-bounded, least recently used out first; keyed hash.
+ * Errors  none: what cannot be had by the deadline is DNS_TEMPFAIL in the facts.
+ * Research: the traps of c-ares 1.18 are listed in docs/decisions/c-ares.md.
+ */
+#ifndef IO_DNS_RESOLVER_H
+#define IO_DNS_RESOLVER_H
+
+#include "io/event_loop.h"
+#include "protocol/dns_facts.h"
+
+struct dns_resolver_options {
+    const struct ip_endpoint *servers; /* none: those of /etc/resolv.conf */
+    size_t server_count;
+    size_t cache_octets;               /* 0: the default, 8 MiB */
+};
+
+struct dns_resolver_counters {
+    uint64_t asked, answered, failed, cache_hits, merged;
+    size_t cache_entries, cache_octets, in_flight, waiting;
+};
+
+struct dns_resolver;
+struct dns_lookup;
+
+/* NULL: c-ares would not start; *why says why. */
+struct dns_resolver *dns_resolver_new(struct event_loop *loop,
+                                      const struct dns_resolver_options *options,
+                                      struct strbuf *why);
+void dns_resolver_free(struct dns_resolver **resolver); /* pending look-ups must be cancelled */
+/* Looks up every question that `facts` (borrowed until done or cancel) want, all at once, and puts
+ * the answers in; on_done runs later, never from inside this call. */
+struct dns_lookup *dns_lookup_start(struct dns_resolver *resolver, struct dns_facts *facts,
+                                    uint64_t deadline_ms, void (*on_done)(void *context),
+                                    void *context);
+/* Safe on NULL; on_done will not run. The answer still goes into the cache. */
+void dns_lookup_cancel(struct dns_lookup **lookup);
+struct dns_resolver_counters dns_resolver_count(const struct dns_resolver *resolver);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * listener - a listening socket and its accept loop.
+ *
+ * Use     listener_open binds (before privileges are dropped), listener_start accepts on a loop.
+ *         accept4 until nothing waits, bounded per turn; on EMFILE/ENFILE a spare descriptor
+ *         is used to say 421, then accepting pauses 100 ms; never spins.
+ */
+#ifndef IO_LISTENER_H
+#define IO_LISTENER_H
+
+#include "base/strbuf.h"
+#include "io/stream.h"
+
+struct listener;
+
+/* NULL on failure, then *why names the step and the error. Port 0 takes a free one. */
+struct listener *listener_open(const struct ip_endpoint *address, struct strbuf *why);
+/* A Unix socket at `path` (an old, dead socket there is replaced), file mode as given. */
+struct listener *listener_open_unix(const char *path, unsigned mode, struct strbuf *why);
+/* on_accept *takes* the connection. */
+void listener_start(struct listener *listener, struct event_loop *loop,
+                    void (*on_accept)(void *context, const struct stream_accepted *accepted),
+                    void *context);
+void listener_stop(struct listener *listener); /* stops accepting, keeps the socket bound */
+void listener_close(struct listener **listener);
+struct ip_endpoint listener_address(const struct listener *listener); /* with the real port */
+/* For handing it to a child process and taking it up there. */
+int listener_handle(const struct listener *listener);
+struct listener *listener_from_handle(int handle);
+
+#endif

@@ -1,0 +1,133 @@
+/*
+ * spool - messages and deliveries on stable storage: SQLite behind one thread.
+ *
+ * Promise  when a change is answered SPOOL_OK it is on stable storage (WAL, synchronous=FULL).
+ * Group    loops hand changes in from any thread; the spool thread takes all that wait into one
+ *          transaction, commits, then answers each on the loop it came from. No timer is waited for.
+ * Atomic   all changes of one spool_commit happen or none.
+ * Memory   everything a request points to is *borrowed* until its `done` has run.
+ * Errors   a failed write or sync is final for every request of that batch; the database is
+ *          opened anew. SPOOL_FULL is answered while the disk is full or the free space is
+ *          under the floor (only changes that add messages are refused by the floor: what
+ *          closes a delivery frees space). A damaged database is never written to.
+ * Rows     text here is opaque to this room: addresses and records are mail's business.
+ */
+#ifndef IO_SPOOL_H
+#define IO_SPOOL_H
+
+#include "base/strbuf.h"
+#include "io/content.h"
+#include "io/event_loop.h"
+
+enum spool_status {
+    SPOOL_OK,
+    SPOOL_FULL,    /* no space, or under the free-space floor */
+    SPOOL_FAILED,  /* the disk failed */
+    SPOOL_GONE,    /* no such message */
+    SPOOL_DAMAGED, /* the database does not make sense: stop */
+    SPOOL_LOCKED,  /* open only: another daemon has it */
+};
+
+enum spool_state {
+    SPOOL_DUE,  /* to be tried at next_attempt_ms */
+    SPOOL_HELD, /* waits for an operator */
+};
+
+struct spool_message {
+    uint64_t id;
+    int64_t created_ms;      /* unix */
+    struct bytes envelope;   /* opaque record */
+    struct bytes prefix;     /* header fields put on top when sending */
+    struct content *content; /* NULL in rows that were read without it */
+    uint64_t content_size;
+};
+
+struct spool_delivery {
+    uint64_t message;
+    uint32_t number;          /* 0.. within the message */
+    enum spool_state state;
+    struct bytes destination; /* the key deliveries are scheduled by */
+    struct bytes recipient;   /* next hop's RCPT */
+    struct bytes alias;       /* what the sender wrote to */
+    struct bytes sender;      /* envelope sender to use, empty: null */
+    uint32_t attempts;
+    int64_t next_attempt_ms;  /* unix */
+    int64_t created_ms;       /* of the message */
+    struct bytes last_reply;  /* why it waits: text for people */
+};
+
+enum spool_change_kind {
+    SPOOL_ADD,    /* message and its deliveries */
+    SPOOL_CLOSE,  /* one delivery is done; the message goes with its last one */
+    SPOOL_UPDATE, /* state, attempts, next_attempt_ms, last_reply, destination of one delivery */
+    SPOOL_DELETE, /* a message with all its deliveries */
+    SPOOL_RETRY,  /* all deliveries of a message (id) or, with id 0, of `destination`: due now */
+};
+
+struct spool_change {
+    enum spool_change_kind kind;
+    uint64_t id;                              /* CLOSE, DELETE, RETRY: the message */
+    uint32_t number;                          /* CLOSE */
+    struct bytes destination;                 /* RETRY with id 0 */
+    int64_t now_ms;                           /* RETRY */
+    const struct spool_message *message;      /* ADD */
+    const struct spool_delivery *deliveries;  /* ADD: all; UPDATE: one */
+    size_t delivery_count;
+};
+
+struct spool_options {
+    const char *directory;
+    uint64_t free_space_floor; /* octets */
+};
+
+struct spool_counters {
+    uint64_t messages, deliveries, commits, changes;
+};
+
+struct spool;
+
+/* Opens or makes the spool, takes its lock, checks and upgrades the schema, starts the thread.
+ * NULL on failure: *status and *why (for the operator). */
+struct spool *spool_open(const struct spool_options *options, enum spool_status *status,
+                         struct strbuf *why);
+/* Commits what waits, checkpoints, stops the thread. */
+void spool_close(struct spool **spool);
+
+typedef void (*spool_done)(void *context, enum spool_status status);
+
+void spool_commit(struct spool *spool, struct event_loop *loop, const struct spool_change *changes,
+                  size_t count, spool_done done, void *context);
+
+/* Reads. Rows are good during the callback only, except the content, which the callback may hold. */
+typedef void (*spool_rows_done)(void *context, enum spool_status status,
+                                const struct spool_delivery *rows, size_t count);
+typedef void (*spool_message_done)(void *context, enum spool_status status,
+                                   const struct spool_message *message,
+                                   const struct spool_delivery *deliveries, size_t count);
+struct spool_destination {
+    struct bytes name;
+    int64_t earliest_ms; /* next attempt of its first delivery that is due */
+};
+typedef void (*spool_destinations_done)(void *context, enum spool_status status,
+                                        const struct spool_destination *rows, size_t count);
+
+/* Destinations with something due before `until_ms`, by name, after `after` (empty: from the start);
+ * fewer than `limit` rows: that was the end. */
+void spool_read_destinations(struct spool *spool, struct event_loop *loop, struct bytes after,
+                             int64_t until_ms, size_t limit, spool_destinations_done done,
+                             void *context);
+/* Deliveries of one destination that are due before `until_ms`, oldest attempt first; those behind
+ * (after_ms, after_message, after_number) in that order. */
+void spool_read_due(struct spool *spool, struct event_loop *loop, struct bytes destination,
+                    int64_t after_ms, uint64_t after_message, uint32_t after_number,
+                    int64_t until_ms, size_t limit, spool_rows_done done, void *context);
+/* One message with its content (unless !with_content) and all its open deliveries. */
+void spool_read_message(struct spool *spool, struct event_loop *loop, uint64_t id,
+                        bool with_content, spool_message_done done, void *context);
+/* All open deliveries by (message, number), from behind (after_message, after_number): for listing. */
+void spool_read_all(struct spool *spool, struct event_loop *loop, uint64_t after_message,
+                    uint32_t after_number, size_t limit, spool_rows_done done, void *context);
+struct spool_counters spool_count(const struct spool *spool); /* any thread, approximate */
+const char *spool_status_text(enum spool_status status);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * state_store - small durable facts outside the spool: key, value, expiry (SQLite in the state
+ * directory, own thread). May be deleted without losing mail.
+ *
+ * Limit   at most `entries` rows; a new key above that is refused (STATE_FULL), expired rows go.
+ */
+#ifndef IO_STATE_STORE_H
+#define IO_STATE_STORE_H
+
+#include "base/strbuf.h"
+#include "io/event_loop.h"
+
+enum state_status { STATE_OK, STATE_MISSING, STATE_FULL, STATE_FAILED };
+
+struct state_store;
+
+struct state_store *state_store_open(const char *directory, size_t entries, struct strbuf *why);
+void state_store_close(struct state_store **store);
+/* Durable when done says STATE_OK; an existing key gets the later expiry. Views *borrowed* until done. */
+void state_store_put(struct state_store *store, struct event_loop *loop, struct bytes key,
+                     struct bytes value, int64_t expires_unix_ms,
+                     void (*done)(void *context, enum state_status status), void *context);
+/* `value` is good during the callback. Expired entries are missing. */
+void state_store_get(struct state_store *store, struct event_loop *loop, struct bytes key,
+                     void (*done)(void *context, enum state_status status, struct bytes value),
+                     void *context);
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * delivery_attempt - one try to hand a message to the next hop of a destination.
+ *
+ * Flow    1 next hops for the destination (DNS by replay, static route; remembered for their TTL)
+ *         2 an idle connection of the destination, or a new one: hosts in order until one greets
+ *         3 one SMTP transaction with all recipients; results per recipient
+ *         4 on_done, never from inside start; the caller makes the outcome durable, then calls
+ *           delivery_attempt_finish, and only then the connection may be used again: so a crash
+ *           can double at most one message per connection.
+ * Hosts   a host that cannot be reached, greets 4xx/5xx or breaks before the envelope is answered
+ *         is left for the next one; a 4xx/5xx answer to MAIL or RCPT is the destination's answer
+ *         (RFC 5321 §5.1 leaves the choice; a 4xx at the first host tries one more host).
+ * Time    per-stage deadlines of RFC 5321 §4.5.3.2; connect 30 s a host.
+ * Threads one `outbound` per loop; it owns the connections of the destinations that loop owns.
+ */
+#ifndef OUTBOUND_DELIVERY_ATTEMPT_H
+#define OUTBOUND_DELIVERY_ATTEMPT_H
+
+#include "base/shared.h"
+#include "forward/next_hop_order.h"
+#include "io/content.h"
+#include "io/dns_resolver.h"
+#include "io/event_loop.h"
+#include "mail/trace_field.h"
+
+struct outbound_options {
+    struct shared *snapshot;        /* what the rest points into; held by each attempt */
+    struct bytes helo_name;
+    struct bytes loop_secret;       /* for trace_field_loop_mark */
+    const struct delivery_route_table *routes;
+    struct next_hop_options next_hops;
+    struct ip_address source_v4, source_v6; /* IP_NONE: any */
+    unsigned reuse_messages;        /* messages over one connection, 100 */
+    uint64_t reuse_idle_ms;         /* how long an idle connection is kept, 10 s */
+    uint64_t connect_timeout_ms;    /* 30 s */
+    uint64_t command_timeout_ms;    /* banner, EHLO, MAIL, RCPT: 5 min */
+    uint64_t data_timeout_ms;       /* 354: 2 min */
+    uint64_t block_timeout_ms;      /* no progress in the content: 3 min */
+    uint64_t dot_timeout_ms;        /* 10 min */
+};
+
+struct outbound;
+
+struct outbound *outbound_new(struct event_loop *loop, struct dns_resolver *resolver,
+                              const struct outbound_options *options);
+void outbound_set_options(struct outbound *outbound, const struct outbound_options *options);
+void outbound_free(struct outbound **outbound); /* closes idle connections; no attempt may be open */
+/* Closes all idle connections (QUIT), for draining. */
+void outbound_close_idle(struct outbound *outbound);
+
+enum delivery_outcome {
+    DELIVERY_SENT,      /* 2xx after the dot */
+    DELIVERY_TEMPORARY, /* try again */
+    DELIVERY_PERMANENT, /* will not work */
+};
+
+/* What kind of trouble: back-off of the destination depends on it. */
+enum delivery_trouble {
+    DELIVERY_TROUBLE_NONE,
+    DELIVERY_TROUBLE_DNS,
+    DELIVERY_TROUBLE_CONNECTION, /* no host could be reached, or all broke */
+    DELIVERY_TROUBLE_REPLY,      /* the next hop said 4xx or 5xx */
+};
+
+struct delivery_recipient {
+    struct bytes address;  /* "local@domain" as sent in RCPT (borrowed until finish) */
+    struct bytes alias;    /* for the loop mark */
+    /* out, good until finish: */
+    enum delivery_outcome outcome;
+    unsigned code;         /* reply code, or 0 when the reason is ours */
+    char enhanced[12];     /* "5.1.1", never empty */
+    struct bytes text;     /* "250 2.0.0 ok" as far as kept, or our reason; printable */
+};
+
+struct delivery_request {
+    uint64_t id;           /* of the message: log */
+    struct bytes destination;
+    struct bytes sender;   /* "local@domain", empty: null */
+    bool is_8bit, is_utf8;
+    struct bytes prefix;   /* goes before the content */
+    struct content *content; /* borrowed until finish */
+    struct delivery_recipient *recipients; /* borrowed until finish */
+    size_t count;
+};
+
+struct delivery_report {
+    struct bytes host;     /* MX host that gave the final answer, or empty */
+    struct ip_endpoint endpoint;
+    struct bytes local;    /* "" or our source address: text */
+    enum delivery_trouble trouble;
+    bool is_in_doubt;      /* the dot was sent, its reply never came: a retry may make a duplicate */
+    const char *stage;     /* where it ended: "connect", "rcpt", "dot" ...; static */
+    uint64_t connect_ms;   /* 0 on a reused connection */
+    uint64_t transfer_ms;
+    bool is_reused;
+};
+
+struct delivery_attempt;
+
+struct delivery_attempt *delivery_attempt_start(struct outbound *outbound,
+                                                const struct delivery_request *request,
+                                                void (*on_done)(void *context), void *context);
+const struct delivery_report *delivery_attempt_report(const struct delivery_attempt *attempt);
+/* After on_done: gives the connection back and frees the attempt. Before it: aborts (the connection
+ * is closed, on_done will not run). Safe on NULL. */
+void delivery_attempt_finish(struct delivery_attempt **attempt);
+
+#endif
