@@ -15,37 +15,49 @@
 #include "io/stream.h"
 #include "queue/queue.h"
 
+#include <stdatomic.h>
+
+/* Lives inside the configuration snapshot; each session holds that. */
 struct inbound_options {
-    struct shared *snapshot;         /* what the rest points into; held by each session */
-    struct bytes hostname;           /* banner, EHLO, Received */
-    struct route_options routes;     /* aliases, SRS */
+    struct shared *snapshot;     /* what this and all it points to is part of; may be NULL */
+    struct bytes hostname;       /* banner, EHLO, Received */
+    struct route_options routes; /* aliases, SRS */
     enum long_sender_rule long_sender;
     const struct delivery_route_table *delivery_routes;
     struct bytes loop_secret;
-    const char *spool_directory;     /* for content that does not fit in memory */
-    uint64_t message_size;           /* octets; announced by SIZE */
+    const char *spool_directory; /* for content that does not fit in memory */
+    uint64_t message_size;       /* octets; announced by SIZE */
     size_t header_size;
-    unsigned recipients;             /* per message */
-    unsigned errors;                 /* per session, then 421 */
-    unsigned hops;                   /* Received fields */
-    uint64_t command_timeout_ms;     /* 5 min */
-    uint64_t data_timeout_ms;        /* without progress */
-    uint64_t min_rate;               /* octets a second while content comes in */
+    unsigned recipients;         /* per message */
+    unsigned errors;             /* per session, then 421 */
+    unsigned hops;               /* Received fields */
+    uint64_t command_timeout_ms; /* 5 min */
+    uint64_t data_timeout_ms;    /* without progress */
+    uint64_t min_rate;           /* octets a second while content comes in */
 };
 
 struct inbound_server;
 
 struct inbound_server *inbound_server_new(struct event_loop *loop, struct queue *queue,
-                                          struct message_id_source *ids, struct state_store *state,
+                                          struct message_id_source *ids,
+                                          struct state_store *state,
                                           const struct inbound_options *options);
 void inbound_server_set_options(struct inbound_server *server,
                                 const struct inbound_options *options);
-/* *takes* the connection. */
-void inbound_accept(struct inbound_server *server, const struct stream_accepted *accepted);
+/* How many sessions one client has, for the acceptor's per-client limit. The acceptor owns it
+ * and counts up; the session counts down when it ends. */
+struct inbound_client {
+    atomic_uint sessions;
+};
+
+/* *takes* the connection; `client` (may be NULL) must live until its count is 0. */
+void inbound_accept(struct inbound_server *server, const struct stream_accepted *accepted,
+                    struct inbound_client *client);
 /* Sessions that are between messages get 421; the others finish theirs. on_idle runs when no
  * session is left. */
-void inbound_drain(struct inbound_server *server, void (*on_idle)(void *context), void *context);
+void inbound_drain(struct inbound_server *server, void (*on_idle)(void *context),
+                   void *context);
 size_t inbound_session_count(const struct inbound_server *server); /* any thread, approximate */
-void inbound_server_free(struct inbound_server **server); /* closes what is open */
+void inbound_server_free(struct inbound_server **server);          /* closes what is open */
 
 #endif

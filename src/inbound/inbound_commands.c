@@ -1,0 +1,407 @@
+/*
+ * One function per command. The order of commands is the table in protocol/smtp_dialogue; what
+ * is accepted is decided in room forward; here the two meet and the answer goes out.
+ */
+#include "inbound_session.h"
+
+#include "io/clock.h"
+#include "protocol/smtp_reply.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static void reply(struct inbound_session *session, unsigned code, const char *enhanced,
+                  const char *text)
+{
+    inbound_session_reply(session, code, enhanced, bytes_from_text(text));
+}
+
+static void refuse(struct inbound_session *session, unsigned code, const char *enhanced,
+                   const char *text)
+{
+    smtp_dialogue_refused(&session->dialogue);
+    reply(session, code, enhanced, text);
+}
+
+void inbound_transaction_reset(struct inbound_session *session)
+{
+    struct arena *arena = session->transaction.arena;
+
+    content_drop(&session->transaction.content);
+    arena_reset(arena);
+    session->transaction = (struct inbound_transaction){.arena = arena};
+}
+
+static void answer_hello(struct inbound_session *session, const struct smtp_command *command)
+{
+    const struct inbound_options *options = session->options;
+    struct strbuf text;
+
+    inbound_transaction_reset(session);
+    strbuf_reset(&session->helo);
+    strbuf_add(&session->helo, bytes_first(command->argument, 255));
+    session->is_esmtp = command->verb == SMTP_EHLO;
+    smtp_dialogue_granted(&session->dialogue);
+    if (!session->is_esmtp) {
+        inbound_session_reply(session, 250, NULL, options->hostname);
+        return;
+    }
+    strbuf_init(&text, 1024);
+    strbuf_add_text(&text, "250-");
+    strbuf_add(&text, options->hostname);
+    strbuf_add_text(&text, "\r\n250-PIPELINING\r\n250-SIZE ");
+    strbuf_add_u64(&text, options->message_size);
+    strbuf_add_text(&text, "\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 HELP\r\n");
+    stream_write(session->stream, strbuf_bytes(&text));
+    strbuf_clear(&text);
+    inbound_session_rearm(session);
+}
+
+/* Parameters of MAIL (RFC 1870, RFC 6152). False: refused, the answer has gone out. */
+static bool take_mail_parameters(struct inbound_session *session,
+                                 const struct smtp_command *command)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+
+    for (size_t i = 0; i < command->parameter_count; i++) {
+        const struct smtp_parameter *parameter = &command->parameters[i];
+        if (session->is_esmtp && bytes_equal_nocase(parameter->name, BYTES("SIZE"))) {
+            if (!bytes_to_u64(parameter->value, &transaction->declared_size)) {
+                refuse(session, 501, "5.5.4", "SIZE takes a number of octets");
+                return false;
+            }
+        } else if (session->is_esmtp && bytes_equal_nocase(parameter->name, BYTES("BODY"))) {
+            transaction->is_8bit = bytes_equal_nocase(parameter->value, BYTES("8BITMIME"));
+            if (!transaction->is_8bit && !bytes_equal_nocase(parameter->value, BYTES("7BIT"))) {
+                refuse(session, 501, "5.5.4", "BODY is 7BIT or 8BITMIME");
+                return false;
+            }
+        } else {
+            refuse(session, 555, "5.5.4", "parameter not recognized or not implemented");
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct smtp_mailbox keep_mailbox(struct inbound_session *session,
+                                        const struct smtp_mailbox *mailbox)
+{
+    struct smtp_mailbox kept = *mailbox;
+
+    kept.local = arena_copy(session->transaction.arena, mailbox->local);
+    kept.domain = arena_copy(session->transaction.arena, mailbox->domain);
+    return kept;
+}
+
+static void answer_mail(struct inbound_session *session, const struct smtp_command *command)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+    struct strbuf text;
+
+    inbound_transaction_reset(session);
+    if (!smtp_mailbox_is_null(&command->path) && command->path.domain.len == 0) {
+        refuse(session, 501, "5.1.7", "the sender address needs a domain");
+        return;
+    }
+    if (!take_mail_parameters(session, command)) {
+        return;
+    }
+    if (transaction->declared_size > session->options->message_size) {
+        refuse(session, 552, "5.3.4", "message too large");
+        return;
+    }
+    transaction->sender = keep_mailbox(session, &command->path);
+    strbuf_init(&text, 1024);
+    smtp_mailbox_add(&text, &transaction->sender);
+    transaction->sender_text = arena_copy(transaction->arena, strbuf_bytes(&text));
+    strbuf_clear(&text);
+    smtp_dialogue_granted(&session->dialogue);
+    reply(session, 250, "2.1.0", "sender ok");
+}
+
+static void log_refused_recipient(struct inbound_session *session,
+                                  const struct smtp_mailbox *recipient,
+                                  const struct decision *decision)
+{
+    struct log_line line;
+    struct strbuf text;
+
+    session->refused++;
+    strbuf_init(&text, 1024);
+    smtp_mailbox_add(&text, recipient);
+    inbound_session_log(session, &line, LOG_INFO,
+                        decision->disposition == DECISION_DEFER ? "recipient-deferred"
+                                                                : "recipient-refused");
+    log_address(&line, "from", session->transaction.sender_text);
+    log_address(&line, "to", strbuf_bytes(&text));
+    log_number(&line, "code", decision->code);
+    log_text(&line, "why", decision->why);
+    log_end(&line);
+    strbuf_clear(&text);
+}
+
+static void refuse_recipient(struct inbound_session *session,
+                             const struct smtp_mailbox *recipient,
+                             const struct decision *decision)
+{
+    log_refused_recipient(session, recipient, decision);
+    smtp_dialogue_refused(&session->dialogue);
+    inbound_session_reply(session, decision->code, decision->enhanced, decision->text);
+}
+
+/* Room for one more recipient. The old array stays in the arena until the transaction ends: the
+ * sum of all is less than twice the last. */
+static struct inbound_recipient *next_recipient(struct inbound_transaction *transaction)
+{
+    struct inbound_recipient *before = transaction->recipients;
+
+    if (transaction->recipient_count == transaction->recipient_room) {
+        transaction->recipient_room =
+            transaction->recipient_room == 0 ? 2 : transaction->recipient_room * 2;
+        transaction->recipients =
+            arena_alloc(transaction->arena, transaction->recipient_room * sizeof *before);
+        if (before != NULL) {
+            memcpy(transaction->recipients, before,
+                   transaction->recipient_count * sizeof *before);
+        }
+    }
+    return &transaction->recipients[transaction->recipient_count];
+}
+
+/* Route and sender are known: into the transaction with it. */
+static void take_recipient(struct inbound_session *session,
+                           const struct smtp_mailbox *recipient,
+                           const struct recipient_route *route)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+    struct inbound_recipient *entry = next_recipient(transaction);
+
+    *entry = (struct inbound_recipient){.route = *route};
+    if (route->kind != ROUTE_DISCARD) {
+        rewrite_plan_make(session->options->routes.srs, session->options->long_sender, route,
+                          (uint32_t)(clock_unix_seconds() / 86400), &transaction->sender,
+                          transaction->arena, &entry->plan);
+        if (entry->plan.kind == REWRITE_REFUSE) {
+            refuse_recipient(session, recipient, &entry->plan.decision);
+            return;
+        }
+    }
+    transaction->recipient_count++;
+    smtp_dialogue_granted(&session->dialogue);
+    reply(session, 250, "2.1.5", "recipient ok");
+}
+
+static void on_token_known(struct inbound_session *session, enum state_status status,
+                           struct bytes address);
+
+static void route_recipient(struct inbound_session *session,
+                            const struct smtp_mailbox *recipient,
+                            const struct route_token *token)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+    struct recipient_route route;
+
+    recipient_route_find(&session->options->routes, (uint32_t)(clock_unix_seconds() / 86400),
+                         &transaction->sender, recipient, token, transaction->arena, &route);
+    switch (route.kind) {
+    case ROUTE_FORWARD:
+    case ROUTE_RETURN:
+    case ROUTE_DISCARD:
+        take_recipient(session, recipient, &route);
+        return;
+    case ROUTE_REFUSE:
+        refuse_recipient(session, recipient, &route.decision);
+        return;
+    case ROUTE_NEEDS_TOKEN:
+        session->pending_recipient = *recipient;
+        inbound_session_begin_wait(session, INBOUND_WAITS_TOKEN);
+        inbound_lookup_token(session, route.token, on_token_known);
+        return;
+    }
+}
+
+static void on_token_known(struct inbound_session *session, enum state_status status,
+                           struct bytes address)
+{
+    struct route_token token = {.is_known = true, .address = address};
+
+    session->wait = INBOUND_WAITS_NOTHING;
+    if (status == STATE_OK || status == STATE_MISSING) {
+        route_recipient(session, &session->pending_recipient, &token);
+    } else {
+        refuse(session, 451, "4.3.0", "cannot look this address up now, try again later");
+    }
+    inbound_session_go_on(session);
+}
+
+static void answer_rcpt(struct inbound_session *session, const struct smtp_command *command)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+    struct route_token unasked = {.is_known = false};
+    struct smtp_mailbox recipient;
+
+    if (command->parameter_count > 0) {
+        refuse(session, 555, "5.5.4", "parameter not recognized or not implemented");
+        return;
+    }
+    if (smtp_mailbox_is_null(&command->path)) {
+        refuse(session, 501, "5.1.3", "the recipient address is empty");
+        return;
+    }
+    if (transaction->recipient_count >= session->options->recipients ||
+        arena_used(transaction->arena) > INBOUND_ROUTE_MEMORY) {
+        refuse(session, 452, "4.5.3", "too many recipients");
+        return;
+    }
+    recipient = keep_mailbox(session, &command->path);
+    route_recipient(session, &recipient, &unasked);
+}
+
+static void answer_data(struct inbound_session *session, const struct smtp_command *command)
+{
+    if (command->argument.len > 0) {
+        refuse(session, 501, "5.5.4", "DATA takes no argument");
+        return;
+    }
+    smtp_dialogue_granted(&session->dialogue);
+    inbound_content_begin(session);
+}
+
+/* Commands that bring no mail forward are free up to a limit, so that nobody keeps us busy for
+ * ever without making an error. */
+static bool is_idling(struct inbound_session *session)
+{
+    if (++session->commands <= 100 + 2 * session->options->recipients) {
+        return false;
+    }
+    inbound_session_bye(session, 421, "4.7.0", "too many commands without a message",
+                        "too-many-commands");
+    return true;
+}
+
+static void answer_simple(struct inbound_session *session, const struct smtp_command *command)
+{
+    smtp_dialogue_granted(&session->dialogue);
+    switch (command->verb) {
+    case SMTP_RSET:
+        inbound_transaction_reset(session);
+        reply(session, 250, "2.0.0", "flushed");
+        return;
+    case SMTP_NOOP:
+        reply(session, 250, "2.0.0", "ok");
+        return;
+    case SMTP_VRFY:
+        reply(session, 252, "2.5.0", "not verified, but mail for it may be tried");
+        return;
+    case SMTP_HELP:
+        reply(session, 214, "2.0.0", "EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP");
+        return;
+    case SMTP_QUIT:
+        inbound_session_bye(session, 221, "2.0.0", "bye", "quit");
+        return;
+    case SMTP_UNKNOWN:
+    case SMTP_HELO:
+    case SMTP_EHLO:
+    case SMTP_MAIL:
+    case SMTP_RCPT:
+    case SMTP_DATA:
+    case SMTP_BDAT:
+    case SMTP_EXPN:
+    case SMTP_STARTTLS:
+    case SMTP_VERB_COUNT:
+        break;
+    }
+    abort(); /* run_command sends only the verbs above here */
+}
+
+static void run_command(struct inbound_session *session, const struct smtp_command *command)
+{
+    switch (command->verb) {
+    case SMTP_HELO:
+    case SMTP_EHLO:
+        answer_hello(session, command);
+        return;
+    case SMTP_MAIL:
+        answer_mail(session, command);
+        return;
+    case SMTP_RCPT:
+        answer_rcpt(session, command);
+        return;
+    case SMTP_DATA:
+        answer_data(session, command);
+        return;
+    case SMTP_RSET:
+    case SMTP_NOOP:
+    case SMTP_VRFY:
+    case SMTP_HELP:
+    case SMTP_QUIT:
+        answer_simple(session, command);
+        return;
+    case SMTP_UNKNOWN:
+    case SMTP_BDAT:
+    case SMTP_EXPN:
+    case SMTP_STARTTLS:
+    case SMTP_VERB_COUNT:
+        break;
+    }
+    refuse(session, 502, "5.5.1", "command not implemented");
+}
+
+/* False: the line did not parse, the answer has gone out. */
+static bool is_well_formed(struct inbound_session *session, enum smtp_command_result result,
+                           enum smtp_verb verb)
+{
+    const char *path_status = verb == SMTP_MAIL ? "5.1.7" : "5.1.3";
+
+    switch (result) {
+    case SMTP_COMMAND_OK:
+        return true;
+    case SMTP_COMMAND_UNKNOWN:
+        reply(session, 500, "5.5.1", "command not recognized");
+        return false;
+    case SMTP_COMMAND_SYNTAX:
+        reply(session, 501, "5.5.4", "syntax error in arguments");
+        return false;
+    case SMTP_COMMAND_BAD_PATH:
+        reply(session, 501, path_status, "bad address syntax");
+        return false;
+    case SMTP_COMMAND_PATH_TOO_LONG:
+        reply(session, 501, path_status, "address too long");
+        return false;
+    case SMTP_COMMAND_BAD_UTF8:
+        reply(session, 553, "5.6.7", "address is not ASCII, and SMTPUTF8 is not offered");
+        return false;
+    case SMTP_COMMAND_BAD_PARAMETER:
+        reply(session, 501, "5.5.4", "bad parameters");
+        return false;
+    }
+    return false;
+}
+
+void inbound_command(struct inbound_session *session, struct bytes line)
+{
+    struct smtp_command command;
+    enum smtp_command_result result;
+
+    if (is_idling(session)) {
+        return;
+    }
+    arena_reset(session->server->command_arena);
+    result = smtp_command_parse(line, false, session->server->command_arena, &command);
+    if (!is_well_formed(session, result, command.verb)) {
+        return;
+    }
+    if (smtp_dialogue_ask(&session->dialogue, command.verb) == SMTP_DIALOGUE_BAD_SEQUENCE) {
+        if (command.verb == SMTP_DATA && session->dialogue.phase == SMTP_PHASE_SENDER) {
+            reply(session, 554, "5.5.1", "no valid recipients");
+        } else if (command.verb == SMTP_MAIL &&
+                   session->dialogue.phase == SMTP_PHASE_CONNECTED) {
+            reply(session, 503, "5.5.1", "say HELO or EHLO first");
+        } else {
+            reply(session, 503, "5.5.1", "bad sequence of commands");
+        }
+        return;
+    }
+    run_command(session, &command);
+}

@@ -1,0 +1,424 @@
+/*
+ * From DATA to the answer to its final dot, in the order it happens:
+ *
+ *   1 inbound_content_begin  354, an id for the message, a place for its octets
+ *   2 inbound_content_input  octets are unstuffed and kept; nothing is decided before the end
+ *   3 finish_content         what the octets themselves forbid: bare CR or LF, size, loops
+ *   4 store_long_senders     stored SRS tokens are made durable first, so that no bounce is
+ * lost 5 submit                 the message goes to the queue ... 6 on_safe                ...
+ * and only when it is on stable storage the client reads 250
+ */
+#include "inbound_session.h"
+
+#include "base/hash_table.h"
+#include "io/clock.h"
+#include "mail/header_block.h"
+#include "mail/trace_field.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+void inbound_content_begin(struct inbound_session *session)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+
+    transaction->started_ms = clock_unix_ms();
+    transaction->id = message_id_next(session->server->ids, transaction->started_ms);
+    transaction->content = content_new(session->options->spool_directory);
+    transaction->content_status = CONTENT_OK;
+    inbound_session_reply(session, 354, NULL, BYTES("end data with <CR><LF>.<CR><LF>"));
+}
+
+static void take_octets(void *context, struct bytes octets)
+{
+    struct inbound_transaction *transaction = context;
+
+    if (content_size(transaction->content) + octets.len > transaction->size_limit) {
+        transaction->is_too_big = true;
+    }
+    if (!transaction->is_too_big && transaction->content_status == CONTENT_OK) {
+        transaction->content_status = content_append(transaction->content, octets);
+    }
+}
+
+/* The transaction is over; `why` is for the log. */
+static void answer_content(struct inbound_session *session, unsigned code, const char *enhanced,
+                           struct bytes text, const char *why)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+    struct log_line line;
+
+    if (code >= 400) {
+        session->refused++;
+        inbound_session_log(session, &line, LOG_INFO,
+                            code >= 500 ? "message-refused" : "message-deferred");
+        log_address(&line, "from", transaction->sender_text);
+        log_number(&line, "rcpts", (int64_t)transaction->recipient_count);
+        log_number(&line, "size", (int64_t)transaction->decoder.octets);
+        log_number(&line, "code", code);
+        log_text(&line, "why", why);
+        log_end(&line);
+    }
+    session->wait = INBOUND_WAITS_NOTHING;
+    smtp_dialogue_content_done(&session->dialogue);
+    inbound_transaction_reset(session);
+    inbound_session_reply(session, code, enhanced, text);
+}
+
+static void refuse_content(struct inbound_session *session, unsigned code, const char *enhanced,
+                           const char *text, const char *why)
+{
+    answer_content(session, code, enhanced, bytes_from_text(text), why);
+}
+
+static void answer_accepted(struct inbound_session *session)
+{
+    struct strbuf text;
+
+    session->messages++;
+    session->commands = 0;
+    strbuf_init(&text, 128);
+    strbuf_add_text(&text, "ok id=");
+    strbuf_add_text(&text, message_id_text(session->transaction.id).text);
+    answer_content(session, 250, "2.0.0", strbuf_bytes(&text), NULL);
+    strbuf_clear(&text);
+}
+
+static void log_recipient(struct inbound_session *session,
+                          const struct inbound_recipient *recipient, const char *event)
+{
+    struct log_line line;
+
+    inbound_session_log(session, &line, LOG_INFO, event);
+    log_address(&line, "from", session->transaction.sender_text);
+    log_address(&line, "orig_to", recipient->route.alias);
+    log_end(&line);
+}
+
+static void log_accepted(struct inbound_session *session, size_t deliveries)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+    struct log_line line;
+
+    inbound_session_log(session, &line, LOG_INFO, "accepted");
+    log_bytes(&line, "helo", strbuf_bytes(&session->helo));
+    log_address(&line, "from", transaction->sender_text);
+    for (size_t i = 0; i < transaction->recipient_count && i < 20; i++) {
+        log_address(&line, "orig_to", transaction->recipients[i].route.alias);
+    }
+    log_number(&line, "rcpts", (int64_t)transaction->recipient_count);
+    log_number(&line, "deliveries", (int64_t)deliveries);
+    log_number(&line, "size", (int64_t)transaction->decoder.octets);
+    log_number(&line, "ms", clock_unix_ms() - transaction->started_ms);
+    log_end(&line);
+}
+
+static void on_safe(void *context, enum spool_status status)
+{
+    struct inbound_session *session = context;
+
+    session->ticket = NULL;
+    switch (status) {
+    case SPOOL_OK:
+        log_accepted(session, session->transaction.deliveries);
+        answer_accepted(session);
+        break;
+    case SPOOL_FULL:
+        refuse_content(session, 452, "4.3.1", "insufficient storage, try again later",
+                       "storage-full");
+        break;
+    case SPOOL_FAILED:
+    case SPOOL_GONE:
+    case SPOOL_DAMAGED:
+    case SPOOL_LOCKED:
+        refuse_content(session, 451, "4.3.0", "cannot store the message now, try again later",
+                       spool_status_text(status));
+        break;
+    }
+    inbound_session_go_on(session);
+}
+
+/* The protocol name of RFC 3848. */
+static struct bytes protocol_name(const struct inbound_session *session)
+{
+    return session->is_esmtp ? BYTES("ESMTP") : BYTES("SMTP");
+}
+
+static void add_received(struct inbound_session *session, struct strbuf *prefix)
+{
+    const struct inbound_transaction *transaction = &session->transaction;
+    struct message_id_text id = message_id_text(transaction->id);
+    struct received_facts facts = {
+        .helo = strbuf_bytes(&session->helo),
+        .client = session->peer.address,
+        .our_name = session->options->hostname,
+        .protocol = protocol_name(session),
+        .id = bytes_from_text(id.text),
+        .unix_seconds = transaction->started_ms / 1000,
+    };
+
+    if (transaction->recipient_count == 1) {
+        facts.recipient = transaction->recipients[0].route.alias;
+    }
+    trace_field_add_received(prefix, &facts);
+}
+
+/* Adds one delivery unless the same address with the same sender is there already. */
+static void add_delivery(struct inbound_session *session, struct hash_table *known,
+                         const struct inbound_recipient *recipient,
+                         const struct smtp_mailbox *target, struct queue_recipient *delivery,
+                         size_t *count)
+{
+    struct arena *arena = session->transaction.arena;
+    struct strbuf key;
+
+    strbuf_init(&key, 2048);
+    smtp_mailbox_add(&key, target);
+    delivery->address = arena_copy(arena, strbuf_bytes(&key));
+    strbuf_add_char(&key, '\0');
+    strbuf_add(&key, recipient->plan.sender);
+    if (hash_table_get(known, strbuf_bytes(&key)) == NULL) {
+        hash_table_put(known, arena_copy(arena, strbuf_bytes(&key)), delivery);
+        delivery->destination = delivery_route_destination(session->options->delivery_routes,
+                                                           target->domain, arena);
+        delivery->alias = recipient->route.alias;
+        delivery->sender = recipient->plan.sender;
+        ++*count;
+    }
+    strbuf_clear(&key);
+}
+
+/* All targets of all recipients, each address once. */
+static struct queue_recipient *gather_deliveries(struct inbound_session *session, size_t *count)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+    struct hash_table *known = hash_table_new(session->server->hash_key);
+    struct queue_recipient *deliveries;
+    size_t most = 0;
+
+    for (size_t i = 0; i < transaction->recipient_count; i++) {
+        most += transaction->recipients[i].route.target_count;
+    }
+    deliveries = arena_alloc(transaction->arena, (most + 1) * sizeof *deliveries);
+    *count = 0;
+    for (size_t i = 0; i < transaction->recipient_count; i++) {
+        const struct inbound_recipient *recipient = &transaction->recipients[i];
+        if (recipient->route.kind == ROUTE_DISCARD) {
+            log_recipient(session, recipient, "discarded");
+            continue;
+        }
+        for (size_t t = 0; t < recipient->route.target_count; t++) {
+            add_delivery(session, known, recipient, &recipient->route.targets[t],
+                         &deliveries[*count], count);
+        }
+    }
+    hash_table_free(&known);
+    return deliveries;
+}
+
+static bool is_auto_submitted(struct bytes header)
+{
+    struct header_field field;
+    struct strbuf value;
+    bool is_automatic;
+
+    if (!header_block_find(header, BYTES("Auto-Submitted"), &field)) {
+        return false;
+    }
+    strbuf_init(&value, 256);
+    header_value_add(&value, field.value);
+    is_automatic = !bytes_equal_nocase(strbuf_bytes(&value), BYTES("no"));
+    strbuf_clear(&value);
+    return is_automatic;
+}
+
+static void submit(struct inbound_session *session)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+    bool is_return = transaction->recipient_count == 1 &&
+                     transaction->recipients[0].route.kind == ROUTE_RETURN;
+    struct envelope envelope = {
+        .kind = is_return ? ENVELOPE_RETURN : ENVELOPE_FORWARD,
+        .sender = transaction->sender_text,
+        .is_8bit = transaction->is_8bit,
+        .is_auto_submitted = transaction->is_auto_submitted,
+        .client_ip = bytes_from_text(session->peer_text.text),
+        .client_helo = strbuf_bytes(&session->helo),
+        .session = bytes_from_text(session->id),
+    };
+    struct queue_submission submission = {
+        .id = transaction->id,
+        .created_ms = transaction->started_ms,
+        .envelope = &envelope,
+        .content = transaction->content,
+    };
+    struct strbuf prefix;
+
+    submission.recipients = gather_deliveries(session, &submission.count);
+    transaction->deliveries = submission.count;
+    if (submission.count == 0) {
+        log_accepted(session, 0);
+        answer_accepted(session); /* everything is to be discarded */
+        return;
+    }
+    strbuf_init(&prefix, 4096);
+    add_received(session, &prefix);
+    submission.prefix = strbuf_bytes(&prefix);
+    inbound_session_begin_wait(session, INBOUND_WAITS_QUEUE);
+    session->ticket = queue_submit(session->server->queue, &submission, on_safe, session);
+    strbuf_clear(&prefix);
+}
+
+static void on_sender_stored(struct inbound_session *session, enum state_status status)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+
+    transaction->tokens_failed |= status != STATE_OK;
+    if (--transaction->tokens_open > 0) {
+        return;
+    }
+    session->wait = INBOUND_WAITS_NOTHING;
+    if (transaction->tokens_failed) {
+        refuse_content(session, 451, "4.3.0",
+                       "cannot store the sender address, try again later",
+                       "sender-store-failed");
+    } else {
+        submit(session);
+    }
+    inbound_session_go_on(session);
+}
+
+/* True: some senders are on their way to the state store, submit follows when they are there.
+ */
+static bool store_long_senders(struct inbound_session *session)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+    int64_t expires_ms =
+        transaction->started_ms +
+        ((int64_t)session->options->routes.srs->max_age_days + 1) * 86400 * 1000;
+
+    for (size_t i = 0; i < transaction->recipient_count; i++) {
+        const struct rewrite_plan *plan = &transaction->recipients[i].plan;
+        if (transaction->recipients[i].route.kind != ROUTE_DISCARD &&
+            plan->kind == REWRITE_STORE) {
+            transaction->tokens_open++;
+            inbound_store_token(session, plan->token, plan->stored, expires_ms,
+                                on_sender_stored);
+        }
+    }
+    if (transaction->tokens_open > 0) {
+        inbound_session_begin_wait(session, INBOUND_WAITS_STORE);
+    }
+    return transaction->tokens_open > 0;
+}
+
+/* Recipients whose mark the message carries have had their copy: it is on its way round.
+ * Returns how many are left. */
+static size_t drop_looping_recipients(struct inbound_session *session, struct bytes header)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+    size_t kept = 0;
+
+    if (header_block_count(header, BYTES("X-Postilion-Loop")) == 0) {
+        return transaction->recipient_count;
+    }
+    for (size_t i = 0; i < transaction->recipient_count; i++) {
+        struct loop_mark mark = trace_field_loop_mark(session->options->loop_secret,
+                                                      transaction->recipients[i].route.alias);
+        if (trace_field_has_loop_mark(header, &mark)) {
+            log_recipient(session, &transaction->recipients[i], "loop-stopped");
+        } else {
+            transaction->recipients[kept++] = transaction->recipients[i];
+        }
+    }
+    transaction->recipient_count = kept;
+    return kept;
+}
+
+/* The header is right: how often has the message been passed on, and was it here before? */
+static bool may_travel_on(struct inbound_session *session, struct bytes header)
+{
+    session->transaction.is_auto_submitted = is_auto_submitted(header);
+    if (header_block_count(header, BYTES("Received")) > session->options->hops) {
+        refuse_content(session, 554, "5.4.6", "too many hops, this message is looping", "hops");
+        return false;
+    }
+    if (drop_looping_recipients(session, header) == 0) {
+        refuse_content(session, 554, "5.4.6",
+                       "mail loop: this message was forwarded here before", "loop");
+        return false;
+    }
+    return true;
+}
+
+/* Looks at the header; the octets are in memory or, for big messages, in the file. */
+static bool check_header(struct inbound_session *session)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+    struct bytes octets = content_memory(transaction->content);
+    size_t limit = session->options->header_size;
+    size_t length;
+
+    if (octets.data == NULL && content_size(transaction->content) > 0) {
+        size_t got = 0;
+        char *start = arena_alloc(transaction->arena, limit + 1);
+        if (!content_read(transaction->content, 0, start, limit + 1, &got)) {
+            refuse_content(session, 451, "4.3.0",
+                           "cannot store the message now, try again later", "content-failed");
+            return false;
+        }
+        octets = bytes_of(start, got);
+    }
+    length = header_block_length(octets);
+    if (length > limit) {
+        refuse_content(session, 552, "5.3.4", "message header too large", "header-too-large");
+        return false;
+    }
+    return may_travel_on(session, bytes_first(octets, length));
+}
+
+static void finish_content(struct inbound_session *session)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+
+    content_seal(transaction->content);
+    if (transaction->decoder.has_bare_cr_or_lf) {
+        /* What stands behind it may be what two servers disagree about: hang up. */
+        refuse_content(session, 550, "5.6.11", "bare CR or LF in the message", "bare-cr-or-lf");
+        if (!session->is_closed) {
+            stream_finish(&session->stream);
+            inbound_session_close(session, "bare-cr-or-lf");
+        }
+        return;
+    }
+    if (transaction->is_too_big) {
+        refuse_content(session, 552, "5.3.4", "message too large", "too-large");
+        return;
+    }
+    if (transaction->content_status == CONTENT_FULL) {
+        refuse_content(session, 452, "4.3.1", "insufficient storage, try again later",
+                       "storage-full");
+        return;
+    }
+    if (transaction->content_status == CONTENT_FAILED) {
+        refuse_content(session, 451, "4.3.0", "cannot store the message now, try again later",
+                       "content-failed");
+        return;
+    }
+    if (check_header(session) && !store_long_senders(session)) {
+        submit(session);
+    }
+}
+
+size_t inbound_content_input(struct inbound_session *session, struct bytes input)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+    size_t used;
+
+    transaction->size_limit = session->options->message_size;
+    used = smtp_content_decode(&transaction->decoder, input, take_octets, transaction);
+    if (transaction->decoder.is_done) {
+        finish_content(session);
+    }
+    return used;
+}

@@ -1,0 +1,102 @@
+#include "inbound/inbound_server.h"
+
+#include "inbound_session.h"
+
+#include "base/memory.h"
+#include "io/entropy.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static void report_idle(void *context)
+{
+    struct inbound_server *server = context;
+
+    server->on_idle(server->on_idle_context);
+}
+
+struct inbound_server *inbound_server_new(struct event_loop *loop, struct queue *queue,
+                                          struct message_id_source *ids,
+                                          struct state_store *state,
+                                          const struct inbound_options *options)
+{
+    struct inbound_server *server = memory_zero(sizeof *server);
+
+    server->loop = loop;
+    server->queue = queue;
+    server->ids = ids;
+    server->state = state;
+    server->options = options;
+    server->command_arena = arena_new();
+    server->hash_key = entropy_hash_key();
+    server->session_seed = entropy_u32();
+    server->idle_task = (struct loop_task){.run = report_idle, .context = server};
+    list_init(&server->sessions);
+    if (options->snapshot != NULL) {
+        shared_hold(options->snapshot);
+    }
+    return server;
+}
+
+void inbound_server_set_options(struct inbound_server *server,
+                                const struct inbound_options *options)
+{
+    const struct inbound_options *before = server->options;
+
+    if (options->snapshot != NULL) {
+        shared_hold(options->snapshot);
+    }
+    server->options = options;
+    if (before->snapshot != NULL) {
+        shared_drop(before->snapshot);
+    }
+}
+
+void inbound_accept(struct inbound_server *server, const struct stream_accepted *accepted,
+                    struct inbound_client *client)
+{
+    inbound_session_new(server, accepted, client);
+}
+
+void inbound_drain(struct inbound_server *server, void (*on_idle)(void *context), void *context)
+{
+    struct list *next;
+
+    server->is_draining = true;
+    server->on_idle = on_idle;
+    server->on_idle_context = context;
+    for (struct list *node = server->sessions.next; node != &server->sessions; node = next) {
+        struct inbound_session *session = list_owner(node, struct inbound_session, node);
+        next = node->next;
+        if (session->transaction.id == 0 && session->wait == INBOUND_WAITS_NOTHING) {
+            inbound_session_bye(session, 421, "4.3.2", "shutting down, try again later",
+                                "drain");
+        }
+    }
+    if (list_is_empty(&server->sessions) && !server->idle_task.is_pending) {
+        event_loop_defer(server->loop, &server->idle_task);
+    }
+}
+
+size_t inbound_session_count(const struct inbound_server *server)
+{
+    return atomic_load_explicit(&server->session_count, memory_order_relaxed);
+}
+
+void inbound_server_free(struct inbound_server **server)
+{
+    if (*server == NULL) {
+        return;
+    }
+    for (struct list *node = (*server)->sessions.next; node != &(*server)->sessions;) {
+        struct inbound_session *session = list_owner(node, struct inbound_session, node);
+        node = node->next;
+        inbound_session_close(session, "stopped");
+    }
+    if ((*server)->options->snapshot != NULL) {
+        shared_drop((*server)->options->snapshot);
+    }
+    arena_free(&(*server)->command_arena);
+    free(*server);
+    *server = NULL;
+}

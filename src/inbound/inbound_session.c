@@ -1,0 +1,338 @@
+/*
+ * The life of a session, in the order it happens:
+ *
+ *   1 inbound_session_new   banner, first deadline
+ *   2 on_input              go_on: lines to inbound_commands.c, content to inbound_content.c,
+ *                           until nothing is left or the session waits for something
+ *   3 on_deadline           the client was too slow: 421
+ *   4 on_end, bye, close    one way out; the memory goes after the loop's turn
+ */
+#include "inbound_session.h"
+
+#include "base/memory.h"
+#include "io/clock.h"
+#include "protocol/smtp_line.h"
+#include "protocol/smtp_reply.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* One deadline per command, not per read: a client that sends an octet a second does not get
+ * more time by it. The timer is not re-armed for every command; on_deadline looks whether it
+ * came too early. */
+static void set_deadline(struct inbound_session *session, uint64_t delay_ms)
+{
+    session->deadline_ms = event_loop_now_ms(session->server->loop) + delay_ms;
+}
+
+static void on_deadline(void *context)
+{
+    struct inbound_session *session = context;
+    uint64_t now = event_loop_now_ms(session->server->loop);
+
+    if (now < session->deadline_ms) {
+        loop_timer_set(session->timer, session->deadline_ms - now);
+        return;
+    }
+    if (session->wait != INBOUND_WAITS_NOTHING) {
+        inbound_session_bye(session, 451, "4.3.0", "storage does not answer, try again later",
+                            "storage-timeout");
+        return;
+    }
+    inbound_session_bye(session, 421, "4.4.2", "timeout, closing connection", "timeout");
+}
+
+/* Content may come as slowly as min_rate, after a start of data_timeout: the time given grows
+ * with what has arrived, so the bound holds however the octets trickle in. */
+static void extend_content_deadline(struct inbound_session *session)
+{
+    const struct inbound_options *options = session->options;
+    const struct inbound_transaction *transaction = &session->transaction;
+    uint64_t earned =
+        options->min_rate == 0 ? 0 : transaction->decoder.octets * 1000 / options->min_rate;
+    uint64_t started = (uint64_t)transaction->started_ms;
+    uint64_t used =
+        (uint64_t)clock_unix_ms() > started ? (uint64_t)clock_unix_ms() - started : 0;
+    uint64_t allowed = options->data_timeout_ms + earned;
+
+    set_deadline(session, allowed > used ? allowed - used : 0);
+}
+
+void inbound_session_log(const struct inbound_session *session, struct log_line *line,
+                         enum log_level level, const char *event)
+{
+    log_begin(line, level, event);
+    log_text(line, "s", session->id);
+    if (session->transaction.id != 0) {
+        log_text(line, "id", message_id_text(session->transaction.id).text);
+    }
+    log_text(line, "client", session->peer_text.text);
+}
+
+static void bury(void *context)
+{
+    struct inbound_session *session = context;
+
+    arena_free(&session->transaction.arena);
+    strbuf_clear(&session->helo);
+    free(session);
+}
+
+void inbound_session_close(struct inbound_session *session, const char *why)
+{
+    struct inbound_server *server = session->server;
+    struct log_line line;
+
+    if (session->is_closed) {
+        return;
+    }
+    session->is_closed = true;
+    inbound_session_log(session, &line, LOG_INFO, "session-end");
+    log_bytes(&line, "helo", strbuf_bytes(&session->helo));
+    log_number(&line, "messages", session->messages);
+    log_number(&line, "refused", session->refused);
+    log_number(&line, "errors", session->errors);
+    log_number(&line, "ms", (int64_t)(event_loop_now_ms(server->loop) - session->started_ms));
+    log_text(&line, "why", why);
+    log_end(&line);
+
+    queue_ticket_abandon(&session->ticket);
+    inbound_lookup_abandon(session);
+    inbound_transaction_reset(session);
+    stream_close(&session->stream);
+    loop_timer_free(&session->timer);
+    list_remove(&session->node);
+    atomic_fetch_sub_explicit(&server->session_count, 1, memory_order_relaxed);
+    if (session->client != NULL) {
+        atomic_fetch_sub_explicit(&session->client->sessions, 1, memory_order_release);
+    }
+    if (session->options->snapshot != NULL) {
+        shared_drop(session->options->snapshot);
+    }
+    if (server->is_draining && list_is_empty(&server->sessions) &&
+        !server->idle_task.is_pending) {
+        event_loop_defer(server->loop, &server->idle_task);
+    }
+    /* Our caller may still hold the pointer, and `again` may be waiting for this turn's end: it
+     * was put in before, so it runs before. */
+    event_loop_defer(server->loop, &session->bury);
+}
+
+static void write_reply(struct inbound_session *session, unsigned code, const char *enhanced,
+                        struct bytes text)
+{
+    struct strbuf reply;
+
+    strbuf_init(&reply, 8192);
+    smtp_reply_add(&reply, code, enhanced, text);
+    stream_write(session->stream, strbuf_bytes(&reply));
+    strbuf_clear(&reply);
+}
+
+void inbound_session_reply(struct inbound_session *session, unsigned code, const char *enhanced,
+                           struct bytes text)
+{
+    if (session->is_closed) {
+        return;
+    }
+    write_reply(session, code, enhanced, text);
+    inbound_session_rearm(session);
+    if (code >= 500 && ++session->errors >= session->options->errors) {
+        inbound_session_bye(session, 421, "4.7.0", "too many errors, closing connection",
+                            "too-many-errors");
+    }
+}
+
+void inbound_session_bye(struct inbound_session *session, unsigned code, const char *enhanced,
+                         const char *text, const char *why)
+{
+    if (session->is_closed) {
+        return;
+    }
+    smtp_dialogue_close(&session->dialogue);
+    write_reply(session, code, enhanced, bytes_from_text(text));
+    stream_finish(&session->stream);
+    inbound_session_close(session, why);
+}
+
+void inbound_session_rearm(struct inbound_session *session)
+{
+    set_deadline(session, session->options->command_timeout_ms);
+}
+
+void inbound_session_begin_wait(struct inbound_session *session, enum inbound_wait wait)
+{
+    session->wait = wait;
+    set_deadline(session, session->options->data_timeout_ms);
+}
+
+/* Reads on over a line that was too long; its one answer was given when it was noticed. */
+static size_t swallow_line(struct inbound_session *session, struct bytes input)
+{
+    bool found;
+    size_t used = smtp_line_skip(input, &found);
+
+    session->swallowed += used;
+    if (found) {
+        session->swallowed = 0;
+    } else if (session->swallowed > INBOUND_SWALLOW_LIMIT) {
+        inbound_session_bye(session, 421, "4.5.2", "line too long, closing connection",
+                            "line-too-long");
+    }
+    return used;
+}
+
+/* Takes one line; returns octets used, 0 when it is not whole yet. */
+static size_t take_line(struct inbound_session *session, struct bytes input)
+{
+    struct bytes line;
+    size_t used = 0;
+
+    switch (smtp_line_next(input, INBOUND_LINE_LIMIT, &line, &used)) {
+    case SMTP_LINE_READY:
+        inbound_command(session, line);
+        return used;
+    case SMTP_LINE_NEED_MORE:
+        return 0;
+    case SMTP_LINE_TOO_LONG:
+        session->swallowed = used;
+        inbound_session_reply(session, 500, "5.5.2", BYTES("line too long"));
+        return used;
+    case SMTP_LINE_BARE_CR:
+    case SMTP_LINE_BARE_LF:
+        inbound_session_reply(session, 500, "5.5.2", BYTES("lines must end with CRLF"));
+        return used;
+    case SMTP_LINE_NUL:
+        inbound_session_reply(session, 500, "5.5.2", BYTES("NUL in a command"));
+        return used;
+    }
+    return used;
+}
+
+static void go_on_later(void *context)
+{
+    struct inbound_session *session = context;
+
+    session->is_again_pending = false;
+    inbound_session_go_on(session);
+}
+
+/* Takes what the input starts with; returns octets used, 0 when more must come first. */
+static size_t take_input(struct inbound_session *session, struct bytes input)
+{
+    size_t used;
+
+    if (session->swallowed > 0) {
+        return swallow_line(session, input);
+    }
+    if (session->dialogue.phase != SMTP_PHASE_CONTENT) {
+        return take_line(session, input);
+    }
+    used = inbound_content_input(session, input);
+    if (!session->is_closed && session->dialogue.phase == SMTP_PHASE_CONTENT &&
+        session->wait == INBOUND_WAITS_NOTHING) {
+        extend_content_deadline(session);
+    }
+    return used;
+}
+
+static void go_on_next_turn(struct inbound_session *session)
+{
+    if (!session->is_again_pending) {
+        session->is_again_pending = true;
+        event_loop_defer(session->server->loop, &session->again);
+    }
+}
+
+void inbound_session_go_on(struct inbound_session *session)
+{
+    for (unsigned turn = 0; !session->is_closed && session->wait == INBOUND_WAITS_NOTHING;
+         turn++) {
+        size_t used;
+
+        if (stream_output_waiting(session->stream) > STREAM_OUTPUT_HIGH) {
+            return; /* it does not read our answers: on_drained goes on */
+        }
+        if (turn >= INBOUND_COMMANDS_PER_TURN) {
+            go_on_next_turn(session);
+            return;
+        }
+        used = stream_input(session->stream).len == 0
+                   ? 0
+                   : take_input(session, stream_input(session->stream));
+        if (session->is_closed) {
+            return;
+        }
+        if (used == 0) {
+            break;
+        }
+        stream_consume(session->stream, used);
+    }
+    if (session->has_peer_ended && !session->is_closed &&
+        session->wait == INBOUND_WAITS_NOTHING) {
+        inbound_session_close(session, stream_end_text(STREAM_END_EOF));
+    }
+}
+
+static void on_input(void *context)
+{
+    inbound_session_go_on(context);
+}
+
+static void on_end(void *context, enum stream_end end)
+{
+    struct inbound_session *session = context;
+
+    if (end == STREAM_END_EOF) {
+        /* What it said before counts, and it may still read our answer to its final dot. */
+        session->has_peer_ended = true;
+        inbound_session_go_on(session);
+        return;
+    }
+    inbound_session_close(session, stream_end_text(end));
+}
+
+struct inbound_session *inbound_session_new(struct inbound_server *server,
+                                            const struct stream_accepted *accepted,
+                                            struct inbound_client *client)
+{
+    static const struct stream_callbacks callbacks = {
+        .on_input = on_input, .on_drained = on_input, .on_end = on_end};
+    struct inbound_session *session = memory_zero(sizeof *session);
+    struct strbuf banner;
+
+    session->server = server;
+    session->options = server->options;
+    session->client = client;
+    session->peer = accepted->peer;
+    session->peer_text = ip_address_text(&accepted->peer.address);
+    session->started_ms = event_loop_now_ms(server->loop);
+    session->again = (struct loop_task){.run = go_on_later, .context = session};
+    session->bury = (struct loop_task){.run = bury, .context = session};
+    session->transaction.arena = arena_new();
+    strbuf_init(&session->helo, 255);
+    snprintf(session->id, sizeof session->id, "%08" PRIx32 "%06" PRIx64, server->session_seed,
+             server->next_session++ & 0xffffff);
+    if (session->options->snapshot != NULL) {
+        shared_hold(session->options->snapshot);
+    }
+    list_append(&server->sessions, &session->node);
+    atomic_fetch_add_explicit(&server->session_count, 1, memory_order_relaxed);
+    session->stream = stream_from_accepted(server->loop, accepted, &callbacks, session);
+    session->timer = loop_timer_new(server->loop, on_deadline, session);
+    set_deadline(session, session->options->command_timeout_ms);
+    loop_timer_set(session->timer, session->options->command_timeout_ms);
+    if (server->is_draining) {
+        inbound_session_bye(session, 421, "4.3.2", "shutting down, try again later", "drain");
+        return session;
+    }
+    strbuf_init(&banner, 512);
+    strbuf_add_text(&banner, "220 ");
+    strbuf_add(&banner, session->options->hostname);
+    strbuf_add_text(&banner, " ESMTP postilion\r\n");
+    stream_write(session->stream, strbuf_bytes(&banner));
+    strbuf_clear(&banner);
+    return session;
+}

@@ -1,0 +1,152 @@
+/*
+ * inbound_session - one client's connection: what it has said, and what it is owed.
+ *
+ * Private to room inbound. Files: inbound_session.c (life, deadlines, lines),
+ * inbound_commands.c (one function per command), inbound_content.c (DATA up to its answer).
+ */
+#ifndef INBOUND_SESSION_H
+#define INBOUND_SESSION_H
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "inbound/inbound_server.h"
+#include "io/log.h"
+#include "protocol/smtp_content.h"
+#include "protocol/smtp_dialogue.h"
+
+enum {
+    INBOUND_LINE_LIMIT = 1024,      /* RFC 5321 §4.5.3.1.4 plus what our extensions add */
+    INBOUND_SWALLOW_LIMIT = 65536,  /* octets of one over-long line before we hang up */
+    INBOUND_COMMANDS_PER_TURN = 64, /* then other sessions get their turn */
+    INBOUND_ROUTE_MEMORY = 4 * 1024 * 1024, /* octets a transaction's routes may take */
+};
+
+struct inbound_recipient {
+    struct recipient_route route;
+    struct rewrite_plan plan;
+};
+
+/* Reset whole by transaction_reset: a member added later is reset too. */
+struct inbound_transaction {
+    struct arena *arena; /* everything below lives here, but the content */
+    struct smtp_mailbox sender;
+    struct bytes sender_text; /* "local@domain", quoted as needed */
+    bool is_8bit;
+    uint64_t declared_size;
+    struct inbound_recipient *recipients;
+    size_t recipient_count;
+    size_t recipient_room;
+    /* the content phase */
+    uint64_t id;        /* of the message; 0 before DATA */
+    int64_t started_ms; /* unix */
+    struct smtp_content_decoder decoder;
+    struct content *content;
+    enum content_status content_status;
+    uint64_t size_limit;
+    bool is_too_big;
+    bool is_auto_submitted;
+    size_t deliveries;
+    size_t tokens_open; /* over-long senders being stored */
+    bool tokens_failed;
+};
+
+struct inbound_server {
+    struct event_loop *loop;
+    struct queue *queue;
+    struct message_id_source *ids;
+    struct state_store *state;
+    const struct inbound_options *options;
+    struct list sessions;
+    atomic_size_t session_count;
+    uint32_t session_seed; /* session ids: this and a counter */
+    uint64_t next_session;
+    struct arena *command_arena; /* the command being looked at; reset for each */
+    struct siphash_key hash_key;
+    bool is_draining;
+    void (*on_idle)(void *context);
+    void *on_idle_context;
+    struct loop_task idle_task;
+};
+
+/* What the session is waiting for; while it is not NOTHING no command is looked at. */
+enum inbound_wait {
+    INBOUND_WAITS_NOTHING,
+    INBOUND_WAITS_TOKEN, /* state store: the address behind a stored SRS token */
+    INBOUND_WAITS_STORE, /* state store: over-long senders being made durable */
+    INBOUND_WAITS_QUEUE, /* the message is on its way to stable storage */
+};
+
+struct inbound_session {
+    struct list node;
+    struct inbound_server *server;
+    const struct inbound_options *options; /* of the snapshot held */
+    struct inbound_client *client;
+    struct stream *stream;
+    struct loop_timer *timer;
+    uint64_t deadline_ms;
+    char id[20];
+    struct ip_endpoint peer;
+    struct ip_text peer_text;
+    struct smtp_dialogue dialogue;
+    bool is_esmtp;
+    struct strbuf helo;
+    struct inbound_transaction transaction;
+    enum inbound_wait wait;
+    struct queue_ticket *ticket;           /* pending, or NULL */
+    struct inbound_lookup *lookup;         /* pending state store request, or NULL */
+    struct smtp_mailbox pending_recipient; /* RCPT that waits for its token */
+    uint64_t swallowed; /* octets of an over-long line; 0: none is being read */
+    unsigned errors;
+    unsigned commands; /* since the last message */
+    unsigned messages;
+    unsigned refused;
+    uint64_t started_ms;
+    bool has_peer_ended; /* it closed its side; what it said before still counts */
+    bool is_closed;
+    bool is_again_pending;
+    struct loop_task again; /* goes on with input that waits, on the next turn */
+    struct loop_task bury;  /* frees the session after this turn */
+};
+
+/* inbound_session.c */
+struct inbound_session *inbound_session_new(struct inbound_server *server,
+                                            const struct stream_accepted *accepted,
+                                            struct inbound_client *client);
+/* Goes on with what the client has already sent; call after a wait has ended. */
+void inbound_session_go_on(struct inbound_session *session);
+/* One reply; codes of 500 and above count as errors, too many of them end the session. */
+void inbound_session_reply(struct inbound_session *session, unsigned code, const char *enhanced,
+                           struct bytes text);
+/* The last reply of a session: what waits goes out, then the connection is closed. */
+void inbound_session_bye(struct inbound_session *session, unsigned code, const char *enhanced,
+                         const char *text, const char *why);
+/* The only way a session ends. Safe to call twice, and from inside any callback. */
+void inbound_session_close(struct inbound_session *session, const char *why);
+/* A reply has been written by hand: the next command gets its full time. */
+void inbound_session_rearm(struct inbound_session *session);
+void inbound_session_begin_wait(struct inbound_session *session, enum inbound_wait wait);
+/* Starts a log line about this session. */
+void inbound_session_log(const struct inbound_session *session, struct log_line *line,
+                         enum log_level level, const char *event);
+
+/* inbound_commands.c */
+void inbound_command(struct inbound_session *session, struct bytes line);
+void inbound_transaction_reset(struct inbound_session *session);
+
+/* inbound_content.c */
+void inbound_content_begin(struct inbound_session *session);
+/* Takes content from the input; returns octets used. The answer may come later. */
+size_t inbound_content_input(struct inbound_session *session, struct bytes input);
+
+/* inbound_lookup.c: state store requests that survive their session. */
+void inbound_lookup_token(struct inbound_session *session, struct bytes token,
+                          void (*done)(struct inbound_session *session,
+                                       enum state_status status, struct bytes address));
+void inbound_store_token(struct inbound_session *session, struct bytes token,
+                         struct bytes address, int64_t expires_ms,
+                         void (*done)(struct inbound_session *session,
+                                      enum state_status status));
+/* Their `done` will not run any more. */
+void inbound_lookup_abandon(struct inbound_session *session);
+
+#endif
