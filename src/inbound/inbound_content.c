@@ -10,7 +10,6 @@
  */
 #include "inbound_session.h"
 
-#include "base/hash_table.h"
 #include "io/clock.h"
 #include "mail/header_block.h"
 #include "mail/trace_field.h"

@@ -8,6 +8,7 @@
 #define INBOUND_SESSION_H
 
 #include "base/arena.h"
+#include "base/hash_table.h"
 #include "base/list.h"
 #include "inbound/inbound_server.h"
 #include "io/log.h"
