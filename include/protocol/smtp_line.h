@@ -17,13 +17,14 @@ enum smtp_line_result {
     SMTP_LINE_READY,
     SMTP_LINE_NEED_MORE,
     SMTP_LINE_TOO_LONG, /* no CRLF within the limit; *used = octets to throw away so far */
-    SMTP_LINE_BARE_CR,  /* a line ended by CRLF or LF holds one; *used = up to and with that end */
+    SMTP_LINE_BARE_CR,  /* a line ended by CRLF or LF holds one; *used = up to and with that end
+                         */
     SMTP_LINE_BARE_LF,
     SMTP_LINE_NUL,
 };
 
-/* *line is set on READY only; *used on everything but NEED_MORE. After TOO_LONG the caller throws
- * octets away until the next LF (smtp_line_skip) and answers once. */
+/* *line is set on READY only; *used on everything but NEED_MORE. After TOO_LONG the caller
+ * throws octets away until the next LF (smtp_line_skip) and answers once. */
 enum smtp_line_result smtp_line_next(struct bytes input, size_t limit, struct bytes *line,
                                      size_t *used);
 /* Octets up to and with the next LF; *found tells whether there was one. */
