@@ -2,13 +2,12 @@
  * smtp_content - the octets between DATA and its final dot, in both directions.
  *
  * Decoding incremental: takes any cut of the stream, removes the stuffed dots, finds the end.
- *          Only CRLF "." CRLF ends the content. A bare CR or LF (also before or behind a dot) is
- *          remembered in `has_bare_cr_or_lf` and passed over: the content is read to its true
- *          end and then refused, never repaired. NUL octets are counted in `has_nul`.
- * Encoding incremental: adds the stuffed dots; smtp_content_finish adds the end. The input must
- *          be made of CRLF lines (the decoder proved it); a content without CRLF at its end gets
- *          one, because there is no other way to send it.
- * RFC      5321 §4.5.2, §4.1.1.4
+ *          Only CRLF "." CRLF ends the content. A bare CR or LF (also before or behind a dot)
+ * is remembered in `has_bare_cr_or_lf` and passed over: the content is read to its true end and
+ * then refused, never repaired. NUL octets are counted in `has_nul`. Encoding incremental: adds
+ * the stuffed dots; smtp_content_finish adds the end. The input must be made of CRLF lines (the
+ * decoder proved it); a content without CRLF at its end gets one, because there is no other way
+ * to send it. RFC      5321 §4.5.2, §4.1.1.4
  */
 #ifndef PROTOCOL_SMTP_CONTENT_H
 #define PROTOCOL_SMTP_CONTENT_H
@@ -19,10 +18,10 @@ struct smtp_content_decoder {
     int state; /* private; 0 is the start of the first line */
     bool has_bare_cr_or_lf;
     bool has_nul;
-    bool is_done;      /* the final dot has been read */
-    uint64_t octets;   /* decoded so far */
+    bool is_done;          /* the final dot has been read */
+    uint64_t octets;       /* decoded so far */
     uint64_t longest_line; /* without CRLF */
-    uint64_t line;     /* private: length of the line so far */
+    uint64_t line;         /* private: length of the line so far */
 };
 
 /* Decodes from `input` and hands decoded runs to `take` (views of the input or static memory).

@@ -1,10 +1,10 @@
 /*
  * smtp_dialogue - the order of a server's dialogue: which command may come when.
  *
- * Shape   one table, verb by phase. The session asks with smtp_dialogue_ask, does the work, then
- *         says granted or refused; between the two no other command is looked at. Failed
- *         commands leave the phase as it was; a failed DATA (after 354) goes back to GREETED,
- *         because the transaction is over (RFC 5321 §4.1.1.4, §4.1.4).
+ * Shape   one table, verb by phase. The session asks with smtp_dialogue_ask, does the work,
+ * then says granted or refused; between the two no other command is looked at. Failed commands
+ * leave the phase as it was; a failed DATA (after 354) goes back to GREETED, because the
+ * transaction is over (RFC 5321 §4.1.1.4, §4.1.4).
  */
 #ifndef PROTOCOL_SMTP_DIALOGUE_H
 #define PROTOCOL_SMTP_DIALOGUE_H
@@ -31,7 +31,8 @@ enum smtp_dialogue_answer {
     SMTP_DIALOGUE_BAD_SEQUENCE, /* 503 */
 };
 
-enum smtp_dialogue_answer smtp_dialogue_ask(struct smtp_dialogue *dialogue, enum smtp_verb verb);
+enum smtp_dialogue_answer smtp_dialogue_ask(struct smtp_dialogue *dialogue,
+                                            enum smtp_verb verb);
 void smtp_dialogue_granted(struct smtp_dialogue *dialogue);
 void smtp_dialogue_refused(struct smtp_dialogue *dialogue);
 /* The content has been read and answered, whatever the answer: back to GREETED. */
