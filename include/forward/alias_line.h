@@ -26,8 +26,9 @@ enum alias_action { ALIAS_FORWARD, ALIAS_REFUSE, ALIAS_DEFER, ALIAS_DISCARD };
 
 struct alias_line {
     enum alias_name_kind kind;
-    struct bytes name;   /* EXACT: decoded only when it is not quoted; REGEX: between the slashes */
-    bool is_quoted;      /* the name stood in quotes and may hold backslashes */
+    struct bytes
+        name;       /* EXACT: decoded only when it is not quoted; REGEX: between the slashes */
+    bool is_quoted; /* the name stood in quotes and may hold backslashes */
     struct bytes domain; /* behind "@" in the name, or empty */
     enum alias_action action;
     struct bytes targets; /* FORWARD */

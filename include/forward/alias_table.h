@@ -2,13 +2,14 @@
  * alias_table - the addresses we take mail for, of all our domains.
  *
  * Build   add every domain and own name first, then the texts ("name: target" a line, see
- *         forward/alias_line), then run alias_check. After that nobody changes it: many threads read.
- * Memory  texts are *borrowed* and must outlive the table; beside them an exact name costs 8 octets in
- *         an open-addressing table over the text, at most half full. A look-up allocates nothing.
- * Names   ASCII case does not matter. Hashes are keyed: names come from strangers.
- * Order   exact, exact without "+tag", regex in the order they were written, "*".
+ *         forward/alias_line), then run alias_check. After that nobody changes it: many threads
+ * read. Memory  texts are *borrowed* and must outlive the table; beside them an exact name
+ * costs 8 octets in an open-addressing table over the text, at most half full. A look-up
+ * allocates nothing. Names   ASCII case does not matter. Hashes are keyed: names come from
+ * strangers. Order   exact, exact without "+tag", regex in the order they were written, "*".
  * Limits  4 GiB of text a domain; ALIAS_LINE_LIMIT octets a line.
- * Errors  all of them go to the report, with the octets they are about; wrong lines are left out.
+ * Errors  all of them go to the report, with the octets they are about; wrong lines are left
+ * out.
  */
 #ifndef FORWARD_ALIAS_TABLE_H
 #define FORWARD_ALIAS_TABLE_H
@@ -57,7 +58,8 @@ void alias_table_add_text(struct alias_table *table, size_t domain, unsigned sou
 size_t alias_table_domain_count(const struct alias_table *table);
 size_t alias_table_entry_count(const struct alias_table *table); /* of all domains */
 struct bytes alias_table_domain_name(const struct alias_table *table, size_t domain);
-struct bytes alias_table_srs_domain(const struct alias_table *table, size_t domain); /* or empty */
+struct bytes alias_table_srs_domain(const struct alias_table *table,
+                                    size_t domain); /* or empty */
 /* The domain's number, or ALIAS_NO_DOMAIN. */
 size_t alias_table_find_domain(const struct alias_table *table, struct bytes domain);
 /* Domains with aliases, SRS domains and own names. */

@@ -4,13 +4,18 @@
  * Input   the address, the alias tables (forward/alias_table, an immutable snapshot), the SRS
  *         options, today. Whatever is not there is refused: nobody else's relay.
  * Order   1 address literal or domain not ours: 550 5.7.1 relay denied
- *         2 local part of SRS form in one of our SRS domains: verify and reverse (only for the
- *           null sender unless `accept any`)
- *         3 <postmaster> without domain: the first configured domain's postmaster
- *         4 alias: exact, then without +tag, then regex in order, then domain mapping, then "*";
- *           expanded through aliases of our own domains (depth 10), targets without repeats
- *         5 nothing: 550 5.1.1
- * Memory  the route lives in the arena given.
+ *         2 local part of SRS form in one of our SRS domains (and no alias of exactly this
+ * name): verify and reverse, only for the null sender unless `accept any`; see below 3
+ * <postmaster> without domain, at our host name or at an SRS domain: the first configured
+ * domain's postmaster (RFC 5321 §4.5.1) 4 alias: exact, then without +tag, then regex in order,
+ * then "*" (catch-all or domain mapping); expanded through aliases of our own domains (depth
+ * 10), targets without repeats 5 nothing: 550 5.1.1 Mixed   of several targets any `defer`
+ * defers the whole address; targets left over by refused or discarded ones are used; only
+ * refusals: the first; only discards: discard. Return  not from the null sender  550 5.7.1
+ * srs-sender-not-null forged                    550 5.7.1 srs-forged stamped in the future
+ * 550 5.7.1 srs-future expired, or its token is  550 5.1.6 srs-expired, srs-token-gone (valid
+ * once, not now) malformed                 550 5.1.3 srs-malformed Memory  the route lives in
+ * the arena given.
  */
 #ifndef FORWARD_RECIPIENT_ROUTE_H
 #define FORWARD_RECIPIENT_ROUTE_H
@@ -21,18 +26,18 @@
 struct alias_table;
 
 enum route_kind {
-    ROUTE_FORWARD,  /* to targets, sender rewritten */
-    ROUTE_RETURN,   /* a bounce going back: one target, the original sender */
-    ROUTE_DISCARD,  /* accept and throw away, with a log line */
-    ROUTE_REFUSE,   /* decision says how (also defer) */
+    ROUTE_FORWARD,     /* to targets, sender rewritten */
+    ROUTE_RETURN,      /* a bounce going back: one target, the original sender */
+    ROUTE_DISCARD,     /* accept and throw away, with a log line */
+    ROUTE_REFUSE,      /* decision says how (also defer) */
     ROUTE_NEEDS_TOKEN, /* look `token` up in the state store and call again with the answer */
 };
 
 struct route_options {
     const struct alias_table *aliases;
     const struct srs_options *srs;
-    struct bytes srs_domain;      /* default; a domain may have its own (alias_table knows) */
-    bool accept_any_return;       /* SRS addresses from senders other than null */
+    struct bytes srs_domain; /* default; a domain may have its own (alias_table knows) */
+    bool accept_any_return;  /* SRS addresses from senders other than null */
 };
 
 struct route_token {
@@ -42,17 +47,17 @@ struct route_token {
 
 struct recipient_route {
     enum route_kind kind;
-    struct decision decision;         /* ROUTE_REFUSE; DEFER or REFUSE */
-    struct smtp_mailbox *targets;     /* FORWARD and RETURN */
+    struct decision decision;     /* ROUTE_REFUSE; DEFER or REFUSE */
+    struct smtp_mailbox *targets; /* FORWARD and RETURN */
     size_t target_count;
-    struct bytes alias;               /* the address as the client wrote it, normalised: logs, bounces */
-    struct bytes srs_domain;          /* where forwards of this alias have their SRS address */
-    struct bytes token;               /* NEEDS_TOKEN */
+    struct bytes alias;      /* the address as the client wrote it, normalised: logs, bounces */
+    struct bytes srs_domain; /* where forwards of this alias have their SRS address */
+    struct bytes token;      /* NEEDS_TOKEN */
 };
 
 void recipient_route_find(const struct route_options *options, uint32_t today,
-                          const struct smtp_mailbox *sender, const struct smtp_mailbox *recipient,
-                          const struct route_token *token, struct arena *arena,
-                          struct recipient_route *route);
+                          const struct smtp_mailbox *sender,
+                          const struct smtp_mailbox *recipient, const struct route_token *token,
+                          struct arena *arena, struct recipient_route *route);
 
 #endif
