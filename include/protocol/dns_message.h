@@ -2,12 +2,16 @@
  * dns_message - DNS queries as octets, answers as values.
  *
  * Names   lower case, labels joined by dots, no trailing dot; octets outside letters, digits,
- *         "-", "_", "*" are written as \ddd. The root is "". At most 253 octets.
+ *         "-", "_", "*" are written as \ddd. The root is "". At most 253 octets as text. Taken
+ *         from outside, printable octets may also stand as they are; blanks, controls and 8-bit
+ *         octets may not (in a query for them the answer is known: no such name).
  * Query   one question, RD and AD set, an OPT record (EDNS 1232, DO clear) last and without
  *         options (research: c-ares cuts its final 11 octets on FORMERR).
  * Answer  every length and pointer checked; compression pointers must point backwards, at most
- *         64 a name; CNAME chain of at most DNS_CHAIN_LIMIT followed inside the message; at most
- *         DNS_RECORD_LIMIT records kept; the question must be the one asked.
+ *         64 a name; CNAME chain of at most DNS_CHAIN_LIMIT followed inside the message; at
+ * most DNS_RECORD_LIMIT records kept; the question must be the one asked. One record that
+ *         cannot be read makes the whole answer TEMPFAIL. IPv4-mapped AAAA records become IPv4
+ *         addresses, so that a deny list sees one form.
  * RFC     1035 §4, 2308 (negative TTL), 6840 §5.7 (AD in queries), 6891 (EDNS), 7505, 6698
  */
 #ifndef PROTOCOL_DNS_MESSAGE_H
@@ -56,11 +60,11 @@ struct dns_record {
 
 struct dns_answer {
     enum dns_status status;
-    const char *why;     /* TEMPFAIL: "servfail", "timeout", "malformed" ...; else NULL; static */
-    bool is_secure;      /* the resolver set AD */
-    bool is_truncated;   /* TC: ask over TCP */
-    uint32_t ttl;        /* seconds: lowest of chain and records; negative: RFC 2308 §5 */
-    struct bytes owner;  /* the name the records belong to, behind all CNAMEs */
+    const char *why;   /* TEMPFAIL: "servfail", "timeout", "malformed" ...; else NULL; static */
+    bool is_secure;    /* the resolver set AD */
+    bool is_truncated; /* TC: ask over TCP */
+    uint32_t ttl;      /* seconds: lowest of chain and records; negative: RFC 2308 §5 */
+    struct bytes owner; /* the name the records belong to, behind all CNAMEs; empty: TEMPFAIL */
     struct dns_record *records;
     size_t count;
 };
@@ -70,8 +74,19 @@ bool dns_query_write(struct strbuf *out, uint16_t id, struct bytes name, uint16_
 /* Fills *answer (memory in the arena). Never fails: what cannot be read is TEMPFAIL. */
 void dns_answer_read(struct bytes message, struct bytes asked_name, uint16_t asked_type,
                      struct arena *arena, struct dns_answer *answer);
-/* Lower case, one trailing dot removed; false when it is no DNS name. Writes into `out`. */
+/* Lower case, one trailing dot removed; false when it is no DNS name. Replaces what is in
+ * `out`. */
 bool dns_name_normalise(struct bytes name, struct strbuf *out);
+/* The same without an allocation, for keys. */
+struct dns_name {
+    size_t len;
+    char octets[DNS_NAME_LIMIT + 1];
+};
+bool dns_name_read(struct bytes name, struct dns_name *out);
+/* Octets of one block of memory that holds a copy of the answer's records and names ... */
+size_t dns_answer_size(const struct dns_answer *answer);
+/* ... and the copy, into `memory` of that size, aligned for any type. */
+void dns_answer_copy(const struct dns_answer *answer, void *memory, struct dns_answer *copy);
 /* "4.3.2.1.in-addr.arpa", "...ip6.arpa" */
 void dns_reverse_name_add(struct strbuf *out, const struct ip_address *address);
 const char *dns_type_text(uint16_t type); /* "MX", or "other" */
