@@ -89,7 +89,8 @@ struct delivery_report {
     struct bytes local;    /* "" or our source address: text */
     enum delivery_trouble trouble;
     bool is_in_doubt;      /* the dot was sent, its reply never came: a retry may make a duplicate */
-    const char *stage;     /* where it ended: "connect", "rcpt", "dot" ...; static */
+    const char *stage;     /* where it ended: "dns", "connect", a stage of smtp_exchange that broke,
+                              "envelope" (MAIL, RCPT, DATA were answered) or "dot"; static */
     uint64_t connect_ms;   /* 0 on a reused connection */
     uint64_t transfer_ms;
     bool is_reused;

@@ -1,0 +1,108 @@
+/*
+ * next_hop_connection - one SMTP connection to one address: stream, dialogue, deadlines.
+ *
+ * Holder  at any time exactly one (a delivery attempt, or the pool while the connection rests);
+ *         gets the events. They never come from inside a function of this module, and the
+ * holder may free the connection from inside one. Life    new -> READY -> mail -> DONE -> rest
+ * -> mail ...; BROKEN at any time. After BROKEN only reading its members and free are left.
+ * Time    one deadline per wait (RFC 5321 §4.5.3.2), counted from its beginning: octets that
+ * trickle in do not extend it. While content goes out, progress does. One timer, re-armed
+ * lazily, so a message on a kept connection costs no timer work. Memory  nothing of the options
+ * that made it is kept, so it may outlive a reload.
+ */
+#ifndef OUTBOUND_NEXT_HOP_CONNECTION_H
+#define OUTBOUND_NEXT_HOP_CONNECTION_H
+
+#include "base/list.h"
+#include "forward/next_hop_order.h"
+#include "outbound/content_sender.h"
+#include "protocol/smtp_exchange.h"
+
+enum connection_event {
+    CONNECTION_READY,  /* greeted: a transaction may begin; once */
+    CONNECTION_DONE,   /* the transaction is over: see the recipients */
+    CONNECTION_RESTED, /* rested for as long as it may: free it */
+    CONNECTION_BROKEN, /* see `fault` */
+};
+
+enum connection_fault {
+    CONNECTION_FAULT_NONE,
+    CONNECTION_FAULT_CONNECT, /* never connected: `end` says why */
+    CONNECTION_FAULT_END,     /* the peer closed, reset ...: `end` */
+    CONNECTION_FAULT_TIMEOUT,
+    CONNECTION_FAULT_REPLY,   /* garbage, 421, a refused greeting: next_hop_connection_last */
+    CONNECTION_FAULT_CONTENT, /* our own content could not be read */
+};
+
+struct connection_times {
+    uint64_t connect_ms, command_ms, data_ms, block_ms, dot_ms;
+};
+
+struct connection_settings {
+    struct bytes helo_name;
+    const struct ip_address *source; /* or NULL: any */
+    struct connection_times times;
+};
+
+typedef void (*connection_handler)(void *context, enum connection_event event);
+
+struct next_hop_connection {
+    /* to read */
+    char *host;
+    struct ip_endpoint endpoint;
+    enum connection_fault fault;
+    enum stream_end end;
+    enum smtp_stage stage; /* now, or where it broke */
+    bool is_connected;
+    bool is_in_doubt;  /* the final dot is out and unanswered */
+    unsigned messages; /* transactions that were begun */
+
+    /* for the pool */
+    struct list node;
+    struct destination *resting_at; /* where it was given back last */
+    unsigned generation;            /* of the pool, when it was made */
+
+    /* private */
+    struct event_loop *loop;
+    struct stream *stream;
+    struct smtp_exchange *exchange;
+    struct content_sender sender;
+    struct content_scratch *scratch; /* borrowed */
+    struct connection_times times;
+    struct loop_timer *timer;
+    uint64_t deadline_ms; /* 0: none */
+    uint64_t timer_at_ms; /* 0: not armed */
+    uint64_t sent_before; /* stream_output_sent when the deadline was set */
+    bool is_resting;
+    connection_handler handler;
+    void *context;
+};
+
+/* Begins to connect; READY or BROKEN follows. */
+struct next_hop_connection *next_hop_connection_new(struct event_loop *loop,
+                                                    struct content_scratch *scratch,
+                                                    const struct connection_settings *settings,
+                                                    const struct next_hop *hop,
+                                                    connection_handler handler, void *context);
+/* Gives the connection to another holder. */
+void next_hop_connection_hand_over(struct next_hop_connection *connection,
+                                   connection_handler handler, void *context);
+/* True when a transaction may begin. */
+bool next_hop_connection_is_usable(const struct next_hop_connection *connection);
+/* Begins a transaction on a usable connection; DONE or BROKEN follows. All is borrowed until
+ * then. */
+void next_hop_connection_mail(struct next_hop_connection *connection, struct bytes mail_line,
+                              struct smtp_exchange_recipient *recipients, size_t count,
+                              struct bytes head, const struct content *content);
+/* Waits for its next message for so long, then RESTED. */
+void next_hop_connection_rest(struct next_hop_connection *connection, uint64_t idle_ms);
+const struct smtp_extensions *
+next_hop_connection_extensions(const struct next_hop_connection *connection);
+const struct smtp_reply *next_hop_connection_last(const struct next_hop_connection *connection);
+struct ip_endpoint next_hop_connection_local(const struct next_hop_connection *connection);
+/* Says QUIT when that is in place, otherwise just closes. Safe on NULL. */
+void next_hop_connection_free(struct next_hop_connection **connection);
+/* Closes at once. Safe on NULL. */
+void next_hop_connection_abort(struct next_hop_connection **connection);
+
+#endif

@@ -1,0 +1,819 @@
+/*
+ * From start to finish, in the order it happens:
+ *
+ *   1 delivery_attempt_start  takes a connection that rests, and goes on with 5; otherwise
+ *   2 find_next_hops          remembered ones, or DNS by replay (on_dns_done asks again)
+ *   3 try_next_host           connects to the next one, until one greets
+ *   4 on_broken               a host that fails before the envelope is answered: 3 again
+ *   5 start_transaction       MAIL, RCPT ..., DATA, content
+ *   6 on_results              per recipient; "too many recipients": 5 again with the rest;
+ *                             4xx: one more host is asked, 3 again
+ *   7 settle                  who got no answer gets the last trouble; on_done, a loop turn
+ * later 8 delivery_attempt_finish gives the connection back
+ */
+#include "outbound/delivery_attempt.h"
+
+#include "base/memory.h"
+#include "io/entropy.h"
+#include "outbound/delivery_result.h"
+#include "outbound/destination_pool.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum {
+    DNS_DEADLINE_MS = 30 * 1000,
+    DNS_ROUNDS = 16, /* MX, CNAME chain, addresses: more is a loop in disguise */
+    HEAD_LIMIT = 1024 * 1024,
+    MAIL_LINE_LIMIT = 2048,
+};
+
+struct outbound {
+    struct event_loop *loop;
+    struct dns_resolver *resolver;
+    struct outbound_options options;
+    struct destination_pool *pool;
+    struct content_scratch scratch;
+};
+
+enum recipient_state {
+    RECIPIENT_OPEN,     /* no answer yet */
+    RECIPIENT_TOO_MANY, /* 452 to its RCPT while others were accepted */
+    RECIPIENT_DEFERRED, /* 4xx; the outcome is filled in */
+    RECIPIENT_CLOSED,
+};
+
+/* One MAIL and what belongs to it. */
+struct transaction {
+    struct smtp_exchange_recipient *recipients;
+    size_t *indexes; /* in request.recipients */
+    size_t count;
+    struct strbuf head;      /* loop mark and prefix */
+    struct strbuf mail_line; /* what stands behind MAIL FROM: */
+};
+
+struct delivery_attempt {
+    struct outbound *outbound;
+    struct outbound_options options; /* of its start; snapshot held */
+    struct delivery_request request;
+    struct arena *arena;
+    struct delivery_report report;
+    enum recipient_state *states;
+    struct delivery_result trouble; /* the last, for those without an answer */
+    bool is_every_host_final;       /* all so far greeted 521 */
+
+    struct destination *destination;
+    struct next_hops *hops; /* being made, or shared; or NULL */
+    bool is_tried[NEXT_HOP_LIMIT];
+    struct ip_endpoint preferred; /* where a kept connection turned out dead; or IP_NONE */
+    struct bytes answered_host;   /* with is_second_opinion: the host that said 4xx */
+    bool is_second_opinion;
+
+    struct dns_facts *facts;   /* during look-ups */
+    struct dns_lookup *lookup; /* pending, or NULL */
+    unsigned dns_rounds;
+    uint32_t shuffle;
+
+    struct next_hop_connection *connection; /* or NULL */
+    struct transaction transaction;
+    uint64_t connect_began_ms, transfer_began_ms;
+
+    struct loop_task done_task;
+    void (*on_done)(void *context); /* NULL: aborted while the task waited */
+    void *context;
+    bool is_over;
+};
+
+static void find_next_hops(struct delivery_attempt *attempt);
+static void try_next_host(struct delivery_attempt *attempt);
+static void start_transaction(struct delivery_attempt *attempt);
+static void settle(struct delivery_attempt *attempt);
+static void on_connection_event(void *context, enum connection_event event);
+
+/* ---- outbound ---- */
+
+static void take_options(struct outbound_options *mine, const struct outbound_options *options)
+{
+    *mine = *options;
+    if (mine->snapshot != NULL) {
+        shared_hold(mine->snapshot);
+    }
+}
+
+static void drop_options(struct outbound_options *mine)
+{
+    if (mine->snapshot != NULL) {
+        shared_drop(mine->snapshot);
+        mine->snapshot = NULL;
+    }
+}
+
+struct outbound *outbound_new(struct event_loop *loop, struct dns_resolver *resolver,
+                              const struct outbound_options *options)
+{
+    struct outbound *outbound = memory_zero(sizeof *outbound);
+
+    outbound->loop = loop;
+    outbound->resolver = resolver;
+    take_options(&outbound->options, options);
+    outbound->pool = destination_pool_new(loop);
+    content_scratch_init(&outbound->scratch);
+    return outbound;
+}
+
+void outbound_set_options(struct outbound *outbound, const struct outbound_options *options)
+{
+    struct outbound_options old = outbound->options;
+
+    take_options(&outbound->options, options);
+    drop_options(&old);
+    destination_pool_forget(outbound->pool); /* routes, sources and names may be others now */
+}
+
+void outbound_close_idle(struct outbound *outbound)
+{
+    destination_pool_close_idle(outbound->pool);
+}
+
+void outbound_free(struct outbound **outbound)
+{
+    struct outbound *gone = *outbound;
+
+    if (gone == NULL) {
+        return;
+    }
+    *outbound = NULL;
+    destination_pool_free(&gone->pool);
+    content_scratch_clear(&gone->scratch);
+    drop_options(&gone->options);
+    free(gone);
+}
+
+/* ---- 1 start ---- */
+
+static void free_attempt(struct delivery_attempt *attempt)
+{
+    arena_free(&attempt->arena);
+    drop_options(&attempt->options);
+    free(attempt);
+}
+
+static void run_done(void *context)
+{
+    struct delivery_attempt *attempt = context;
+
+    if (attempt->on_done == NULL) {
+        free_attempt(attempt);
+        return;
+    }
+    attempt->on_done(attempt->context);
+}
+
+static void copy_request(struct delivery_attempt *attempt,
+                         const struct delivery_request *request)
+{
+    struct arena *arena = attempt->arena;
+
+    attempt->request = *request;
+    attempt->request.destination = arena_copy(arena, request->destination);
+    attempt->request.sender = arena_copy(arena, request->sender);
+    attempt->request.prefix = arena_copy(arena, request->prefix);
+    attempt->states = arena_alloc(arena, request->count * sizeof *attempt->states);
+}
+
+struct delivery_attempt *delivery_attempt_start(struct outbound *outbound,
+                                                const struct delivery_request *request,
+                                                void (*on_done)(void *context), void *context)
+{
+    struct delivery_attempt *attempt = memory_zero(sizeof *attempt);
+
+    assert(request->count > 0);
+    attempt->outbound = outbound;
+    take_options(&attempt->options, &outbound->options);
+    attempt->arena = arena_new();
+    copy_request(attempt, request);
+    attempt->on_done = on_done;
+    attempt->context = context;
+    attempt->done_task = (struct loop_task){.run = run_done, .context = attempt};
+    attempt->report.stage = "dns";
+    attempt->is_every_host_final = true;
+    attempt->trouble = (struct delivery_result){.outcome = DELIVERY_TEMPORARY,
+                                                .trouble = DELIVERY_TROUBLE_CONNECTION,
+                                                .enhanced = "4.4.1",
+                                                .text = BYTES("no host to try")};
+    strbuf_init(&attempt->transaction.head, HEAD_LIMIT + request->prefix.len);
+    strbuf_init(&attempt->transaction.mail_line, MAIL_LINE_LIMIT);
+    attempt->destination = destination_pool_hold(outbound->pool, attempt->request.destination);
+    attempt->connection = destination_take(attempt->destination, on_connection_event, attempt);
+    if (attempt->connection != NULL) {
+        attempt->report.is_reused = true;
+        start_transaction(attempt);
+    } else {
+        find_next_hops(attempt);
+    }
+    return attempt;
+}
+
+/* ---- 2 next hops ---- */
+
+static void on_dns_done(void *context);
+
+static void fail_next_hops(struct delivery_attempt *attempt, const struct decision *decision)
+{
+    attempt->trouble = delivery_result_of_decision(decision, attempt->arena);
+    next_hops_drop(&attempt->hops);
+    settle(attempt);
+}
+
+static void look_up(struct delivery_attempt *attempt)
+{
+    static const struct decision in_circles = {
+        .disposition = DECISION_DEFER,
+        .enhanced = "4.4.3",
+        .text = {"DNS asks for ever more", sizeof "DNS asks for ever more" - 1},
+    };
+
+    if (++attempt->dns_rounds > DNS_ROUNDS) {
+        dns_facts_free(&attempt->facts);
+        fail_next_hops(attempt, &in_circles);
+        return;
+    }
+    attempt->lookup = dns_lookup_start(
+        attempt->outbound->resolver, attempt->facts,
+        event_loop_now_ms(attempt->outbound->loop) + DNS_DEADLINE_MS, on_dns_done, attempt);
+}
+
+static void order_next_hops(struct delivery_attempt *attempt)
+{
+    const struct outbound_options *options = &attempt->options;
+    struct bytes key = attempt->request.destination;
+    const struct delivery_route *route = NULL;
+    struct next_hops *hops = attempt->hops;
+
+    if (options->routes != NULL) {
+        route = delivery_route_by_destination(options->routes, key);
+    }
+    if (route != NULL && route->use_mx) {
+        route = NULL;
+    }
+    arena_reset(hops->arena);
+    memset(&hops->list, 0, sizeof hops->list);
+    switch (next_hop_order(&options->next_hops, key, route, attempt->facts, attempt->shuffle,
+                           hops->arena, &hops->list)) {
+    case NEXT_HOP_FOUND:
+        dns_facts_free(&attempt->facts);
+        destination_remember(attempt->outbound->pool, attempt->destination, hops);
+        try_next_host(attempt);
+        return;
+    case NEXT_HOP_NEEDS_DNS:
+        look_up(attempt);
+        return;
+    case NEXT_HOP_FAILED:
+        dns_facts_free(&attempt->facts);
+        fail_next_hops(attempt, &hops->list.failure);
+        return;
+    }
+    abort();
+}
+
+static void find_next_hops(struct delivery_attempt *attempt)
+{
+    if (attempt->hops == NULL) {
+        attempt->hops = destination_next_hops(attempt->outbound->pool, attempt->destination);
+    }
+    if (attempt->hops != NULL) {
+        try_next_host(attempt);
+        return;
+    }
+    attempt->hops = next_hops_new();
+    attempt->facts = dns_facts_new();
+    attempt->shuffle = entropy_u32();
+    attempt->dns_rounds = 0;
+    order_next_hops(attempt);
+}
+
+static void on_dns_done(void *context)
+{
+    struct delivery_attempt *attempt = context;
+
+    attempt->lookup = NULL;
+    order_next_hops(attempt);
+}
+
+/* ---- 3 hosts ---- */
+
+static bool may_try(const struct delivery_attempt *attempt, size_t index)
+{
+    const struct next_hop *hop = &attempt->hops->list.hops[index];
+
+    return !attempt->is_tried[index] &&
+           !(attempt->is_second_opinion &&
+             bytes_equal_nocase(hop->host, attempt->answered_host));
+}
+
+/* The host of a kept connection that died, then the list in its order, then those that failed a
+ * moment ago. NULL: none is left. */
+static const struct next_hop *choose_host(struct delivery_attempt *attempt)
+{
+    const struct next_hop_list *list = &attempt->hops->list;
+    size_t chosen = list->count, failed = list->count;
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct ip_endpoint *endpoint = &list->hops[i].endpoint;
+
+        if (!may_try(attempt, i)) {
+            continue;
+        }
+        if (endpoint->port == attempt->preferred.port &&
+            ip_address_equal(&endpoint->address, &attempt->preferred.address)) {
+            chosen = i;
+            break;
+        }
+        if (destination_has_failed(attempt->outbound->pool, attempt->destination, endpoint)) {
+            failed = failed == list->count ? i : failed;
+        } else if (chosen == list->count) {
+            chosen = i;
+        }
+    }
+    chosen = chosen == list->count ? failed : chosen;
+    if (chosen == list->count) {
+        return NULL;
+    }
+    attempt->is_tried[chosen] = true;
+    return &list->hops[chosen];
+}
+
+static void try_next_host(struct delivery_attempt *attempt)
+{
+    const struct outbound_options *options = &attempt->options;
+    const struct next_hop *hop = choose_host(attempt);
+    struct connection_settings settings = {
+        .helo_name = options->helo_name,
+        .times = {options->connect_timeout_ms, options->command_timeout_ms,
+                  options->data_timeout_ms, options->block_timeout_ms, options->dot_timeout_ms},
+    };
+    const struct ip_address *source;
+
+    if (hop == NULL) {
+        settle(attempt);
+        return;
+    }
+    source = hop->endpoint.address.family == IP_V6 ? &options->source_v6 : &options->source_v4;
+    settings.source = source->family == IP_NONE ? NULL : source;
+    attempt->connect_began_ms = event_loop_now_ms(attempt->outbound->loop);
+    attempt->report.is_reused = false;
+    attempt->report.stage = "connect";
+    attempt->connection =
+        next_hop_connection_new(attempt->outbound->loop, &attempt->outbound->scratch, &settings,
+                                hop, on_connection_event, attempt);
+    attempt->connection->generation = destination_pool_generation(attempt->outbound->pool);
+}
+
+/* ---- 4 broken connections ---- */
+
+static void report_connection(struct delivery_attempt *attempt)
+{
+    const struct next_hop_connection *connection = attempt->connection;
+    struct ip_endpoint local = next_hop_connection_local(connection);
+    struct delivery_report *report = &attempt->report;
+
+    report->host = arena_copy(attempt->arena, bytes_from_text(connection->host));
+    report->endpoint = connection->endpoint;
+    report->local = (struct bytes){"", 0};
+    if (local.address.family != IP_NONE) {
+        struct ip_text text = ip_address_text(&local.address);
+
+        report->local = arena_copy(attempt->arena, bytes_from_text(text.text));
+    }
+}
+
+/* Nothing of the content has left, so another connection may take the transaction over. */
+static bool is_before_content(const struct next_hop_connection *connection)
+{
+    switch (connection->stage) {
+    case SMTP_STAGE_BANNER:
+    case SMTP_STAGE_EHLO:
+    case SMTP_STAGE_MAIL:
+    case SMTP_STAGE_RCPT:
+    case SMTP_STAGE_DATA:
+    case SMTP_STAGE_RSET:
+    case SMTP_STAGE_IDLE:
+    case SMTP_STAGE_QUIT:
+        return connection->fault != CONNECTION_FAULT_CONTENT;
+    case SMTP_STAGE_CONTENT:
+    case SMTP_STAGE_DOT:
+        return false;
+    }
+    abort();
+}
+
+/* A negative answer to its RCPT is an answer, even when the connection breaks behind it. A 4xx
+ * is kept only when no other host is going to be asked. */
+static void keep_answers(struct delivery_attempt *attempt, bool is_last)
+{
+    struct transaction *transaction = &attempt->transaction;
+
+    for (size_t i = 0; i < transaction->count && !attempt->is_second_opinion; i++) {
+        const struct smtp_exchange_recipient *asked = &transaction->recipients[i];
+        struct delivery_result result;
+
+        if (!asked->is_answered || asked->reply.code == 421) {
+            continue;
+        }
+        result = delivery_result_of_answer(asked, attempt->arena);
+        if (result.outcome == DELIVERY_PERMANENT || is_last) {
+            delivery_result_give(&result,
+                                 &attempt->request.recipients[transaction->indexes[i]]);
+            attempt->states[transaction->indexes[i]] = RECIPIENT_CLOSED;
+        }
+    }
+    transaction->count = 0;
+}
+
+static bool is_open(const struct delivery_attempt *attempt)
+{
+    for (size_t i = 0; i < attempt->request.count; i++) {
+        if (attempt->states[i] != RECIPIENT_CLOSED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The last trouble is told; but a 521 greeting is final only when every host says it. */
+static void note_trouble(struct delivery_attempt *attempt)
+{
+    struct delivery_result trouble =
+        delivery_result_of_fault(attempt->connection, attempt->arena);
+
+    if (trouble.outcome == DELIVERY_TEMPORARY || attempt->is_every_host_final) {
+        attempt->trouble = trouble;
+    }
+    attempt->is_every_host_final =
+        attempt->is_every_host_final && trouble.outcome == DELIVERY_PERMANENT;
+}
+
+static void on_broken(struct delivery_attempt *attempt)
+{
+    struct next_hop_connection *connection = attempt->connection;
+    bool is_harmless = is_before_content(connection);
+
+    keep_answers(attempt, !is_harmless);
+    if (attempt->report.is_reused && is_harmless && is_open(attempt)) {
+        /* The other side had closed it meanwhile: no failure of anybody. */
+        attempt->preferred = connection->endpoint;
+        next_hop_connection_abort(&attempt->connection);
+        find_next_hops(attempt);
+        return;
+    }
+    report_connection(attempt);
+    attempt->report.stage = connection->fault == CONNECTION_FAULT_CONNECT
+                                ? "connect"
+                                : smtp_stage_text(connection->stage);
+    attempt->report.is_in_doubt = connection->is_in_doubt;
+    note_trouble(attempt);
+    if (is_harmless) {
+        destination_note_failure(attempt->outbound->pool, attempt->destination,
+                                 &connection->endpoint);
+    }
+    next_hop_connection_abort(&attempt->connection);
+    if (is_harmless && is_open(attempt) && !attempt->is_second_opinion) {
+        find_next_hops(attempt);
+    } else {
+        settle(attempt);
+    }
+}
+
+/* ---- 5 the transaction ---- */
+
+/* Those who still need an answer: all of them, or only those who did not fit into the last one.
+ */
+static void choose_recipients(struct delivery_attempt *attempt, enum recipient_state wanted)
+{
+    struct transaction *transaction = &attempt->transaction;
+    const struct delivery_request *request = &attempt->request;
+    size_t count = 0;
+
+    for (size_t i = 0; i < request->count; i++) {
+        count += attempt->states[i] == wanted;
+    }
+    transaction->recipients =
+        arena_alloc(attempt->arena, count * sizeof *transaction->recipients);
+    transaction->indexes = arena_alloc(attempt->arena, count * sizeof *transaction->indexes);
+    transaction->count = 0;
+    for (size_t i = 0; i < request->count; i++) {
+        if (attempt->states[i] == wanted) {
+            transaction->recipients[transaction->count].path = request->recipients[i].address;
+            transaction->indexes[transaction->count++] = i;
+        }
+    }
+}
+
+static bool is_first_with_alias(const struct delivery_attempt *attempt, size_t position)
+{
+    const struct transaction *transaction = &attempt->transaction;
+    const struct delivery_recipient *all = attempt->request.recipients;
+
+    for (size_t i = 0; i < position; i++) {
+        if (bytes_equal_nocase(all[transaction->indexes[i]].alias,
+                               all[transaction->indexes[position]].alias)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void write_head(struct delivery_attempt *attempt)
+{
+    struct transaction *transaction = &attempt->transaction;
+    struct loop_mark *marks = arena_alloc(attempt->arena, transaction->count * sizeof *marks);
+    size_t count = 0;
+
+    for (size_t i = 0; i < transaction->count; i++) {
+        struct bytes alias = attempt->request.recipients[transaction->indexes[i]].alias;
+
+        if (alias.len > 0 && is_first_with_alias(attempt, i)) {
+            marks[count++] = trace_field_loop_mark(attempt->options.loop_secret, alias);
+        }
+    }
+    strbuf_reset(&transaction->head);
+    if (count > 0) {
+        trace_field_add_loop(&transaction->head, attempt->options.helo_name, marks, count);
+    }
+    strbuf_add(&transaction->head, attempt->request.prefix);
+    assert(!transaction->head.overflowed);
+}
+
+static void write_mail_line(struct delivery_attempt *attempt,
+                            const struct smtp_extensions *extensions, uint64_t size)
+{
+    struct strbuf *line = &attempt->transaction.mail_line;
+
+    strbuf_reset(line);
+    strbuf_add_char(line, '<');
+    strbuf_add(line, attempt->request.sender);
+    strbuf_add_char(line, '>');
+    if (extensions->size) {
+        strbuf_add_text(line, " SIZE=");
+        strbuf_add_u64(line, size);
+    }
+    /* 8-bit content goes out as it is even where 8BITMIME is missing: converting it would break
+     * every signature, and servers that mind are gone. */
+    if (attempt->request.is_8bit && extensions->eight_bit_mime) {
+        strbuf_add_text(line, " BODY=8BITMIME");
+    }
+    if (attempt->request.is_utf8) {
+        strbuf_add_text(line, " SMTPUTF8");
+    }
+    assert(!line->overflowed);
+}
+
+static void refuse_unsent(struct delivery_attempt *attempt,
+                          const struct delivery_result *result)
+{
+    struct transaction *transaction = &attempt->transaction;
+
+    for (size_t i = 0; i < transaction->count && !attempt->is_second_opinion; i++) {
+        delivery_result_give(result, &attempt->request.recipients[transaction->indexes[i]]);
+        attempt->states[transaction->indexes[i]] = RECIPIENT_CLOSED;
+    }
+    transaction->count = 0;
+    attempt->report.stage = "envelope";
+    report_connection(attempt);
+    settle(attempt);
+}
+
+static void begin_mail(struct delivery_attempt *attempt)
+{
+    const struct smtp_extensions *extensions =
+        next_hop_connection_extensions(attempt->connection);
+    struct transaction *transaction = &attempt->transaction;
+    struct delivery_result refusal;
+    uint64_t size;
+
+    write_head(attempt);
+    size = transaction->head.len + content_size(attempt->request.content);
+    if (attempt->request.is_utf8 && !extensions->smtputf8) {
+        refusal =
+            delivery_result_of_announcement("5.6.7", "the next hop does not take SMTPUTF8");
+        refuse_unsent(attempt, &refusal);
+        return;
+    }
+    if (extensions->size && extensions->size_limit > 0 && size > extensions->size_limit) {
+        refusal = delivery_result_of_announcement("5.3.4", "larger than the next hop's limit");
+        refuse_unsent(attempt, &refusal);
+        return;
+    }
+    write_mail_line(attempt, extensions, size);
+    attempt->transfer_began_ms = event_loop_now_ms(attempt->outbound->loop);
+    next_hop_connection_mail(attempt->connection, strbuf_bytes(&transaction->mail_line),
+                             transaction->recipients, transaction->count,
+                             strbuf_bytes(&transaction->head), attempt->request.content);
+}
+
+static void start_transaction(struct delivery_attempt *attempt)
+{
+    choose_recipients(attempt,
+                      attempt->is_second_opinion ? RECIPIENT_DEFERRED : RECIPIENT_OPEN);
+    begin_mail(attempt);
+}
+
+/* ---- 6 results ---- */
+
+static void take_result(struct delivery_attempt *attempt, size_t position, bool is_any_accepted)
+{
+    const struct smtp_exchange_recipient *asked = &attempt->transaction.recipients[position];
+    size_t index = attempt->transaction.indexes[position];
+    struct delivery_result result = delivery_result_of_answer(asked, attempt->arena);
+
+    /* The first host said 4xx: what the second one says counts only when it takes the message,
+     * or a temporary failure would become a permanent one. */
+    if (attempt->is_second_opinion && result.outcome != DELIVERY_SENT) {
+        return;
+    }
+    delivery_result_give(&result, &attempt->request.recipients[index]);
+    switch (result.outcome) {
+    case DELIVERY_SENT:
+    case DELIVERY_PERMANENT:
+        attempt->states[index] = RECIPIENT_CLOSED;
+        break;
+    case DELIVERY_TEMPORARY:
+        attempt->states[index] = is_any_accepted && delivery_result_is_too_many(&asked->reply)
+                                     ? RECIPIENT_TOO_MANY
+                                     : RECIPIENT_DEFERRED;
+        break;
+    }
+}
+
+static bool has_state(const struct delivery_attempt *attempt, enum recipient_state state)
+{
+    for (size_t i = 0; i < attempt->request.count; i++) {
+        if (attempt->states[i] == state) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void replace_state(struct delivery_attempt *attempt, enum recipient_state from,
+                          enum recipient_state to)
+{
+    for (size_t i = 0; i < attempt->request.count; i++) {
+        if (attempt->states[i] == from) {
+            attempt->states[i] = to;
+        }
+    }
+}
+
+static void ask_another_host(struct delivery_attempt *attempt)
+{
+    attempt->is_second_opinion = true;
+    attempt->answered_host = attempt->report.host;
+    attempt->preferred = (struct ip_endpoint){.port = 0};
+    next_hop_connection_free(&attempt->connection);
+    find_next_hops(attempt);
+}
+
+static bool is_worth_asking_another(const struct delivery_attempt *attempt)
+{
+    const struct next_hop_list *list;
+
+    if (attempt->is_second_opinion || !has_state(attempt, RECIPIENT_DEFERRED)) {
+        return false;
+    }
+    if (attempt->hops == NULL) {
+        return true; /* a kept connection: the list must be found first */
+    }
+    list = &attempt->hops->list;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!attempt->is_tried[i] &&
+            !bytes_equal_nocase(list->hops[i].host, attempt->report.host)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_results(struct delivery_attempt *attempt)
+{
+    struct transaction *transaction = &attempt->transaction;
+    bool is_content_sent = attempt->connection->sender.is_finished;
+    bool is_any_accepted = false;
+
+    attempt->report.transfer_ms +=
+        event_loop_now_ms(attempt->outbound->loop) - attempt->transfer_began_ms;
+    attempt->report.stage = is_content_sent ? "dot" : "envelope";
+    report_connection(attempt);
+    for (size_t i = 0; i < transaction->count; i++) {
+        is_any_accepted = is_any_accepted || transaction->recipients[i].is_accepted;
+    }
+    for (size_t i = 0; i < transaction->count; i++) {
+        take_result(attempt, i, is_any_accepted);
+    }
+    transaction->count = 0;
+    if (has_state(attempt, RECIPIENT_TOO_MANY) &&
+        next_hop_connection_is_usable(attempt->connection)) {
+        choose_recipients(attempt, RECIPIENT_TOO_MANY);
+        begin_mail(attempt);
+        return;
+    }
+    replace_state(attempt, RECIPIENT_TOO_MANY, RECIPIENT_DEFERRED);
+    /* With a 4xx to the dot the content has been judged; another host would judge it the same.
+     */
+    if ((is_any_accepted || !is_content_sent) && is_worth_asking_another(attempt)) {
+        ask_another_host(attempt);
+    } else {
+        settle(attempt);
+    }
+}
+
+static void on_connection_event(void *context, enum connection_event event)
+{
+    struct delivery_attempt *attempt = context;
+
+    if (attempt->is_over) {
+        return; /* finish looks whether the connection is still good */
+    }
+    switch (event) {
+    case CONNECTION_READY:
+        attempt->report.connect_ms =
+            event_loop_now_ms(attempt->outbound->loop) - attempt->connect_began_ms;
+        destination_note_success(attempt->destination, &attempt->connection->endpoint);
+        start_transaction(attempt);
+        return;
+    case CONNECTION_DONE:
+        on_results(attempt);
+        return;
+    case CONNECTION_RESTED:
+        return;
+    case CONNECTION_BROKEN:
+        on_broken(attempt);
+        return;
+    }
+    abort();
+}
+
+/* ---- 7 the end ---- */
+
+static void settle(struct delivery_attempt *attempt)
+{
+    struct delivery_recipient *recipients = attempt->request.recipients;
+    bool is_any_refused = false, is_any_without_answer = false;
+
+    for (size_t i = 0; i < attempt->request.count; i++) {
+        if (attempt->states[i] == RECIPIENT_OPEN) {
+            delivery_result_give(&attempt->trouble, &recipients[i]);
+            is_any_without_answer = true;
+        } else {
+            is_any_refused = is_any_refused || recipients[i].outcome != DELIVERY_SENT;
+        }
+        attempt->states[i] = RECIPIENT_CLOSED;
+    }
+    attempt->report.trouble = is_any_without_answer ? attempt->trouble.trouble
+                              : is_any_refused      ? DELIVERY_TROUBLE_REPLY
+                                                    : DELIVERY_TROUBLE_NONE;
+    attempt->is_over = true;
+    event_loop_defer(attempt->outbound->loop, &attempt->done_task);
+}
+
+const struct delivery_report *delivery_attempt_report(const struct delivery_attempt *attempt)
+{
+    return &attempt->report;
+}
+
+/* ---- 8 finish ---- */
+
+static void give_connection_back(struct delivery_attempt *attempt)
+{
+    bool may_rest = attempt->connection->messages < attempt->options.reuse_messages;
+
+    destination_give_back(attempt->outbound->pool, attempt->destination, &attempt->connection,
+                          may_rest ? attempt->options.reuse_idle_ms : 0);
+}
+
+void delivery_attempt_finish(struct delivery_attempt **attempt)
+{
+    struct delivery_attempt *finished = *attempt;
+
+    if (finished == NULL) {
+        return;
+    }
+    *attempt = NULL;
+    dns_lookup_cancel(&finished->lookup);
+    if (finished->facts != NULL) {
+        dns_facts_free(&finished->facts);
+    }
+    if (finished->connection != NULL && finished->is_over) {
+        give_connection_back(finished);
+    }
+    next_hop_connection_abort(&finished->connection);
+    next_hops_drop(&finished->hops);
+    destination_pool_release(finished->outbound->pool, &finished->destination);
+    strbuf_clear(&finished->transaction.head);
+    strbuf_clear(&finished->transaction.mail_line);
+    if (finished->done_task.is_pending) {
+        finished->on_done = NULL; /* the task frees it */
+        return;
+    }
+    free_attempt(finished);
+}

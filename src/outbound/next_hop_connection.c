@@ -1,0 +1,366 @@
+/*
+ * From connect to QUIT, in the order it happens:
+ *
+ *   1 next_hop_connection_new   connects; on_connected waits for the banner
+ *   2 on_input                  the dialogue reads replies and writes the next commands
+ *   3 next_hop_connection_mail  the envelope goes out
+ *   4 send_content              after 354, again on_drained until the final dot is written
+ *   5 on_input                  the results are there: DONE
+ *   6 next_hop_connection_rest  until the next message, or RESTED
+ *   7 next_hop_connection_free  QUIT
+ */
+#include "outbound/next_hop_connection.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* ---- deadlines ---- */
+
+static uint64_t wait_of_stage(const struct connection_times *times, enum smtp_stage stage)
+{
+    switch (stage) {
+    case SMTP_STAGE_BANNER:
+    case SMTP_STAGE_EHLO:
+    case SMTP_STAGE_MAIL:
+    case SMTP_STAGE_RCPT:
+    case SMTP_STAGE_RSET:
+    case SMTP_STAGE_QUIT:
+        return times->command_ms;
+    case SMTP_STAGE_DATA:
+        return times->data_ms;
+    case SMTP_STAGE_CONTENT:
+        return times->block_ms;
+    case SMTP_STAGE_DOT:
+        return times->dot_ms;
+    case SMTP_STAGE_IDLE:
+        return 0;
+    }
+    abort();
+}
+
+/* The timer is moved only when it would run too late; when it runs too early it is set again.
+ * So the waits of a message, each ended within milliseconds, leave it alone. */
+static void set_deadline(struct next_hop_connection *connection, uint64_t wait_ms)
+{
+    uint64_t now = event_loop_now_ms(connection->loop);
+
+    connection->deadline_ms = wait_ms == 0 ? 0 : now + wait_ms;
+    connection->sent_before = stream_output_sent(connection->stream);
+    if (wait_ms != 0 &&
+        (connection->timer_at_ms == 0 || connection->timer_at_ms > connection->deadline_ms)) {
+        connection->timer_at_ms = connection->deadline_ms;
+        loop_timer_set(connection->timer, wait_ms);
+    }
+}
+
+/* A new stage begins a new wait, and so does a command we wrote in the same one (RCPT by RCPT
+ * without pipelining). */
+static void note_stage(struct next_hop_connection *connection, bool has_written)
+{
+    enum smtp_stage stage = smtp_exchange_stage(connection->exchange);
+
+    if (stage != connection->stage || has_written) {
+        connection->stage = stage;
+        if (!connection->is_resting) {
+            set_deadline(connection, wait_of_stage(&connection->times, stage));
+        }
+    }
+}
+
+/* ---- trouble ---- */
+
+static void note_fault(struct next_hop_connection *connection, enum connection_fault fault)
+{
+    if (connection->fault != CONNECTION_FAULT_NONE) {
+        return;
+    }
+    connection->fault = fault;
+    connection->deadline_ms = 0;
+    /* A dot that still lies in our own buffer has decided nothing. */
+    connection->is_in_doubt = smtp_exchange_is_in_doubt(connection->exchange) &&
+                              stream_output_waiting(connection->stream) == 0;
+}
+
+static void tell(struct next_hop_connection *connection, enum connection_event event)
+{
+    connection->handler(connection->context, event); /* may free the connection */
+}
+
+static void on_timer(void *context)
+{
+    struct next_hop_connection *connection = context;
+    uint64_t now = event_loop_now_ms(connection->loop);
+
+    connection->timer_at_ms = 0;
+    if (connection->deadline_ms == 0) {
+        return;
+    }
+    if (now < connection->deadline_ms) {
+        connection->timer_at_ms = connection->deadline_ms;
+        loop_timer_set(connection->timer, connection->deadline_ms - now);
+        return;
+    }
+    if (connection->is_resting) {
+        connection->deadline_ms = 0;
+        tell(connection, CONNECTION_RESTED);
+        return;
+    }
+    /* Octets that the peer took since then are progress; so a peer that stops taking is found
+     * after one to two waits. */
+    if (stream_output_sent(connection->stream) > connection->sent_before &&
+        (connection->stage == SMTP_STAGE_CONTENT || connection->stage == SMTP_STAGE_DOT)) {
+        set_deadline(connection, wait_of_stage(&connection->times, connection->stage));
+        return;
+    }
+    note_fault(connection, CONNECTION_FAULT_TIMEOUT);
+    tell(connection, CONNECTION_BROKEN);
+}
+
+/* ---- the stream ---- */
+
+static void on_connected(void *context)
+{
+    struct next_hop_connection *connection = context;
+
+    connection->is_connected = true;
+    note_stage(connection, true);
+}
+
+static void on_end(void *context, enum stream_end end)
+{
+    struct next_hop_connection *connection = context;
+
+    if (connection->fault != CONNECTION_FAULT_NONE) {
+        return;
+    }
+    connection->end = end;
+    note_fault(connection,
+               connection->is_connected ? CONNECTION_FAULT_END : CONNECTION_FAULT_CONNECT);
+    tell(connection, CONNECTION_BROKEN);
+}
+
+/* False: our content cannot be read. */
+static bool send_content(struct next_hop_connection *connection)
+{
+    switch (content_sender_fill(&connection->sender, connection->stream, connection->scratch)) {
+    case CONTENT_SENDER_FINISHED:
+        smtp_exchange_content_sent(connection->exchange);
+        return true;
+    case CONTENT_SENDER_WAIT:
+        return true;
+    case CONTENT_SENDER_FAILED:
+        note_fault(connection, CONNECTION_FAULT_CONTENT);
+        return false;
+    }
+    abort();
+}
+
+static void on_drained(void *context)
+{
+    struct next_hop_connection *connection = context;
+
+    if (connection->fault != CONNECTION_FAULT_NONE || connection->sender.is_finished ||
+        smtp_exchange_stage(connection->exchange) != SMTP_STAGE_CONTENT) {
+        return;
+    }
+    if (!send_content(connection)) {
+        tell(connection, CONNECTION_BROKEN);
+        return;
+    }
+    note_stage(connection, true);
+}
+
+struct heard {
+    bool is_ready, is_done, has_written;
+};
+
+/* Reads on until nothing whole is left. What a next hop sends beyond the answers it owes breaks
+ * the dialogue, also right behind the last answer: it would be taken for the answer to the
+ * next. */
+static void read_replies(struct next_hop_connection *connection, struct heard *heard)
+{
+    enum smtp_exchange_event event = SMTP_EXCHANGE_READY;
+
+    while (connection->fault == CONNECTION_FAULT_NONE && event != SMTP_EXCHANGE_WAIT) {
+        struct strbuf *out = &connection->scratch->wire;
+        struct bytes input = stream_input(connection->stream);
+        size_t used = 0;
+
+        if (input.len == 0) {
+            return;
+        }
+        strbuf_reset(out);
+        event = smtp_exchange_input(connection->exchange, input, &used, out);
+        stream_consume(connection->stream, used);
+        if (out->len > 0) {
+            heard->has_written = true;
+            stream_write(connection->stream, strbuf_bytes(out));
+        }
+        switch (event) {
+        case SMTP_EXCHANGE_WAIT:
+            break;
+        case SMTP_EXCHANGE_READY:
+            heard->is_ready = true;
+            break;
+        case SMTP_EXCHANGE_READY_FOR_CONTENT:
+            heard->has_written = true;
+            send_content(connection);
+            break;
+        case SMTP_EXCHANGE_DONE:
+            heard->is_done = true;
+            break;
+        case SMTP_EXCHANGE_BROKEN:
+            note_fault(connection, CONNECTION_FAULT_REPLY);
+            break;
+        }
+    }
+}
+
+static void on_input(void *context)
+{
+    struct next_hop_connection *connection = context;
+    struct heard heard = {.is_ready = false};
+
+    if (connection->fault != CONNECTION_FAULT_NONE) {
+        stream_consume(connection->stream, stream_input(connection->stream).len);
+        return;
+    }
+    read_replies(connection, &heard);
+    if (connection->fault == CONNECTION_FAULT_NONE) {
+        note_stage(connection, heard.has_written);
+    }
+    if (heard.is_done) {
+        tell(connection, CONNECTION_DONE); /* the results are good whatever came behind them */
+    } else if (connection->fault != CONNECTION_FAULT_NONE) {
+        tell(connection, CONNECTION_BROKEN);
+    } else if (heard.is_ready && connection->messages == 0) {
+        tell(connection, CONNECTION_READY);
+    }
+}
+
+static const struct stream_callbacks callbacks = {on_connected, on_input, on_drained, on_end};
+
+/* ---- what the holder does ---- */
+
+struct next_hop_connection *next_hop_connection_new(struct event_loop *loop,
+                                                    struct content_scratch *scratch,
+                                                    const struct connection_settings *settings,
+                                                    const struct next_hop *hop,
+                                                    connection_handler handler, void *context)
+{
+    struct next_hop_connection *connection = memory_zero(sizeof *connection);
+
+    connection->host = memory_zero(hop->host.len + 1);
+    if (hop->host.len > 0) {
+        memcpy(connection->host, hop->host.data, hop->host.len);
+    }
+    connection->endpoint = hop->endpoint;
+    connection->stage = SMTP_STAGE_BANNER;
+    list_init(&connection->node);
+    connection->loop = loop;
+    connection->scratch = scratch;
+    connection->times = settings->times;
+    connection->handler = handler;
+    connection->context = context;
+    connection->exchange = smtp_exchange_new(settings->helo_name);
+    connection->timer = loop_timer_new(loop, on_timer, connection);
+    connection->stream = stream_connect(loop, &hop->endpoint, settings->source,
+                                        settings->times.connect_ms, &callbacks, connection);
+    return connection;
+}
+
+void next_hop_connection_hand_over(struct next_hop_connection *connection,
+                                   connection_handler handler, void *context)
+{
+    connection->handler = handler;
+    connection->context = context;
+}
+
+bool next_hop_connection_is_usable(const struct next_hop_connection *connection)
+{
+    return connection->fault == CONNECTION_FAULT_NONE && connection->is_connected &&
+           smtp_exchange_stage(connection->exchange) == SMTP_STAGE_IDLE &&
+           stream_input(connection->stream).len == 0;
+}
+
+void next_hop_connection_mail(struct next_hop_connection *connection, struct bytes mail_line,
+                              struct smtp_exchange_recipient *recipients, size_t count,
+                              struct bytes head, const struct content *content)
+{
+    struct strbuf out;
+
+    assert(next_hop_connection_is_usable(connection));
+    connection->messages++;
+    connection->is_resting = false;
+    connection->sender = (struct content_sender){.head = head, .content = content};
+    /* Its own buffer, because the envelope of many recipients may be longer than a piece. */
+    strbuf_init(&out, SIZE_MAX / 2);
+    smtp_exchange_mail(connection->exchange, mail_line, recipients, count, &out);
+    stream_write(connection->stream, strbuf_bytes(&out));
+    strbuf_clear(&out);
+    note_stage(connection, true);
+}
+
+void next_hop_connection_rest(struct next_hop_connection *connection, uint64_t idle_ms)
+{
+    connection->is_resting = true;
+    set_deadline(connection, idle_ms);
+}
+
+const struct smtp_extensions *
+next_hop_connection_extensions(const struct next_hop_connection *connection)
+{
+    return smtp_exchange_extensions(connection->exchange);
+}
+
+const struct smtp_reply *next_hop_connection_last(const struct next_hop_connection *connection)
+{
+    return smtp_exchange_last(connection->exchange);
+}
+
+struct ip_endpoint next_hop_connection_local(const struct next_hop_connection *connection)
+{
+    return stream_local(connection->stream);
+}
+
+static void let_go(struct next_hop_connection **connection)
+{
+    struct next_hop_connection *gone = *connection;
+
+    list_remove(&gone->node);
+    loop_timer_free(&gone->timer);
+    smtp_exchange_free(&gone->exchange);
+    free(gone->host);
+    free(gone);
+    *connection = NULL;
+}
+
+void next_hop_connection_free(struct next_hop_connection **connection)
+{
+    struct strbuf *out;
+
+    if (*connection == NULL) {
+        return;
+    }
+    if (!next_hop_connection_is_usable(*connection)) {
+        next_hop_connection_abort(connection);
+        return;
+    }
+    out = &(*connection)->scratch->wire;
+    strbuf_reset(out);
+    smtp_exchange_quit((*connection)->exchange, out);
+    stream_write((*connection)->stream, strbuf_bytes(out));
+    stream_finish(&(*connection)->stream);
+    let_go(connection);
+}
+
+void next_hop_connection_abort(struct next_hop_connection **connection)
+{
+    if (*connection == NULL) {
+        return;
+    }
+    stream_close(&(*connection)->stream);
+    let_go(connection);
+}
