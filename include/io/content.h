@@ -20,7 +20,8 @@ struct content;
 /* `directory`: where a file would be made (borrowed). Holds one reference. */
 struct content *content_new(const char *directory);
 enum content_status content_append(struct content *content, struct bytes octets);
-void content_seal(struct content *content);
+/* The last octets may go to the disk only here: whoever ignores a failure loses mail. */
+enum content_status content_seal(struct content *content) __attribute__((warn_unused_result));
 /* Whole content in memory, sealed (copies). */
 struct content *content_from_bytes(struct bytes octets);
 /* Content of a file that is open for reading (takes the descriptor), sealed. */

@@ -17,7 +17,7 @@ struct listener;
 struct listener *listener_open(const struct ip_endpoint *address, struct strbuf *why);
 /* A Unix socket at `path` (an old, dead socket there is replaced), file mode as given. */
 struct listener *listener_open_unix(const char *path, unsigned mode, struct strbuf *why);
-/* on_accept *takes* the connection. */
+/* on_accept *takes* the connection; it may stop the listener, not close it. */
 void listener_start(struct listener *listener, struct event_loop *loop,
                     void (*on_accept)(void *context, const struct stream_accepted *accepted),
                     void *context);

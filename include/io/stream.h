@@ -16,7 +16,9 @@
  * Close    stream_close drops everything at once. stream_finish sends what waits, then closes
  *          gracefully (half-close and a bounded wait when input is unread or may still come,
  *          because closing with unread input resets the connection and can destroy the last
- *          reply); the stream then belongs to the loop, no callback runs any more.
+ *          reply); the stream then belongs to the loop, no callback runs any more. It
+ *          closes at once (write and close only) when the peer has ended, or when all that came
+ *          was used up in this very turn: a client's QUIT, a server's 221.
  * Sockets  non-blocking, close-on-exec, TCP_NODELAY.
  * Deadlines are the caller's: loop_timer and stream_close.
  */
@@ -57,7 +59,8 @@ struct stream;
 struct stream_accepted {
     int handle; /* owned by whoever holds the struct; >= 0 */
     struct ip_endpoint peer;  /* family IP_NONE for Unix sockets */
-    struct ip_endpoint local;
+    struct ip_endpoint local; /* IP_NONE when the listener has a wildcard address (no system
+                                 call for each connection): stream_local knows it then */
 };
 
 struct stream *stream_from_accepted(struct event_loop *loop, const struct stream_accepted *accepted,
