@@ -35,8 +35,9 @@ struct smtp_reply {
 
 enum smtp_reply_result { SMTP_REPLY_READY, SMTP_REPLY_NEED_MORE, SMTP_REPLY_MALFORMED };
 
-/* Looks for one whole reply at the start of input. READY: *reply and *used are set. MALFORMED:
- * the connection cannot be used any more; *reply holds what could be read as text, code 0. */
+/* Looks for one whole reply at the start of input. On NEED_MORE *reply means nothing. READY:
+ * *reply and *used are set. MALFORMED: the connection cannot be used any more; *reply holds
+ * what could be read as text, code 0. */
 enum smtp_reply_result smtp_reply_next(struct bytes input, struct smtp_reply *reply,
                                        size_t *used);
 /* Calls `line` for each line of the reply that smtp_reply_next found (its first *used octets),
