@@ -107,4 +107,4 @@ help: ## this list
 
 -include tests/targets.mk
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name '*.d' -type f -not -path '*/peers/*' 2>/dev/null)

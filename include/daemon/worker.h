@@ -1,0 +1,31 @@
+/*
+ * worker - the unprivileged process that does the work.
+ *
+ * Threads  main (acceptor, control socket, signals, reload), one per loop, one for the spool, one
+ *          for the state store, one for the log.
+ * Signals  SIGTERM, SIGINT: drain (no new mail, what is open is finished, at most
+ *          WORKER_DRAIN_MS), then stop; a second one stops at once. SIGHUP: reload; a bad file
+ *          leaves the old configuration in force.
+ * Exit     0 after an orderly stop, sysexits otherwise: 78 when the spool cannot be used, so that
+ *          the supervisor does not try again and again.
+ */
+#ifndef DAEMON_WORKER_H
+#define DAEMON_WORKER_H
+
+#include "daemon/config.h"
+#include "io/listener.h"
+
+enum { WORKER_DRAIN_MS = 30000, WORKER_EXIT_HOPELESS = 78 };
+
+struct worker_setup {
+    const char *config_path;
+    struct config *config;       /* *taken* */
+    struct listener **listeners; /* bound, not started; borrowed */
+    size_t listener_count;
+    struct listener *control;    /* bound, or NULL */
+};
+
+/* Runs until it is told to stop; returns the exit status. */
+int worker_run(const struct worker_setup *setup);
+
+#endif

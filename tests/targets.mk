@@ -1,0 +1,64 @@
+# Targets of tests, demo and benchmark; the Makefile includes this.
+
+FUZZ_BUILD := build-fuzz
+FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 3
+PEERS := build/peers
+PEER_PACKAGES := unbound exim4-daemon-light exim4-base postfix postsrsd
+PYTEST_ARGUMENTS ?= tests/e2e
+TESTS = $(PYTHON) tests/support/run_tests.py
+
+-include $(wildcard tests/targets_*.mk)
+
+.PHONY: test
+test: deps peers ## every test; the last line says N passed, N failed
+	@$(MAKE) --no-print-directory $(PROGRAM) unit $(EXTRA_TEST_PROGRAMS)
+	@$(MAKE) --no-print-directory fuzzers
+	@$(TESTS) --command "rooms=$(MAKE) --no-print-directory rooms" "format=$(MAKE) --no-print-directory format" \
+	    --unit $(UNIT_TESTS) $(SIM_TESTS) \
+	    --fuzz $(FUZZERS:%=$(FUZZ_BUILD)/%) --fuzz-seconds $(FUZZ_SECONDS) --pytest="$(PYTEST_ARGUMENTS)"
+
+.PHONY: check
+check: deps ## the quick part of make test: build, rooms, format, unit tests
+	@$(MAKE) --no-print-directory $(PROGRAM) unit
+	@$(TESTS) --command "rooms=$(MAKE) --no-print-directory rooms" "format=$(MAKE) --no-print-directory format" \
+	    --unit $(UNIT_TESTS) $(SIM_TESTS)
+
+.PHONY: peers
+peers:
+	@tests/support/unpack_packages $(PEERS) $(PEER_PACKAGES)
+
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+.PHONY: asan
+asan: deps peers ## the whole suite under the address and undefined-behaviour sanitizers
+	@$(MAKE) --no-print-directory BUILD=build-asan SAN="$(ASAN)" CFLAGS="-O1 -g -fno-omit-frame-pointer" sanitized
+
+.PHONY: tsan
+tsan: deps peers ## the whole suite under the thread sanitizer
+	@$(MAKE) --no-print-directory BUILD=build-tsan SAN="-fsanitize=thread" CFLAGS="-O1 -g" sanitized
+
+.PHONY: sanitized
+sanitized: $(PROGRAM) $(UNIT_TESTS) $(SIM_TESTS) $(EXTRA_TEST_PROGRAMS)
+	@POSTILION_BUILD=$(BUILD) POSTILION_PEERS=$(PEERS) $(TESTS) --unit $(UNIT_TESTS) $(SIM_TESTS) --pytest="$(PYTEST_ARGUMENTS)"
+
+# Fuzz targets link everything, compiled by clang with coverage and sanitizers.
+.PHONY: fuzzers
+fuzzers:
+	@$(MAKE) --no-print-directory BUILD=$(FUZZ_BUILD) CC=clang SAN="$(FUZZ_FLAGS)" CFLAGS="-O1 -g" \
+	    $(FUZZERS:%=$(FUZZ_BUILD)/%)
+
+$(FUZZ_BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(call archives_of,daemon inbound queue outbound io forward auth mail protocol base)
+	$(CC) $(ALL_CFLAGS) -Itests -fsanitize=fuzzer -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
+	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(call libs_of,$(ROOMS)) -lpthread
+
+.PHONY: fuzz
+fuzz: deps ## fuzz every parser for FUZZ_MINUTES (10) each
+	@$(MAKE) --no-print-directory fuzzers
+	@$(TESTS) --fuzz $(FUZZERS:%=$(FUZZ_BUILD)/%) --fuzz-seconds $$(( $${FUZZ_MINUTES:-10} * 60 ))
+
+.PHONY: demo
+demo: ## show one message forwarded and its bounce coming back, on loopback
+	@tests/support/install_packages build demo
+	@$(MAKE) --no-print-directory $(PROGRAM)
+	@$(PYTHON) tests/demo/demo.py
