@@ -1,0 +1,324 @@
+#include "io/spool_database.h"
+
+#include "base/memory.h"
+#include "io/clock.h"
+#include "spool_internal.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* statvfs at most this often; the floor is far above what arrives in between. */
+enum { SPACE_CHECK_MS = 20 };
+
+static char *join_path(const char *directory, const char *name)
+{
+    size_t size = strlen(directory) + 1 + strlen(name) + 1;
+    char *path = memory_alloc(size);
+
+    snprintf(path, size, "%s/%s", directory, name);
+    return path;
+}
+
+enum spool_status spool_database_failure(struct spool_database *database, int code)
+{
+    enum disk_status trouble = spool_vfs_trouble(database->vfs);
+
+    switch (code & 0xff) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        if (trouble == DISK_OK) {
+            database->is_damaged = true;
+            spool_vfs_freeze(database->vfs, true);
+            return SPOOL_DAMAGED;
+        }
+        break;
+    case SQLITE_FULL:
+        return SPOOL_FULL;
+    default:
+        break;
+    }
+    return trouble == DISK_FULL ? SPOOL_FULL : SPOOL_FAILED;
+}
+
+bool spool_database_has_space(struct spool_database *database)
+{
+    uint64_t now_ms = clock_now_ms(), octets;
+
+    if (database->space_checked_ms == 0 ||
+        now_ms - database->space_checked_ms >= SPACE_CHECK_MS) {
+        database->space_checked_ms = now_ms;
+        database->has_space = disk_free_space(database->directory, &octets) != DISK_OK ||
+                              octets >= database->free_space_floor;
+    }
+    return database->has_space;
+}
+
+/* ---- opening and closing ---- */
+
+static int note_log_pages(void *context, sqlite3 *connection, const char *name, int pages)
+{
+    struct spool_database *database = context;
+
+    (void)connection;
+    (void)name;
+    atomic_store(&database->log_pages, (uint64_t)pages);
+    return SQLITE_OK;
+}
+
+/* A log that is to be looked at again stays: no checkpoint when the connection closes. */
+static void close_connections(struct spool_database *database, bool keep_log)
+{
+    spool_schema_finalize(database->statements);
+    pthread_mutex_lock(&database->beside_mutex);
+    if (database->beside != NULL) {
+        sqlite3_db_config(database->beside, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        sqlite3_close(database->beside);
+        database->beside = NULL;
+    }
+    database->is_beside_stopped = true;
+    pthread_mutex_unlock(&database->beside_mutex);
+    if (keep_log && database->connection != NULL) {
+        sqlite3_db_config(database->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    }
+    sqlite3_close(database->connection);
+    database->connection = NULL;
+}
+
+static bool make_ready(struct spool_database *database)
+{
+    if (!spool_schema_prepare(database->connection, database->statements)) {
+        return false;
+    }
+    sqlite3_wal_hook(database->connection, note_log_pages, database);
+    pthread_mutex_lock(&database->beside_mutex);
+    database->is_beside_stopped = false;
+    pthread_mutex_unlock(&database->beside_mutex);
+    return true;
+}
+
+/*
+ * The log of an earlier run, or what is left of ours after trouble: the page cache may hold
+ * more of it than the disk, and a sync that once failed for it will not fail again. Copied into
+ * the database and synced there, it counts; only then it may be built upon.
+ */
+static bool settle_log(struct spool_database *database)
+{
+    return sqlite3_wal_checkpoint_v2(database->connection, NULL, SQLITE_CHECKPOINT_TRUNCATE,
+                                     NULL, NULL) == SQLITE_OK;
+}
+
+static enum spool_status open_checked(struct spool_database *database, struct strbuf *why)
+{
+    char *journal = join_path(database->directory, "spool.db-journal");
+    enum spool_status status;
+    bool is_new;
+
+    /* Looking must not write; but a start that died while it made the database leaves a journal
+     * that has to be rolled back before there is anything to look at. */
+    spool_vfs_freeze(database->vfs, !disk_exists(journal));
+    free(journal);
+    database->connection = spool_schema_connect(database->path, spool_vfs_name(database->vfs));
+    if (database->connection == NULL) {
+        strbuf_addf(why, "%s cannot be opened", database->path);
+        return SPOOL_FAILED;
+    }
+    status = spool_schema_check(database->connection, &is_new, why);
+    if (status != SPOOL_OK) {
+        return status;
+    }
+    spool_vfs_freeze(database->vfs, false);
+    if ((is_new && !spool_schema_create(database->connection)) || !settle_log(database) ||
+        !make_ready(database)) {
+        int code = sqlite3_extended_errcode(database->connection);
+
+        strbuf_addf(why, "%s: %s", database->path, sqlite3_errmsg(database->connection));
+        return spool_database_failure(database, code);
+    }
+    return SPOOL_OK;
+}
+
+static enum spool_status take_lock(struct spool_database *database, struct strbuf *why)
+{
+    switch (disk_lock(database->path, &database->lock_handle)) {
+    case DISK_OK:
+        return SPOOL_OK;
+    case DISK_LOCKED:
+        strbuf_addf(why, "the spool %s is in use by another process", database->directory);
+        return SPOOL_LOCKED;
+    case DISK_FULL:
+        strbuf_addf(why, "no space for the spool %s", database->directory);
+        return SPOOL_FULL;
+    case DISK_FAILED:
+    case DISK_MISSING:
+    case DISK_EXISTS:
+        strbuf_addf(why, "%s cannot be opened for writing", database->path);
+        return SPOOL_FAILED;
+    }
+    abort();
+}
+
+static enum spool_status open_all(struct spool_database *database, struct strbuf *why)
+{
+    struct spool_counters counters = {0};
+    enum spool_status status;
+
+    if (disk_make_directory(database->directory) != DISK_OK ||
+        disk_make_directory(database->content_directory) != DISK_OK) {
+        strbuf_addf(why, "the spool directory %s cannot be made", database->directory);
+        return SPOOL_FAILED;
+    }
+    status = take_lock(database, why);
+    if (status == SPOOL_OK) {
+        status = open_checked(database, why);
+    }
+    if (status != SPOOL_OK) {
+        return status;
+    }
+    disk_sync_directory(database->directory);
+    if (!spool_schema_count(database->connection, &counters)) {
+        strbuf_addf(why, "%s: %s", database->path, sqlite3_errmsg(database->connection));
+        return spool_database_failure(database, sqlite3_extended_errcode(database->connection));
+    }
+    database->messages = counters.messages;
+    database->deliveries = counters.deliveries;
+    spool_content_remove_orphans(database);
+    return SPOOL_OK;
+}
+
+static void release(struct spool_database *database)
+{
+    spool_vfs_free(&database->vfs);
+    if (database->lock_handle >= 0) {
+        disk_close(database->lock_handle);
+    }
+    pthread_mutex_destroy(&database->beside_mutex);
+    free(database->directory);
+    free(database->content_directory);
+    free(database->path);
+    free(database);
+}
+
+struct spool_database *spool_database_open(const struct spool_options *options,
+                                           enum spool_status *status, struct strbuf *why)
+{
+    struct spool_database *database = memory_zero(sizeof(*database));
+
+    pthread_mutex_init(&database->beside_mutex, NULL);
+    database->lock_handle = -1;
+    database->directory = join_path(options->directory, "");
+    database->directory[strlen(options->directory)] = '\0';
+    database->content_directory = join_path(options->directory, "content");
+    database->path = join_path(options->directory, "spool.db");
+    database->free_space_floor = options->free_space_floor;
+    database->vfs = spool_vfs_new();
+    *status = open_all(database, why);
+    if (*status != SPOOL_OK) {
+        spool_vfs_freeze(database->vfs, true);
+        close_connections(database, true);
+        release(database);
+        return NULL;
+    }
+    return database;
+}
+
+void spool_database_close(struct spool_database **database)
+{
+    if (*database == NULL) {
+        return;
+    }
+    close_connections(*database, (*database)->is_damaged);
+    release(*database);
+    *database = NULL;
+}
+
+void spool_database_reopen(struct spool_database *database)
+{
+    if (database->is_damaged) {
+        return;
+    }
+    if (database->connection != NULL) {
+        close_connections(database, true);
+        spool_vfs_forget_trouble(database->vfs);
+    }
+    if (spool_vfs_cut_log(database->vfs, database->path) != DISK_OK) {
+        return; /* nothing is accepted until that succeeds */
+    }
+    database->connection = spool_schema_connect(database->path, spool_vfs_name(database->vfs));
+    if (database->connection == NULL) {
+        return;
+    }
+    /* On a full disk the log may have to stay: it was cut to what is synced, so it can. */
+    if (!settle_log(database)) {
+        spool_vfs_forget_trouble(database->vfs);
+    }
+    if (!make_ready(database)) {
+        close_connections(database, true);
+        spool_vfs_forget_trouble(database->vfs);
+    }
+}
+
+/* ---- the log ---- */
+
+uint64_t spool_database_log_size(const struct spool_database *database)
+{
+    return atomic_load(&database->log_pages) * SPOOL_PAGE_SIZE;
+}
+
+void spool_database_checkpoint(struct spool_database *database)
+{
+    int log_pages = -1, done_pages = -1;
+
+    if (database->connection == NULL || database->is_damaged) {
+        return;
+    }
+    sqlite3_wal_checkpoint_v2(database->connection, NULL, SQLITE_CHECKPOINT_PASSIVE, &log_pages,
+                              &done_pages);
+    if (spool_vfs_trouble(database->vfs) != DISK_OK) {
+        spool_database_reopen(database);
+    } else if (log_pages >= 0 && log_pages == done_pages) {
+        atomic_store(&database->log_pages, 0);
+    }
+}
+
+void spool_database_checkpoint_beside(struct spool_database *database)
+{
+    pthread_mutex_lock(&database->beside_mutex);
+    if (!database->is_beside_stopped && database->beside == NULL) {
+        database->beside = spool_schema_connect(database->path, spool_vfs_name(database->vfs));
+    }
+    if (database->beside != NULL) {
+        sqlite3_wal_checkpoint_v2(database->beside, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
+                                  NULL);
+    }
+    pthread_mutex_unlock(&database->beside_mutex);
+}
+
+struct spool_counters spool_database_count(const struct spool_database *database)
+{
+    return (struct spool_counters){
+        .messages = atomic_load(&database->messages),
+        .deliveries = atomic_load(&database->deliveries),
+        .commits = atomic_load(&database->commits),
+        .changes = atomic_load(&database->changes),
+    };
+}
+
+const char *spool_status_text(enum spool_status status)
+{
+    switch (status) {
+    case SPOOL_OK:
+        return "ok";
+    case SPOOL_FULL:
+        return "full";
+    case SPOOL_FAILED:
+        return "failed";
+    case SPOOL_GONE:
+        return "gone";
+    case SPOOL_DAMAGED:
+        return "damaged";
+    case SPOOL_LOCKED:
+        return "locked";
+    }
+    abort();
+}

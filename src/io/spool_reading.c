@@ -1,0 +1,243 @@
+/*
+ * Reading: rows into an arena, content into an object of its own.
+ */
+#include "spool_internal.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+struct row_list {
+    struct arena *arena;
+    struct spool_delivery *rows;
+    size_t count, capacity;
+};
+
+static enum spool_status check_readable(const struct spool_database *database)
+{
+    if (database->is_damaged) {
+        return SPOOL_DAMAGED;
+    }
+    return database->connection == NULL ? SPOOL_FAILED : SPOOL_OK;
+}
+
+static struct bytes column(sqlite3_stmt *statement, int place)
+{
+    const void *data = sqlite3_column_blob(statement, place);
+
+    return bytes_of(data, (size_t)sqlite3_column_bytes(statement, place));
+}
+
+static void keep_row(struct row_list *list, sqlite3_stmt *statement)
+{
+    struct spool_delivery *row;
+
+    if (list->count == list->capacity) {
+        /* Doubled by copying: the arena takes nothing back, and lists are short. */
+        size_t capacity = list->capacity == 0 ? 8 : list->capacity * 2;
+        struct spool_delivery *rows = arena_alloc(list->arena, capacity * sizeof(*rows));
+
+        if (list->count > 0) {
+            memcpy(rows, list->rows, list->count * sizeof(*rows));
+        }
+        list->rows = rows;
+        list->capacity = capacity;
+    }
+    row = &list->rows[list->count++];
+    row->message = spool_id_of_row(sqlite3_column_int64(statement, 0));
+    row->number = (uint32_t)sqlite3_column_int64(statement, 1);
+    row->state = sqlite3_column_int(statement, 2) == SPOOL_HELD ? SPOOL_HELD : SPOOL_DUE;
+    row->attempts = (uint32_t)sqlite3_column_int64(statement, 3);
+    row->next_attempt_ms = sqlite3_column_int64(statement, 4);
+    row->created_ms = sqlite3_column_int64(statement, 5);
+    row->destination = arena_copy(list->arena, column(statement, 6));
+    row->recipient = arena_copy(list->arena, column(statement, 7));
+    row->alias = arena_copy(list->arena, column(statement, 8));
+    row->sender = arena_copy(list->arena, column(statement, 9));
+    row->last_reply = arena_copy(list->arena, column(statement, 10));
+}
+
+static enum spool_status keep_rows(struct spool_database *database, sqlite3_stmt *statement,
+                                   struct arena *arena, struct spool_delivery **rows,
+                                   size_t *count)
+{
+    struct row_list list = {.arena = arena};
+    int code;
+
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        keep_row(&list, statement);
+    }
+    sqlite3_reset(statement);
+    *rows = list.rows;
+    *count = list.count;
+    return code == SQLITE_DONE ? SPOOL_OK : spool_database_failure(database, code);
+}
+
+static int bind_text(sqlite3_stmt *statement, int place, struct bytes text)
+{
+    return sqlite3_bind_text(statement, place, text.data == NULL ? "" : text.data,
+                             (int)text.len, SQLITE_STATIC);
+}
+
+enum spool_status spool_database_read_due(struct spool_database *database, struct arena *arena,
+                                          struct bytes destination,
+                                          const struct spool_position *after, int64_t until_ms,
+                                          size_t limit, struct spool_delivery **rows,
+                                          size_t *count)
+{
+    sqlite3_stmt *statement = database->statements[STATEMENT_READ_DUE];
+    enum spool_status status = check_readable(database);
+
+    *rows = NULL;
+    *count = 0;
+    if (status != SPOOL_OK) {
+        return status;
+    }
+    bind_text(statement, 1, destination);
+    sqlite3_bind_int64(statement, 2, after->next_attempt_ms);
+    sqlite3_bind_int64(statement, 3, spool_row_of_id(after->message));
+    sqlite3_bind_int64(statement, 4, after->number);
+    sqlite3_bind_int64(statement, 5, until_ms);
+    sqlite3_bind_int64(statement, 6, (int64_t)limit);
+    return keep_rows(database, statement, arena, rows, count);
+}
+
+enum spool_status spool_database_read_all(struct spool_database *database, struct arena *arena,
+                                          const struct spool_position *after, size_t limit,
+                                          struct spool_delivery **rows, size_t *count)
+{
+    sqlite3_stmt *statement = database->statements[STATEMENT_READ_ALL];
+    enum spool_status status = check_readable(database);
+
+    *rows = NULL;
+    *count = 0;
+    if (status != SPOOL_OK) {
+        return status;
+    }
+    sqlite3_bind_int64(statement, 1, spool_row_of_id(after->message));
+    sqlite3_bind_int64(statement, 2, after->number);
+    sqlite3_bind_int64(statement, 3, (int64_t)limit);
+    return keep_rows(database, statement, arena, rows, count);
+}
+
+/*
+ * One seek a destination: the first row behind (destination, state). What is due sorts before
+ * what is held, so the first row of a destination tells when its next attempt is, if there is
+ * one.
+ */
+enum spool_status spool_database_read_destinations(struct spool_database *database,
+                                                   struct arena *arena, struct bytes after,
+                                                   int64_t until_ms, size_t limit,
+                                                   struct spool_destination **rows,
+                                                   size_t *count)
+{
+    sqlite3_stmt *statement = database->statements[STATEMENT_NEXT_DESTINATION];
+    enum spool_status status = check_readable(database);
+    int64_t after_state = after.len == 0 ? -1 : INT64_MAX;
+    int code = SQLITE_ROW;
+
+    *count = 0;
+    *rows = NULL;
+    if (status != SPOOL_OK) {
+        return status;
+    }
+    *rows = arena_alloc(arena, limit * sizeof(**rows));
+    while (*count < limit) {
+        int64_t earliest_ms;
+
+        bind_text(statement, 1, after);
+        sqlite3_bind_int64(statement, 2, after_state);
+        code = sqlite3_step(statement);
+        if (code != SQLITE_ROW) {
+            break;
+        }
+        after = arena_copy(arena, column(statement, 0));
+        after_state = INT64_MAX;
+        earliest_ms = sqlite3_column_int64(statement, 2);
+        if (sqlite3_column_int(statement, 1) == SPOOL_DUE && earliest_ms < until_ms) {
+            (*rows)[(*count)++] = (struct spool_destination){after, earliest_ms};
+        }
+        sqlite3_reset(statement);
+    }
+    sqlite3_reset(statement);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? SPOOL_OK
+                                                     : spool_database_failure(database, code);
+}
+
+static struct content *open_content(const struct spool_database *database, uint64_t id,
+                                    uint64_t size)
+{
+    char *path = spool_content_path(database, id);
+    enum disk_status status;
+    uint64_t found = 0;
+    int handle;
+
+    status = disk_open(path, false, &handle);
+    free(path);
+    if (status != DISK_OK) {
+        return NULL;
+    }
+    if (disk_size(handle, &found) != DISK_OK || found != size) {
+        disk_close(handle);
+        return NULL;
+    }
+    return content_from_file(handle, size);
+}
+
+static enum spool_status keep_message(struct spool_database *database, sqlite3_stmt *statement,
+                                      struct arena *arena, bool with_content,
+                                      struct spool_message *message)
+{
+    bool is_file = sqlite3_column_int(statement, 2) != 0;
+    uint64_t checksum = (uint64_t)sqlite3_column_int64(statement, 3);
+    struct bytes content = column(statement, 6);
+
+    message->created_ms = sqlite3_column_int64(statement, 0);
+    message->content_size = (uint64_t)sqlite3_column_int64(statement, 1);
+    message->envelope = arena_copy(arena, column(statement, 4));
+    message->prefix = arena_copy(arena, column(statement, 5));
+    if (!with_content) {
+        return SPOOL_OK;
+    }
+    if (checksum != spool_content_checksum(message, content)) {
+        return spool_database_failure(database, SQLITE_CORRUPT);
+    }
+    message->content = is_file ? open_content(database, message->id, message->content_size)
+                               : content_from_bytes(content);
+    return message->content != NULL ? SPOOL_OK : SPOOL_FAILED;
+}
+
+enum spool_status spool_database_read_message(struct spool_database *database,
+                                              struct arena *arena, uint64_t id,
+                                              bool with_content, struct spool_message *message,
+                                              struct spool_delivery **rows, size_t *count)
+{
+    sqlite3_stmt *statement = database->statements[STATEMENT_READ_MESSAGE];
+    enum spool_status status = check_readable(database);
+    int code;
+
+    *message = (struct spool_message){.id = id};
+    *rows = NULL;
+    *count = 0;
+    if (status != SPOOL_OK) {
+        return status;
+    }
+    sqlite3_bind_int64(statement, 1, spool_row_of_id(id));
+    code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        status = keep_message(database, statement, arena, with_content, message);
+    } else {
+        status = code == SQLITE_DONE ? SPOOL_GONE : spool_database_failure(database, code);
+    }
+    sqlite3_reset(statement);
+    if (status != SPOOL_OK) {
+        return status;
+    }
+    statement = database->statements[STATEMENT_READ_DELIVERIES];
+    sqlite3_bind_int64(statement, 1, spool_row_of_id(id));
+    status = keep_rows(database, statement, arena, rows, count);
+    if (status != SPOOL_OK) {
+        content_drop(&message->content);
+    }
+    return status;
+}

@@ -1,0 +1,43 @@
+/*
+ * spool_schema - opening the spool's database: checks, schema and its versions, statements.
+ */
+#ifndef IO_SPOOL_SCHEMA_H
+#define IO_SPOOL_SCHEMA_H
+
+#include "io/spool.h"
+
+#include <sqlite3.h>
+
+enum { SPOOL_PAGE_SIZE = 4096 };
+
+enum spool_statement {
+    STATEMENT_BEGIN,
+    STATEMENT_COMMIT,
+    STATEMENT_ADD_MESSAGE,
+    STATEMENT_ADD_DELIVERY,
+    STATEMENT_HAS_DELIVERY,
+    STATEMENT_HAS_MESSAGE,
+    STATEMENT_CLOSE,
+    STATEMENT_UPDATE,
+    STATEMENT_DELETE_DELIVERIES,
+    STATEMENT_DELETE_MESSAGE,
+    STATEMENT_RETRY_MESSAGE,
+    STATEMENT_RETRY_DESTINATION,
+    STATEMENT_NEXT_DESTINATION,
+    STATEMENT_READ_DUE,
+    STATEMENT_READ_ALL,
+    STATEMENT_READ_MESSAGE,
+    STATEMENT_READ_DELIVERIES,
+    STATEMENT_COUNT,
+};
+
+/* A connection for reading and writing, not looked at yet; NULL when it cannot be opened. */
+sqlite3 *spool_schema_connect(const char *path, const char *vfs_name);
+/* Looks without writing: is it ours, of a version we know, and whole? *is_new: it is empty. */
+enum spool_status spool_schema_check(sqlite3 *connection, bool *is_new, struct strbuf *why);
+bool spool_schema_create(sqlite3 *connection);
+bool spool_schema_prepare(sqlite3 *connection, sqlite3_stmt *statements[STATEMENT_COUNT]);
+void spool_schema_finalize(sqlite3_stmt *statements[STATEMENT_COUNT]);
+bool spool_schema_count(sqlite3 *connection, struct spool_counters *counters);
+
+#endif
