@@ -11,9 +11,13 @@
 
 struct bounce_rule_answer {
     bool is_sent;
-    const char *why; /* "null-sender", "is-bounce", "permanent-failure", "expired" */
+    const char *why; /* "null-sender", "is-bounce", "permanent-failure", "expired", "delayed",
+                        "auto-submitted" */
 };
 
-struct bounce_rule_answer bounce_rule_for_failure(const struct envelope *envelope, bool is_expired);
+struct bounce_rule_answer bounce_rule_for_failure(const struct envelope *envelope,
+                                                  bool is_expired);
+/* A warning that mail is late: like a failure, but never for automatic mail. */
+struct bounce_rule_answer bounce_rule_for_delay(const struct envelope *envelope);
 
 #endif
