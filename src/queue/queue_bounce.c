@@ -1,0 +1,173 @@
+#include "queue_bounce.h"
+
+#include "forward/bounce_rule.h"
+#include "forward/delivery_route.h"
+#include "io/clock.h"
+#include "mail/bounce_message.h"
+#include "mail/header_block.h"
+
+#include <assert.h>
+
+enum {
+    HEADER_READ_LIMIT = 64 * 1024,
+    BOUNCE_TEXT_LIMIT =
+        1024 * 1024, /* QUEUE_GROUP recipients and BOUNCE_HEADER_LIMIT fit well */
+    RECORD_LIMIT = 64 * 1024,
+};
+
+static bool has_failed(const struct queue_job_entry *entry)
+{
+    return entry->result == QUEUE_RESULT_FAILED || entry->result == QUEUE_RESULT_EXPIRED;
+}
+
+static bool is_only_expired(const struct queue_job *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        if (job->entries[i].result == QUEUE_RESULT_FAILED) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The header as it came in; what cannot be read is left out rather than holding up the bounce.
+ */
+static struct bytes original_header(const struct queue_message *message, struct arena *arena)
+{
+    struct bytes start = content_memory(message->content);
+
+    if (start.data == NULL) {
+        char *copy = arena_alloc(arena, HEADER_READ_LIMIT);
+        size_t got = 0;
+        if (!content_read(message->content, 0, copy, HEADER_READ_LIMIT, &got)) {
+            got = 0;
+        }
+        start = bytes_of(copy, got);
+    }
+    start = bytes_first(start, HEADER_READ_LIMIT);
+    return bytes_first(start, header_block_length(start));
+}
+
+static size_t list_recipients(const struct queue_job *job, struct bounce_recipient *out)
+{
+    const struct delivery_report *report =
+        job->attempt == NULL ? NULL : delivery_attempt_report(job->attempt);
+    size_t count = 0;
+
+    for (size_t i = 0; i < job->count; i++) {
+        const struct queue_delivery *delivery = job->entries[i].delivery;
+        const struct delivery_recipient *recipient = &job->recipients[i];
+        if (!has_failed(&job->entries[i])) {
+            continue;
+        }
+        out[count++] = (struct bounce_recipient){
+            .alias = delivery->alias,
+            .hidden = delivery->address,
+            .status = recipient->enhanced,
+            .remote = report == NULL ? BYTES("") : report->host,
+            .diagnostic = recipient->text,
+            .is_remote = recipient->code != 0,
+            .last_attempt = job->started_ms / 1000,
+            .attempts = delivery->attempts + (report != NULL),
+        };
+    }
+    return count;
+}
+
+static void write_text(struct queue_job *job, uint64_t id, struct strbuf *text)
+{
+    const struct queue_message *message = job->message;
+    const struct queue_options *options = &job->queue->options;
+    struct message_id_text our_id = message_id_text(id);
+    struct message_id_text original_id = message_id_text(message->id);
+    struct bounce_recipient *recipients =
+        arena_alloc(job->arena, job->count * sizeof *recipients);
+    struct bounce_facts facts = {
+        .kind = is_only_expired(job) ? BOUNCE_EXPIRED : BOUNCE_FAILED,
+        .our_name = options->our_name,
+        .from_address = options->bounce_from,
+        .to_address = message->envelope.sender,
+        .message_id = bytes_from_text(our_id.text),
+        .original_id = bytes_from_text(original_id.text),
+        .arrived = message->created_ms / 1000,
+        .now = clock_unix_seconds(),
+        .recipients = recipients,
+        .original_header = original_header(message, job->arena),
+    };
+
+    facts.recipient_count = list_recipients(job, recipients);
+    bounce_message_write(text, &facts);
+    assert(!text->overflowed);
+}
+
+static bool has_8bit(struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.data[i] > 127) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct bytes destination_of(struct queue_job *job, struct bytes address)
+{
+    struct bytes domain = bytes_skip(address, bytes_find_last(address, '@') + 1);
+
+    return delivery_route_destination(job->queue->options.routes, domain, job->arena);
+}
+
+static struct queue_message *make_message(struct queue_job *job, uint64_t id, struct bytes text)
+{
+    const struct envelope *original = &job->message->envelope;
+    struct message_id_text original_id = message_id_text(job->message->id);
+    struct content *content = content_from_bytes(text);
+    struct strbuf record;
+    struct envelope envelope = {
+        .kind = ENVELOPE_BOUNCE,
+        .is_8bit = has_8bit(text),
+        .is_utf8 = has_8bit(original->sender),
+        .is_auto_submitted = true,
+        .bounce_of = bytes_from_text(original_id.text),
+    };
+    /* No alias: nothing of ours led here, and a loop mark for the sender's address would
+     * stop the bounce where that address is an alias itself. */
+    struct queue_recipient recipient = {
+        .destination = destination_of(job, original->sender),
+        .address = original->sender,
+    };
+
+    strbuf_init(&record, RECORD_LIMIT);
+    envelope_record_write(&record, &envelope);
+    struct queue_message *bounce =
+        queue_message_new(job->queue->set, &(struct queue_message_parts){
+                                               .id = id,
+                                               .created_ms = clock_unix_ms(),
+                                               .record = strbuf_bytes(&record),
+                                               .content = content,
+                                               .recipients = &recipient,
+                                               .count = 1,
+                                           });
+    strbuf_clear(&record);
+    content_drop(&content);
+    return bounce;
+}
+
+struct queue_message *queue_bounce_new(struct queue_job *job)
+{
+    const struct envelope *envelope = &job->message->envelope;
+    struct bounce_rule_answer answer = bounce_rule_for_failure(envelope, is_only_expired(job));
+    struct strbuf text;
+
+    job->why = envelope->kind == ENVELOPE_BOUNCE ? "double-bounce" : answer.why;
+    if (!answer.is_sent) {
+        return NULL;
+    }
+    uint64_t id = message_id_next(job->queue->ids, clock_unix_ms());
+
+    strbuf_init(&text, BOUNCE_TEXT_LIMIT);
+    write_text(job, id, &text);
+    struct queue_message *bounce = make_message(job, id, strbuf_bytes(&text));
+    strbuf_clear(&text);
+    return bounce;
+}

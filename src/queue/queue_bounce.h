@@ -1,0 +1,17 @@
+/*
+ * queue_bounce - the message that tells a sender what has failed.
+ *
+ * Rules   forward/bounce_rule says whether there is one. It goes from the null sender to the
+ *         envelope sender the message came in with (never to its SRS form), with the header of
+ *         the original as it came in, and names aliases only.
+ */
+#ifndef QUEUE_BOUNCE_H
+#define QUEUE_BOUNCE_H
+
+#include "queue_job.h"
+
+/* For the entries of the job that have failed. NULL: none is to be sent. job->why says why in
+ * both cases. */
+struct queue_message *queue_bounce_new(struct queue_job *job);
+
+#endif

@@ -1,0 +1,286 @@
+#include "base/memory.h"
+#include "io/clock.h"
+#include "io/entropy.h"
+#include "io/log.h"
+#include "queue_state.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct queue_destination *queue_destination_get(struct queue *queue, struct bytes name)
+{
+    return hash_table_get(queue->destinations, name);
+}
+
+/* NULL when there are too many: then the scan has to find it again. */
+struct queue_destination *queue_destination_make(struct queue *queue, struct bytes name)
+{
+    struct queue_destination *destination = queue_destination_get(queue, name);
+
+    if (destination != NULL) {
+        return destination;
+    }
+    if (hash_table_count(queue->destinations) >= QUEUE_DESTINATIONS) {
+        return NULL;
+    }
+    destination = memory_alloc(sizeof *destination + name.len);
+    *destination = (struct queue_destination){.queue = queue, .due_ms = QUEUE_NEVER};
+    memcpy(destination + 1, name.data, name.len);
+    destination->name = bytes_of(destination + 1, name.len);
+    list_init(&destination->ready);
+    list_init(&destination->window);
+    list_init(&destination->settled);
+    strbuf_init(&destination->trouble, 1024);
+    hash_table_put(queue->destinations, destination->name, destination);
+    return destination;
+}
+
+void queue_destination_free(struct queue_destination *destination)
+{
+    queue_destination_drop_window(destination);
+    destination->is_reading = false;
+    queue_deliveries_unsettle(destination);
+    assert(destination->known == 0 && destination->jobs_open == 0);
+    list_remove(&destination->ready);
+    queue_agenda_remove(&destination->queue->agenda, &destination->wake);
+    hash_table_remove(destination->queue->destinations, destination->name);
+    strbuf_clear(&destination->trouble);
+    free(destination);
+}
+
+static unsigned concurrency(const struct queue_destination *destination)
+{
+    /* After a pause one attempt finds out whether it is worth more. */
+    if (destination->failures > 0 || destination->queue->options.concurrency == 0) {
+        return 1;
+    }
+    return destination->queue->options.concurrency;
+}
+
+static void update_ready(struct queue_destination *destination, bool is_ready)
+{
+    if (!is_ready) {
+        list_remove(&destination->ready);
+    } else if (list_is_empty(&destination->ready)) {
+        list_append(&destination->queue->ready, &destination->ready);
+        queue_pump(destination->queue);
+    }
+}
+
+static void update_wake(struct queue_destination *destination, bool is_paused, uint64_t now)
+{
+    struct queue *queue = destination->queue;
+    /* While a read is open or the window is well filled, the next review comes by itself. */
+    uint64_t when = is_paused ? destination->paused_until_ms
+                    : destination->is_reading || destination->due_ms <= now
+                        ? QUEUE_NEVER
+                        : destination->due_ms;
+
+    if (when == QUEUE_NEVER || queue->is_draining) {
+        queue_agenda_remove(&queue->agenda, &destination->wake);
+    } else if (destination->wake.place == 0 || destination->wake.when_ms != when) {
+        queue_agenda_set(&queue->agenda, &destination->wake, when);
+        queue_wake_at(queue, when);
+    }
+}
+
+static bool wants_read(const struct queue_destination *destination, bool is_paused,
+                       uint64_t now)
+{
+    if (destination->is_reading || destination->queue->is_draining) {
+        return false;
+    }
+    if (is_paused) {
+        return destination->is_sweeping && destination->sweep_jobs == 0;
+    }
+    return destination->waiting < QUEUE_WINDOW / 2 &&
+           (destination->has_more || destination->due_ms <= now);
+}
+
+static bool is_needed(const struct queue_destination *destination, bool is_paused)
+{
+    return destination->known > 0 || destination->is_reading || destination->jobs_open > 0 ||
+           (!destination->queue->is_draining &&
+            (is_paused || destination->has_more || destination->due_ms != QUEUE_NEVER));
+}
+
+void queue_destination_review(struct queue_destination *destination)
+{
+    struct queue *queue = destination->queue;
+    uint64_t now = queue_now_ms(queue);
+    bool is_paused = now < destination->paused_until_ms;
+
+    if (!is_paused) {
+        destination->is_sweeping = false;
+    }
+    if (wants_read(destination, is_paused, now)) {
+        queue_read_due(destination);
+    }
+    update_ready(destination, !is_paused && !queue->is_draining && destination->waiting > 0 &&
+                                  destination->jobs_open < concurrency(destination));
+    update_wake(destination, is_paused, now);
+    if (!is_needed(destination, is_paused)) {
+        queue_destination_free(destination);
+    }
+}
+
+/* What waits goes back to being rows: a pause may be long, and memory is for what can move. */
+void queue_destination_drop_window(struct queue_destination *destination)
+{
+    while (!list_is_empty(&destination->window)) {
+        struct queue_delivery *delivery =
+            list_owner(destination->window.next, struct queue_delivery, link);
+        queue_delivery_unwait(delivery);
+        queue_delivery_release(delivery);
+        destination->has_more = true;
+    }
+    list_remove(&destination->ready);
+}
+
+void queue_destination_pause(struct queue_destination *destination, struct bytes why)
+{
+    struct queue *queue = destination->queue;
+    uint64_t now = queue_now_ms(queue);
+    struct log_line line;
+
+    destination->failures++;
+    uint64_t pause =
+        retry_schedule_pause_ms(&queue->options.retry, destination->failures, entropy_u32());
+    destination->paused_until_ms = now + pause;
+    strbuf_reset(&destination->trouble);
+    strbuf_add(&destination->trouble, bytes_first(why, destination->trouble.limit - 1));
+    queue_destination_drop_window(destination);
+    destination->is_sweeping = destination->has_more;
+    destination->sweep_after_ms = -1;
+    destination->sweep_after_message = 0;
+    destination->sweep_after_number = 0;
+    log_begin(&line, LOG_WARNING, "destination-paused");
+    log_bytes(&line, "destination", destination->name);
+    log_number(&line, "failures", destination->failures);
+    log_number(&line, "seconds", (int64_t)(pause / 1000));
+    log_bytes(&line, "why", why);
+    log_end(&line);
+}
+
+void queue_destination_reached(struct queue_destination *destination)
+{
+    destination->failures = 0;
+    destination->paused_until_ms = 0;
+}
+
+void queue_destination_resume(struct queue_destination *destination)
+{
+    destination->failures = destination->failures > 0; /* still one attempt first */
+    destination->paused_until_ms = 0;
+}
+
+/* The scan has been over this time already: remember it here. Later ones it will find. */
+void queue_due_at(struct queue_destination *destination, int64_t due_unix_ms)
+{
+    struct queue *queue = destination->queue;
+    int64_t delay = due_unix_ms - clock_unix_ms();
+    uint64_t due = queue_now_ms(queue) + (delay > 0 ? (uint64_t)delay : 0);
+
+    if (due < destination->due_ms) {
+        destination->due_ms = due;
+    }
+}
+
+static struct bytes key_bytes(const struct queue_delivery_key *key)
+{
+    return bytes_of(key, sizeof *key);
+}
+
+bool queue_delivery_is_known(struct queue *queue, uint64_t message, uint32_t number)
+{
+    struct queue_delivery_key key = {message, number};
+
+    return hash_table_get(queue->known, key_bytes(&key)) != NULL;
+}
+
+static struct bytes append_text(char **at, struct bytes text)
+{
+    struct bytes copy = {*at, text.len};
+
+    if (text.len != 0) {
+        memcpy(*at, text.data, text.len);
+        *at += text.len;
+    }
+    return copy;
+}
+
+struct queue_delivery *queue_delivery_from_row(struct queue_destination *destination,
+                                               const struct spool_delivery *row)
+{
+    struct queue_delivery *delivery =
+        memory_alloc(sizeof *delivery + row->recipient.len + row->alias.len + row->sender.len);
+    char *text = (char *)(delivery + 1);
+
+    *delivery = (struct queue_delivery){
+        .key = {row->message, row->number},
+        .owner = destination->queue->index,
+        .created_ms = row->created_ms,
+        .attempts = row->attempts,
+        .name = destination->name,
+        .address = append_text(&text, row->recipient),
+        .alias = append_text(&text, row->alias),
+        .sender = append_text(&text, row->sender),
+    };
+    queue_delivery_know(destination, delivery);
+    return delivery;
+}
+
+void queue_delivery_know(struct queue_destination *destination, struct queue_delivery *delivery)
+{
+    list_init(&delivery->link);
+    delivery->destination = destination;
+    destination->known++;
+    hash_table_put(destination->queue->known, key_bytes(&delivery->key), delivery);
+}
+
+void queue_delivery_wait(struct queue_delivery *delivery)
+{
+    list_append(&delivery->destination->window, &delivery->link);
+    delivery->destination->waiting++;
+    delivery->destination->queue->waiting++;
+}
+
+void queue_delivery_unwait(struct queue_delivery *delivery)
+{
+    list_remove(&delivery->link);
+    delivery->destination->waiting--;
+    delivery->destination->queue->waiting--;
+}
+
+static void forget_delivery(struct queue_delivery *delivery)
+{
+    struct queue_destination *destination = delivery->destination;
+
+    list_remove(&delivery->link);
+    destination->known--;
+    hash_table_remove(destination->queue->known, key_bytes(&delivery->key));
+    if (delivery->message != NULL) {
+        struct queue_message *message = delivery->message;
+        queue_message_drop(&message); /* the delivery lies in it */
+    } else {
+        free(delivery);
+    }
+}
+
+void queue_delivery_release(struct queue_delivery *delivery)
+{
+    /* An open read may have seen its row before it was closed: until the answer is there, the
+     * delivery stays known, or it would be made twice. */
+    if (delivery->destination->is_reading) {
+        list_append(&delivery->destination->settled, &delivery->link);
+    } else {
+        forget_delivery(delivery);
+    }
+}
+
+void queue_deliveries_unsettle(struct queue_destination *destination)
+{
+    while (!list_is_empty(&destination->settled)) {
+        forget_delivery(list_owner(destination->settled.next, struct queue_delivery, link));
+    }
+}

@@ -1,0 +1,313 @@
+/*
+ * A job, in the order it happens:
+ *
+ *   1 queue_job_start      takes what waits of one message for one destination and one sender
+ *   2 read_message         if the message is not in memory; rows that are gone are left out
+ *   3 start_attempt        hands it to outbound ...
+ *   4 on_attempt_done      ... which says for each recipient what became of it
+ *   5 queue_record_outcome makes that durable, however often it must be tried
+ *   6 queue_job_end        only now the connection may be used again
+ *
+ * A job that only expires deliveries of an unreachable destination skips 3 and 4.
+ */
+#include "queue_job.h"
+
+#include "base/memory.h"
+#include "io/clock.h"
+#include "queue_log.h"
+#include "queue_outcome.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static void on_message_read(void *context, enum spool_status status,
+                            const struct spool_message *message,
+                            const struct spool_delivery *deliveries, size_t count);
+static void on_attempt_done(void *context);
+
+/* One block for the job and all its arrays. */
+static struct queue_job *new_job(struct queue_destination *destination, size_t count)
+{
+    struct queue *queue = destination->queue;
+    size_t entries_size = count * sizeof(struct queue_job_entry);
+    size_t recipients_size = count * sizeof(struct delivery_recipient);
+    char *block = memory_zero(sizeof(struct queue_job) + entries_size + recipients_size +
+                              (count + 1) * sizeof(struct spool_change));
+    struct queue_job *job = (struct queue_job *)(void *)block;
+
+    job->queue = queue;
+    job->destination = destination;
+    job->count = count;
+    job->recipients = (struct delivery_recipient *)(void *)(block + sizeof *job + entries_size);
+    job->changes =
+        (struct spool_change *)(void *)(block + sizeof *job + entries_size + recipients_size);
+    job->started_ms = clock_unix_ms();
+    list_init(&job->waiting);
+    list_append(&queue->jobs, &job->link);
+    queue->job_count++;
+    return job;
+}
+
+static void read_message(struct queue_job *job)
+{
+    job->is_with_spool = true;
+    spool_read_message(job->queue->set->spool, job->queue->loop,
+                       job->entries[0].delivery->key.message, true, on_message_read, job);
+}
+
+static void start_attempt(struct queue_job *job)
+{
+    const struct queue_message *message = job->message;
+    struct queue *queue = job->queue;
+
+    for (size_t i = 0; i < job->count; i++) {
+        const struct queue_delivery *delivery = job->entries[i].delivery;
+        job->recipients[i] =
+            (struct delivery_recipient){.address = delivery->address, .alias = delivery->alias};
+    }
+    struct delivery_request request = {
+        .id = message->id,
+        .destination = job->destination->name,
+        .sender = job->entries[0].delivery->sender,
+        .is_8bit = message->envelope.is_8bit,
+        .is_utf8 = message->envelope.is_utf8,
+        .prefix = message->prefix,
+        .content = message->content,
+        .recipients = job->recipients,
+        .count = job->count,
+    };
+    job->attempt = delivery_attempt_start(queue->outbound, &request, on_attempt_done, job);
+}
+
+static bool belongs_together(const struct queue_delivery *a, const struct queue_delivery *b)
+{
+    return a->key.message == b->key.message && bytes_equal(a->sender, b->sender);
+}
+
+/* What waits of one message stands together in the window; its senders may take turns. */
+static size_t gather(struct queue_destination *destination, struct queue_delivery **found)
+{
+    struct list *node = destination->window.next;
+    struct queue_delivery *first = list_owner(node, struct queue_delivery, link);
+    size_t count = 0;
+
+    while (node != &destination->window && count < QUEUE_GROUP) {
+        struct queue_delivery *delivery = list_owner(node, struct queue_delivery, link);
+        node = node->next;
+        if (delivery->key.message != first->key.message) {
+            break;
+        }
+        if (belongs_together(first, delivery)) {
+            found[count++] = delivery;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        queue_delivery_unwait(found[i]);
+    }
+    return count;
+}
+
+void queue_job_start(struct queue_destination *destination)
+{
+    struct queue_delivery *found[QUEUE_GROUP];
+    size_t count = gather(destination, found);
+    struct queue_job *job = new_job(destination, count);
+
+    for (size_t i = 0; i < count; i++) {
+        job->entries[i].delivery = found[i];
+    }
+    destination->jobs_open++;
+    struct queue_message *message = found[0]->message;
+    if (message != NULL && message->content != NULL) {
+        queue_message_hold(message);
+        job->message = message;
+        start_attempt(job);
+    } else {
+        read_message(job);
+    }
+}
+
+void queue_job_expire(struct queue_destination *destination, struct queue_delivery **deliveries,
+                      size_t count)
+{
+    struct queue_job *job = new_job(destination, count);
+
+    for (size_t i = 0; i < count; i++) {
+        job->entries[i].delivery = deliveries[i];
+    }
+    job->is_expiry = true;
+    destination->jobs_open++;
+    destination->sweep_jobs++;
+    read_message(job);
+}
+
+static bool is_still_due(uint64_t number, const struct spool_delivery *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].number == number) {
+            return rows[i].state == SPOOL_DUE;
+        }
+    }
+    return false;
+}
+
+/* An operator may have deleted or held some of it since we read the rows. */
+static void leave_out_gone(struct queue_job *job, const struct spool_delivery *rows,
+                           size_t count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < job->count; i++) {
+        struct queue_delivery *delivery = job->entries[i].delivery;
+        if (is_still_due(delivery->key.number, rows, count)) {
+            job->entries[kept++].delivery = delivery;
+        } else {
+            queue_delivery_release(delivery);
+        }
+    }
+    job->count = kept;
+}
+
+/* What outbound would have said, for deliveries that are not tried any more. */
+static void fill_expired(struct queue_job *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        const struct queue_delivery *delivery = job->entries[i].delivery;
+        job->recipients[i] =
+            (struct delivery_recipient){.address = delivery->address,
+                                        .alias = delivery->alias,
+                                        .outcome = DELIVERY_TEMPORARY,
+                                        .enhanced = "4.4.7",
+                                        .text = strbuf_bytes(&job->destination->trouble)};
+    }
+}
+
+static void use_message(struct queue_job *job, const struct spool_message *row)
+{
+    job->message = queue_message_new(
+        job->queue->set, &(struct queue_message_parts){.id = row->id,
+                                                       .created_ms = row->created_ms,
+                                                       .record = row->envelope,
+                                                       .prefix = row->prefix,
+                                                       .content = row->content});
+    if (!job->message->is_readable) {
+        queue_record_hold(job);
+    } else if (job->is_expiry) {
+        fill_expired(job);
+        queue_record_outcome(job);
+    } else {
+        start_attempt(job);
+    }
+}
+
+static void on_message_read(void *context, enum spool_status status,
+                            const struct spool_message *message,
+                            const struct spool_delivery *deliveries, size_t count)
+{
+    struct queue_job *job = context;
+
+    job->is_with_spool = false;
+    if (job->queue == NULL) {
+        queue_job_free(job);
+        return;
+    }
+    if (status == SPOOL_GONE) {
+        queue_job_end(job, false);
+        return;
+    }
+    if (status != SPOOL_OK || message->content == NULL) {
+        queue_log_unread(job, status == SPOOL_OK ? SPOOL_DAMAGED : status);
+        queue_job_end(job, true);
+        return;
+    }
+    leave_out_gone(job, deliveries, count);
+    if (job->count == 0 || job->queue->is_draining) {
+        queue_job_end(job, job->count > 0);
+        return;
+    }
+    use_message(job, message);
+}
+
+/* Attempts that were under way when another one found the destination unreachable say
+ * nothing new. */
+static void judge_destination(struct queue_job *job)
+{
+    struct queue_destination *destination = job->destination;
+    const struct delivery_report *report = delivery_attempt_report(job->attempt);
+    bool is_unreachable = (report->trouble == DELIVERY_TROUBLE_DNS ||
+                           report->trouble == DELIVERY_TROUBLE_CONNECTION) &&
+                          job->recipients[0].outcome == DELIVERY_TEMPORARY;
+
+    if (!is_unreachable) {
+        queue_destination_reached(destination);
+    } else if (queue_now_ms(job->queue) >= destination->paused_until_ms) {
+        queue_destination_pause(destination, job->recipients[0].text);
+    }
+}
+
+static void on_attempt_done(void *context)
+{
+    struct queue_job *job = context;
+
+    judge_destination(job);
+    queue_record_outcome(job);
+    /* The pause, or its end, counts from now, not from when the outcome is recorded. */
+    queue_destination_review(job->destination);
+}
+
+void queue_job_free(struct queue_job *job)
+{
+    arena_free(&job->arena);
+    queue_message_drop(&job->bounce);
+    queue_message_drop(&job->message);
+    free(job);
+}
+
+void queue_job_end(struct queue_job *job, bool is_in_spool)
+{
+    struct queue *queue = job->queue;
+    struct queue_destination *destination = job->destination;
+
+    delivery_attempt_finish(&job->attempt);
+    for (size_t i = 0; i < job->count; i++) {
+        queue_delivery_release(job->entries[i].delivery);
+    }
+    list_remove(&job->link);
+    list_remove(&job->waiting);
+    queue->job_count--;
+    destination->jobs_open--;
+    if (job->is_expiry) {
+        destination->sweep_jobs--;
+    }
+    if (is_in_spool) {
+        uint64_t again = queue_now_ms(queue) + QUEUE_RETRY_MS;
+        destination->due_ms = again < destination->due_ms ? again : destination->due_ms;
+    }
+    queue_job_free(job);
+    queue_destination_review(destination);
+    if (!list_is_empty(&queue->ready)) {
+        queue_pump(queue);
+    }
+    queue_check_idle(queue);
+}
+
+/* The queue goes: attempts are aborted. What the spool still has of a job lives until it
+ * answers. */
+void queue_jobs_forget(struct queue *queue)
+{
+    while (!list_is_empty(&queue->jobs)) {
+        struct queue_job *job = list_owner(queue->jobs.next, struct queue_job, link);
+        delivery_attempt_finish(&job->attempt);
+        for (size_t i = 0; i < job->count; i++) {
+            queue_delivery_release(job->entries[i].delivery);
+        }
+        list_remove(&job->link);
+        list_remove(&job->waiting);
+        job->destination->jobs_open--;
+        job->destination = NULL;
+        job->queue = NULL;
+        if (!job->is_with_spool) {
+            queue_job_free(job);
+        }
+    }
+}

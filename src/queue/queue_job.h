@@ -1,0 +1,54 @@
+/*
+ * queue_job - one attempt at one message for one destination, from the window to the record.
+ *
+ * Steps   see queue_job.c. The outcome of all its recipients is recorded in one commit
+ *         (queue_outcome); until that is done the job exists and nothing is tried again.
+ */
+#ifndef QUEUE_JOB_H
+#define QUEUE_JOB_H
+
+#include "queue_state.h"
+
+enum queue_result {
+    QUEUE_RESULT_SENT,
+    QUEUE_RESULT_DEFERRED,
+    QUEUE_RESULT_FAILED,  /* for good: bounced or dropped */
+    QUEUE_RESULT_EXPIRED, /* the same, for its age */
+    QUEUE_RESULT_HELD,    /* its envelope cannot be read */
+};
+
+struct queue_job_entry {
+    struct queue_delivery *delivery;
+    enum queue_result result;
+    int64_t next_ms; /* DEFERRED: unix */
+};
+
+struct queue_job {
+    struct list link;    /* queue->jobs */
+    struct list waiting; /* queue->unrecorded, while its commit has to be tried again */
+    struct queue *queue; /* NULL: it is gone, and the spool still has something of ours */
+    struct queue_destination *destination;
+    struct queue_message *message; /* NULL until read */
+    struct delivery_attempt *attempt;
+    bool is_expiry;               /* no attempt is made */
+    bool is_with_spool;           /* a read or a commit of it is open */
+    bool is_failure_said;         /* the log has a line about its failed commit */
+    int64_t started_ms;           /* unix */
+    struct arena *arena;          /* rows to update, the bounce; made when needed */
+    struct queue_message *bounce; /* or NULL */
+    const char *why;              /* why there is one, or none */
+    struct spool_change *changes;
+    size_t change_count;
+    struct delivery_recipient *recipients;
+    size_t count;
+    struct queue_job_entry entries[];
+};
+
+/* The end of a job: gives back the connection and everything else. `is_in_spool`: it ended
+ * without an outcome, and its deliveries are to be found in the spool again. May free the
+ * destination. */
+void queue_job_end(struct queue_job *job, bool is_in_spool);
+/* Only the memory, for a job whose queue is gone. */
+void queue_job_free(struct queue_job *job);
+
+#endif

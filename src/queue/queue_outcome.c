@@ -1,0 +1,242 @@
+/*
+ * The outcome of an attempt, in the order it happens:
+ *
+ *   1 judge_entry     sent, to be tried again (when?), failed, or too old
+ *   2 plan_changes    rows to close, rows to put off, and a bounce for all that have failed
+ *   3 commit          all of it at once; while the disk does not take it, again every second
+ *   4 on_recorded     the log, the bounce to its owner, the end of the job
+ */
+#include "queue_outcome.h"
+
+#include "io/clock.h"
+#include "io/entropy.h"
+#include "io/log.h"
+#include "queue_bounce.h"
+#include "queue_log.h"
+
+#include <assert.h>
+
+enum { LAST_REPLY_LIMIT = 512 };
+
+static void on_recorded(void *context, enum spool_status status);
+
+static void judge_temporary(struct queue_job *job, struct queue_job_entry *entry)
+{
+    struct queue *queue = job->queue;
+    const struct queue_delivery *delivery = entry->delivery;
+    uint64_t pause =
+        retry_schedule_pause_ms(&queue->options.retry, delivery->attempts + 1, entropy_u32());
+
+    entry->next_ms = clock_unix_ms() + (int64_t)pause;
+    entry->result =
+        job->is_expiry || queue_is_expired(queue, delivery->created_ms, entry->next_ms)
+            ? QUEUE_RESULT_EXPIRED
+            : QUEUE_RESULT_DEFERRED;
+}
+
+static void judge_entry(struct queue_job *job, size_t index)
+{
+    struct queue_job_entry *entry = &job->entries[index];
+
+    switch (job->recipients[index].outcome) {
+    case DELIVERY_SENT:
+        entry->result = QUEUE_RESULT_SENT;
+        break;
+    case DELIVERY_TEMPORARY:
+        judge_temporary(job, entry);
+        break;
+    case DELIVERY_PERMANENT:
+        entry->result = QUEUE_RESULT_FAILED;
+        break;
+    }
+}
+
+static void close_row(struct queue_job *job, const struct queue_delivery *delivery)
+{
+    job->changes[job->change_count++] =
+        (struct spool_change){.kind = SPOOL_CLOSE,
+                              .id = delivery->key.message,
+                              .number = (uint32_t)delivery->key.number};
+}
+
+/* The spool borrows until it has answered, and the queue may be gone by then: all is copied. */
+static void update_row(struct queue_job *job, const struct queue_job_entry *entry,
+                       enum spool_state state, struct bytes why)
+{
+    const struct queue_delivery *delivery = entry->delivery;
+    struct spool_delivery *row = arena_alloc(job->arena, sizeof *row);
+
+    *row = (struct spool_delivery){
+        .message = delivery->key.message,
+        .number = (uint32_t)delivery->key.number,
+        .state = state,
+        .destination = arena_copy(job->arena, job->destination->name),
+        .attempts = delivery->attempts + (state == SPOOL_DUE),
+        .next_attempt_ms = entry->next_ms,
+        .created_ms = delivery->created_ms,
+        .last_reply = arena_copy(job->arena, bytes_first(why, LAST_REPLY_LIMIT)),
+    };
+    job->changes[job->change_count++] = (struct spool_change){.kind = SPOOL_UPDATE,
+                                                              .id = delivery->key.message,
+                                                              .number = row->number,
+                                                              .deliveries = row,
+                                                              .delivery_count = 1};
+}
+
+/* First in the commit, so that whoever reads the changes in order sees it before the closes. */
+static void add_bounce(struct queue_job *job)
+{
+    job->bounce = queue_bounce_new(job);
+    if (job->bounce == NULL) {
+        return;
+    }
+    struct spool_message *message = arena_alloc(job->arena, sizeof *message);
+    struct spool_delivery *row = arena_alloc(job->arena, sizeof *row);
+
+    queue_message_rows(job->bounce, clock_unix_ms(), message, row);
+    queue_message_announce(job->bounce);
+    job->changes[job->change_count++] = (struct spool_change){.kind = SPOOL_ADD,
+                                                              .id = job->bounce->id,
+                                                              .message = message,
+                                                              .deliveries = row,
+                                                              .delivery_count = 1};
+}
+
+static void need_arena(struct queue_job *job)
+{
+    if (job->arena == NULL) {
+        job->arena = arena_new();
+    }
+}
+
+static void plan_changes(struct queue_job *job)
+{
+    bool has_failed = false;
+
+    for (size_t i = 0; i < job->count; i++) {
+        has_failed = has_failed || job->entries[i].result == QUEUE_RESULT_FAILED ||
+                     job->entries[i].result == QUEUE_RESULT_EXPIRED;
+    }
+    if (has_failed) {
+        need_arena(job);
+        add_bounce(job);
+    }
+    for (size_t i = 0; i < job->count; i++) {
+        const struct queue_job_entry *entry = &job->entries[i];
+        switch (entry->result) {
+        case QUEUE_RESULT_SENT:
+        case QUEUE_RESULT_FAILED:
+        case QUEUE_RESULT_EXPIRED:
+            close_row(job, entry->delivery);
+            break;
+        case QUEUE_RESULT_DEFERRED:
+            need_arena(job);
+            update_row(job, entry, SPOOL_DUE, job->recipients[i].text);
+            break;
+        case QUEUE_RESULT_HELD:
+            need_arena(job);
+            update_row(job, entry, SPOOL_HELD, BYTES("the envelope record is damaged"));
+            break;
+        }
+    }
+}
+
+static void commit(struct queue_job *job)
+{
+    job->is_with_spool = true;
+    spool_commit(job->queue->set->spool, job->queue->loop, job->changes, job->change_count,
+                 on_recorded, job);
+}
+
+void queue_record_outcome(struct queue_job *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        judge_entry(job, i);
+    }
+    plan_changes(job);
+    commit(job);
+}
+
+void queue_record_hold(struct queue_job *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        job->entries[i].result = QUEUE_RESULT_HELD;
+        job->entries[i].next_ms = job->entries[i].delivery->created_ms;
+    }
+    plan_changes(job);
+    commit(job);
+}
+
+static void record_later(struct queue_job *job, enum spool_status status)
+{
+    struct queue *queue = job->queue;
+
+    if (!job->is_failure_said) {
+        job->is_failure_said = true;
+        queue_log_unrecorded(job, status);
+    }
+    list_append(&queue->unrecorded, &job->waiting);
+    if (queue->record_again_ms == QUEUE_NEVER) {
+        queue->record_again_ms = queue_now_ms(queue) + QUEUE_RETRY_MS;
+        queue_wake_at(queue, queue->record_again_ms);
+    }
+}
+
+void queue_record_again(struct queue *queue)
+{
+    queue->record_again_ms = QUEUE_NEVER;
+    while (!list_is_empty(&queue->unrecorded)) {
+        struct queue_job *job = list_owner(queue->unrecorded.next, struct queue_job, waiting);
+        list_remove(&job->waiting);
+        commit(job);
+    }
+}
+
+static void hand_over_bounce(struct queue_job *job)
+{
+    if (job->bounce == NULL) {
+        return;
+    }
+    queue_log_bounce(job);
+    job->bounce->durable_ms = clock_unix_ms();
+    queue_message_hand_over(job->bounce, job->queue);
+}
+
+/* The rows tell the scan; what it has been over already is remembered here. */
+static void remember_deferred(struct queue_job *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        const struct queue_job_entry *entry = &job->entries[i];
+        if (entry->result == QUEUE_RESULT_DEFERRED &&
+            entry->next_ms < job->queue->scanned_until_ms) {
+            queue_due_at(job->destination, entry->next_ms);
+        }
+    }
+}
+
+static void on_recorded(void *context, enum spool_status status)
+{
+    struct queue_job *job = context;
+
+    job->is_with_spool = false;
+    if (job->queue == NULL) {
+        if (job->bounce != NULL) {
+            queue_message_withdraw(job->bounce);
+        }
+        queue_job_free(job);
+        return;
+    }
+    /* GONE: an operator deleted the message meanwhile; there is nothing left to record. */
+    if (status != SPOOL_OK && status != SPOOL_GONE) {
+        record_later(job, status);
+        return;
+    }
+    queue_log_outcome(job);
+    if (status == SPOOL_OK) {
+        hand_over_bounce(job);
+    } else if (job->bounce != NULL) {
+        queue_message_withdraw(job->bounce);
+    }
+    remember_deferred(job);
+    queue_job_end(job, false);
+}

@@ -1,0 +1,429 @@
+/*
+ * What comes back from the spool.
+ *
+ *   scan     once a minute, and at the start: destinations with something due soon, page by
+ * page; each queue keeps those it owns due      the rows of one destination, when its window
+ * has room sweep    the same rows while the destination is paused: only those that expire are
+ * taken refresh  an operator changed something: forget what waits, lift pauses, read anew
+ */
+#include "base/memory.h"
+#include "io/clock.h"
+#include "io/log.h"
+#include "queue_state.h"
+
+#include <stdlib.h>
+
+struct queue_read {
+    struct list link;                      /* queue->reads */
+    struct queue *queue;                   /* NULL: it is gone */
+    struct queue_destination *destination; /* is not freed while is_reading */
+    bool is_sweep;
+    size_t limit;
+};
+
+static struct queue_read *open_read(struct queue *queue)
+{
+    struct queue_read *read = memory_zero(sizeof *read);
+
+    read->queue = queue;
+    list_append(&queue->reads, &read->link);
+    return read;
+}
+
+static void close_read(struct queue_read *read)
+{
+    list_remove(&read->link);
+    free(read);
+}
+
+void queue_reads_forget(struct queue *queue)
+{
+    while (!list_is_empty(&queue->reads)) {
+        struct queue_read *read = list_owner(queue->reads.next, struct queue_read, link);
+        list_remove(&read->link);
+        read->queue = NULL;
+    }
+}
+
+static void log_failed_read(const char *what, enum spool_status status)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_ERROR, "spool-read-failed");
+    log_text(&line, "what", what);
+    log_text(&line, "why", spool_status_text(status));
+    log_end(&line);
+}
+
+/* -- scan -- */
+
+static void on_scanned(void *context, enum spool_status status,
+                       const struct spool_destination *rows, size_t count);
+
+static void scan_again_at(struct queue *queue, uint64_t when_ms)
+{
+    queue->scan_at_ms = when_ms;
+    queue_wake_at(queue, when_ms);
+}
+
+static void read_page(struct queue *queue)
+{
+    spool_read_destinations(queue->set->spool, queue->loop, strbuf_bytes(&queue->scan_after),
+                            queue->scanned_until_ms, QUEUE_SCAN_ROWS, on_scanned,
+                            open_read(queue));
+}
+
+/* Begins a scan, or goes on with one that had to wait. */
+void queue_scan(struct queue *queue)
+{
+    if (queue->is_scanning) {
+        return;
+    }
+    queue->is_scanning = true;
+    queue->scan_at_ms = QUEUE_NEVER;
+    if (queue->scan_after.len == 0) {
+        queue->scan_began_ms = queue_now_ms(queue);
+        queue->scanned_until_ms = clock_unix_ms() + QUEUE_HORIZON_MS;
+    }
+    read_page(queue);
+}
+
+static void note_destination(struct queue *queue, const struct spool_destination *row)
+{
+    if (queue_owner(queue->set, row->name) != queue->index) {
+        return;
+    }
+    struct queue_destination *destination = queue_destination_make(queue, row->name);
+
+    if (destination != NULL) {
+        queue_due_at(destination, row->earliest_ms);
+        queue_destination_review(destination);
+    }
+}
+
+static void on_scanned(void *context, enum spool_status status,
+                       const struct spool_destination *rows, size_t count)
+{
+    struct queue_read *read = context;
+    struct queue *queue = read->queue;
+
+    close_read(read);
+    if (queue == NULL) {
+        return;
+    }
+    queue->is_scanning = false;
+    queue_check_idle(queue);
+    if (queue->is_draining) {
+        return;
+    }
+    if (status != SPOOL_OK) {
+        log_failed_read("destinations", status);
+        scan_again_at(queue, queue_now_ms(queue) + QUEUE_RETRY_MS);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        note_destination(queue, &rows[i]);
+    }
+    strbuf_reset(&queue->scan_after);
+    if (count < QUEUE_SCAN_ROWS) {
+        scan_again_at(queue, queue->scan_began_ms + QUEUE_SCAN_MS);
+        return;
+    }
+    strbuf_add(&queue->scan_after, rows[count - 1].name);
+    if (hash_table_count(queue->destinations) < QUEUE_DESTINATIONS) {
+        queue_scan(queue);
+    } else {
+        scan_again_at(queue, queue_now_ms(queue) + QUEUE_RETRY_MS);
+    }
+}
+
+/* -- due rows of one destination -- */
+
+static void on_due(void *context, enum spool_status status, const struct spool_delivery *rows,
+                   size_t count);
+
+static size_t room_for(const struct queue_destination *destination)
+{
+    size_t room = QUEUE_WINDOW - destination->waiting;
+    size_t all = destination->queue->waiting < QUEUE_WAITING
+                     ? QUEUE_WAITING - destination->queue->waiting
+                     : 0;
+
+    return room < all ? room : all;
+}
+
+static void read_later(struct queue_destination *destination, uint64_t delay_ms)
+{
+    destination->due_ms = queue_now_ms(destination->queue) + delay_ms;
+}
+
+/* Known rows come back with the others, for they are due; so the limit is counted on top of
+ * them. Reading from the start each time needs no cursor that could miss a row. */
+void queue_read_due(struct queue_destination *destination)
+{
+    struct queue *queue = destination->queue;
+    bool is_sweep = destination->is_sweeping;
+    size_t room = is_sweep ? QUEUE_SWEEP_ROWS : room_for(destination);
+
+    if (room == 0) {
+        read_later(destination, QUEUE_RETRY_MS);
+        destination->has_more = false;
+        return;
+    }
+    struct queue_read *read = open_read(queue);
+    int64_t until_ms = clock_unix_ms() + 1;
+
+    read->destination = destination;
+    read->is_sweep = is_sweep;
+    read->limit = is_sweep ? room : room + destination->known;
+    destination->is_reading = true;
+    if (is_sweep) {
+        spool_read_due(queue->set->spool, queue->loop, destination->name,
+                       destination->sweep_after_ms, destination->sweep_after_message,
+                       destination->sweep_after_number, until_ms, read->limit, on_due, read);
+        return;
+    }
+    destination->has_more = false;
+    destination->due_ms = QUEUE_NEVER;
+    /* Up to the horizon of the scan, to see what comes next here. */
+    if (queue->scanned_until_ms > until_ms) {
+        until_ms = queue->scanned_until_ms;
+    }
+    spool_read_due(queue->set->spool, queue->loop, destination->name, -1, 0, 0, until_ms,
+                   read->limit, on_due, read);
+}
+
+static bool may_take(struct queue *queue, const struct spool_delivery *row)
+{
+    return !queue_delivery_is_known(queue, row->message, row->number);
+}
+
+/* A fresh row whose hand-over is still on its way to us. */
+static bool is_on_its_way(struct queue *queue, const struct spool_delivery *row)
+{
+    return row->attempts == 0 && queue_set_is_handing_over(queue->set, row->message);
+}
+
+static void take_rows(struct queue_destination *destination, const struct spool_delivery *rows,
+                      size_t count, size_t limit)
+{
+    struct queue *queue = destination->queue;
+    int64_t now_ms = clock_unix_ms();
+    size_t taken = 0;
+    bool is_held_up = false, is_full = count == limit;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!may_take(queue, &rows[i])) {
+            continue;
+        }
+        if (rows[i].next_attempt_ms > now_ms) {
+            queue_due_at(destination, rows[i].next_attempt_ms);
+            is_full = false;
+            break;
+        }
+        if (is_on_its_way(queue, &rows[i])) {
+            is_held_up = true;
+            continue;
+        }
+        queue_delivery_wait(queue_delivery_from_row(destination, &rows[i]));
+        taken++;
+    }
+    if (is_full && taken > 0) {
+        destination->has_more = true;
+    } else if (is_full || is_held_up) {
+        read_later(destination, QUEUE_HANDOVER_WAIT_MS);
+    }
+}
+
+/* Jobs for what is too old to wait until the pause is over, one for each message. */
+static void sweep_rows(struct queue_destination *destination, const struct spool_delivery *rows,
+                       size_t count)
+{
+    struct queue *queue = destination->queue;
+    int64_t resume_ms =
+        clock_unix_ms() + (int64_t)(destination->paused_until_ms - queue_now_ms(queue));
+    struct queue_delivery *old[QUEUE_GROUP];
+    size_t old_count = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct spool_delivery *row = &rows[i];
+        if (!may_take(queue, row) || is_on_its_way(queue, row) ||
+            !queue_is_expired(queue, row->created_ms, resume_ms)) {
+            continue;
+        }
+        if (old_count == QUEUE_GROUP ||
+            (old_count > 0 && old[0]->key.message != row->message)) {
+            queue_job_expire(destination, old, old_count);
+            old_count = 0;
+        }
+        old[old_count++] = queue_delivery_from_row(destination, row);
+    }
+    if (old_count > 0) {
+        queue_job_expire(destination, old, old_count);
+    }
+    if (count < QUEUE_SWEEP_ROWS) {
+        destination->is_sweeping = false;
+        return;
+    }
+    destination->sweep_after_ms = rows[count - 1].next_attempt_ms;
+    destination->sweep_after_message = rows[count - 1].message;
+    destination->sweep_after_number = rows[count - 1].number;
+}
+
+static void use_rows(const struct queue_read *read, enum spool_status status,
+                     const struct spool_delivery *rows, size_t count)
+{
+    struct queue_destination *destination = read->destination;
+    struct queue *queue = destination->queue;
+    bool is_paused = queue_now_ms(queue) < destination->paused_until_ms;
+
+    if (status != SPOOL_OK) {
+        log_failed_read("due", status);
+        destination->is_sweeping = false;
+        read_later(destination, QUEUE_RETRY_MS);
+    } else if (queue->is_draining) {
+        destination->has_more = true;
+    } else if (read->is_sweep) {
+        if (is_paused && destination->is_sweeping) {
+            sweep_rows(destination, rows, count);
+        }
+    } else if (is_paused) {
+        destination->has_more = true; /* it was reached no more while we read */
+        destination->is_sweeping = count > 0;
+    } else {
+        take_rows(destination, rows, count, read->limit);
+    }
+}
+
+static void on_due(void *context, enum spool_status status, const struct spool_delivery *rows,
+                   size_t count)
+{
+    struct queue_read *read = context;
+    struct queue *queue = read->queue;
+    struct queue_destination *destination = read->destination;
+
+    if (queue != NULL) {
+        destination->is_reading = false;
+        use_rows(read, status, rows, count);
+        queue_deliveries_unsettle(destination);
+        queue_destination_review(destination);
+    }
+    close_read(read);
+    if (queue != NULL) {
+        queue_check_idle(queue);
+    }
+}
+
+/* -- refresh -- */
+
+struct refresh {
+    struct loop_task task;
+    struct queue_set *set;
+    size_t index;
+    uint64_t id;
+};
+
+static void on_refresh(void *context)
+{
+    struct refresh *refresh = context;
+    struct queue *queue = refresh->set->queues[refresh->index];
+
+    if (queue != NULL && !queue->is_draining) {
+        queue_refresh(queue, refresh->id);
+    }
+    free(refresh);
+}
+
+void queue_set_refresh(struct queue_set *set, uint64_t id)
+{
+    for (size_t i = 0; i < set->loops; i++) {
+        struct refresh *refresh = memory_zero(sizeof *refresh);
+        refresh->task = (struct loop_task){.run = on_refresh, .context = refresh};
+        refresh->set = set;
+        refresh->index = i;
+        refresh->id = id;
+        event_loop_post(set->event_loops[i], &refresh->task);
+    }
+}
+
+static void forget_waiting(struct queue_destination *destination, uint64_t id)
+{
+    struct list *node = destination->window.next;
+
+    while (node != &destination->window) {
+        struct queue_delivery *delivery = list_owner(node, struct queue_delivery, link);
+        node = node->next;
+        if (id == 0 || delivery->key.message == id) {
+            queue_delivery_unwait(delivery);
+            queue_delivery_release(delivery);
+            destination->has_more = true;
+        }
+    }
+}
+
+static struct queue_destination **list_destinations(struct queue *queue, size_t *count)
+{
+    size_t position = 0;
+
+    *count = hash_table_count(queue->destinations);
+    struct queue_destination **all = memory_resize(NULL, *count + 1, sizeof(void *));
+    for (size_t i = 0; i < *count; i++) {
+        all[i] = hash_table_next(queue->destinations, &position);
+    }
+    return all;
+}
+
+/* The rows of one message tell where an operator wants to see an attempt now. */
+static void on_refreshed(void *context, enum spool_status status,
+                         const struct spool_message *message,
+                         const struct spool_delivery *deliveries, size_t count)
+{
+    struct queue_read *read = context;
+    struct queue *queue = read->queue;
+    int64_t now_ms = clock_unix_ms();
+
+    (void)message;
+    close_read(read);
+    if (queue == NULL) {
+        return;
+    }
+    queue_check_idle(queue);
+    for (size_t i = 0; status == SPOOL_OK && !queue->is_draining && i < count; i++) {
+        const struct spool_delivery *row = &deliveries[i];
+        if (row->state != SPOOL_DUE || row->next_attempt_ms > now_ms ||
+            queue_owner(queue->set, row->destination) != queue->index) {
+            continue;
+        }
+        struct queue_destination *destination = queue_destination_make(queue, row->destination);
+        if (destination != NULL) {
+            queue_destination_resume(destination);
+            destination->has_more = true;
+            queue_destination_review(destination);
+        }
+    }
+}
+
+void queue_refresh(struct queue *queue, uint64_t id)
+{
+    size_t count;
+    struct queue_destination **all = list_destinations(queue, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        forget_waiting(all[i], id);
+        if (id == 0) {
+            queue_destination_resume(all[i]);
+            all[i]->has_more = true;
+        }
+        queue_destination_review(all[i]);
+    }
+    free(all);
+    if (id != 0) {
+        spool_read_message(queue->set->spool, queue->loop, id, false, on_refreshed,
+                           open_read(queue));
+        return;
+    }
+    if (!queue->is_scanning) {
+        strbuf_reset(&queue->scan_after);
+        scan_again_at(queue, queue_now_ms(queue));
+    }
+}
