@@ -37,8 +37,7 @@ struct ip_text {
 
 /* "192.0.2.1" or "2001:db8::1"; no brackets, no zone, no blanks. */
 bool ip_address_parse(struct bytes text, struct ip_address *address);
-/* "192.0.2.1:25" or "[2001:db8::1]:25"; without ":port" the default is used when default_port
- * != 0. */
+/* "192.0.2.1:25" or "[2001:db8::1]:25"; without ":port" default_port is used unless it is 0. */
 bool ip_endpoint_parse(struct bytes text, uint16_t default_port, struct ip_endpoint *endpoint);
 /* "192.0.2.0/24", "2001:db8::/32" or a single address. Bits behind the prefix must be zero. */
 bool ip_network_parse(struct bytes text, struct ip_network *network);
@@ -53,8 +52,8 @@ struct ip_text ip_literal_text(const struct ip_address *address);
 bool ip_address_equal(const struct ip_address *a, const struct ip_address *b);
 bool ip_network_contains(const struct ip_network *network, const struct ip_address *address);
 
-/* Addresses no message may be sent to unless they are allowed by name: loopback, unspecified
- * and "this network" (0.0.0.0/8), link-local, multicast, limited broadcast; also inside NAT64
+/* Addresses no message may be sent to unless they are allowed by name: loopback, unspecified,
+ * "this network" (0.0.0.0/8), link-local, multicast, limited broadcast; also inside NAT64
  * (64:ff9b::/96) and 6to4 wrappers. */
 bool ip_address_is_never_next_hop(const struct ip_address *address);
 bool ip_address_is_loopback(const struct ip_address *address);

@@ -49,8 +49,7 @@ struct smtp_parameter {
 
 struct smtp_command {
     enum smtp_verb verb;
-    struct bytes
-        argument; /* HELO/EHLO: the name; VRFY, HELP, NOOP, RCPT ...: all behind the verb */
+    struct bytes argument;    /* all behind the verb; HELO/EHLO: the name */
     struct smtp_mailbox path; /* MAIL, RCPT */
     struct smtp_parameter parameters[SMTP_PARAMETER_LIMIT];
     size_t parameter_count;
@@ -62,6 +61,7 @@ enum smtp_command_result smtp_command_parse(struct bytes line, bool allow_utf8,
                                             struct arena *arena, struct smtp_command *command);
 const struct smtp_parameter *smtp_command_parameter(const struct smtp_command *command,
                                                     struct bytes name); /* or NULL; any case */
-const char *smtp_verb_text(enum smtp_verb verb);                        /* "MAIL" ... */
+/* "MAIL" ... */
+const char *smtp_verb_text(enum smtp_verb verb);
 
 #endif

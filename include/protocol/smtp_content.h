@@ -3,11 +3,12 @@
  *
  * Decoding incremental: takes any cut of the stream, removes the stuffed dots, finds the end.
  *          Only CRLF "." CRLF ends the content. A bare CR or LF (also before or behind a dot)
- * is remembered in `has_bare_cr_or_lf` and passed over: the content is read to its true end and
- * then refused, never repaired. NUL octets are counted in `has_nul`. Encoding incremental: adds
- * the stuffed dots; smtp_content_finish adds the end. The input must be made of CRLF lines (the
- * decoder proved it); a content without CRLF at its end gets one, because there is no other way
- * to send it. RFC      5321 §4.5.2, §4.1.1.4
+ *          is remembered in `has_bare_cr_or_lf` and passed over: the content is read to its
+ *          true end and then refused, never repaired. NUL octets are told by `has_nul`.
+ * Encoding incremental: adds the stuffed dots; smtp_content_finish adds the end. The input must
+ *          be made of CRLF lines (the decoder proved it); a content without CRLF at its end
+ *          gets one, because there is no other way to send it.
+ * RFC      5321 §4.5.2, §4.1.1.4
  */
 #ifndef PROTOCOL_SMTP_CONTENT_H
 #define PROTOCOL_SMTP_CONTENT_H

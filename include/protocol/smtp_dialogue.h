@@ -2,9 +2,9 @@
  * smtp_dialogue - the order of a server's dialogue: which command may come when.
  *
  * Shape   one table, verb by phase. The session asks with smtp_dialogue_ask, does the work,
- * then says granted or refused; between the two no other command is looked at. Failed commands
- * leave the phase as it was; a failed DATA (after 354) goes back to GREETED, because the
- * transaction is over (RFC 5321 §4.1.1.4, §4.1.4).
+ *         then says granted or refused; between the two no other command is looked at. Failed
+ *         commands leave the phase as it was; a failed DATA (after 354) goes back to GREETED,
+ *         because the transaction is over (RFC 5321 §4.1.1.4, §4.1.4).
  */
 #ifndef PROTOCOL_SMTP_DIALOGUE_H
 #define PROTOCOL_SMTP_DIALOGUE_H

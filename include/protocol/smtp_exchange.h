@@ -1,16 +1,20 @@
 /*
  * smtp_exchange - a client's side of one SMTP connection, sans I/O.
  *
- * Use     smtp_exchange_start; then smtp_exchange_mail begins a transaction. Whenever octets
+ * Use     smtp_exchange_new; then smtp_exchange_mail begins a transaction. Whenever octets
  *         arrive call smtp_exchange_input; it reads replies, appends what is to be sent to the
  *         strbuf given, and returns an event for the caller to act on. Pipelines MAIL, RCPT ...
  *         and DATA in one group when the server offers PIPELINING (RFC 2920), one at a time
  *         otherwise. The content is sent by the caller between READY_FOR_CONTENT and
- *         smtp_exchange_content_sent (dot-stuffed with smtp_content_encode, final dot
- * included). Stages  each wait has a stage, so that the caller can set RFC 5321 §4.5.3.2
- * timeouts. Limits  replies as in smtp_reply; replies that nobody asked for end the connection
- * (a pipelined 354 when every RCPT failed is answered with a lone dot, RFC 2920 §3.1). RFC 5321
- * §3.3, §4.2, §4.5.3.2; 2920; 1870; 6152; 6531
+ *         smtp_exchange_content_sent (dot-stuffed with smtp_content_encode, with final dot).
+ * Reset   a transaction that ended without content (no recipient accepted, DATA refused) is
+ *         undone by a RSET in front of the next MAIL, without the caller's doing.
+ * 421     at any point ends the connection (BROKEN), and is the answer of every recipient that
+ *         has none yet. Other replies nobody asked for leave them unanswered.
+ * Stages  each wait has a stage, so that the caller can set RFC 5321 §4.5.3.2 timeouts.
+ * Limits  replies as in smtp_reply; replies that nobody asked for end the connection (a
+ *         pipelined 354 when every RCPT failed is answered with a lone dot, RFC 2920 §3.1).
+ * RFC     5321 §3.3, §4.2, §4.5.3.2; 2920; 1870; 6152; 6531
  */
 #ifndef PROTOCOL_SMTP_EXCHANGE_H
 #define PROTOCOL_SMTP_EXCHANGE_H
@@ -50,7 +54,7 @@ struct smtp_exchange_recipient {
     struct smtp_reply reply; /* out: its own RCPT reply when that was negative, else the reply
                                 that decided (MAIL, DATA or the dot) */
     bool is_accepted;        /* out: the dot was answered 2xx after this RCPT was */
-    bool is_answered; /* out: reply is a real reply; otherwise the connection broke first */
+    bool is_answered;        /* out: reply is a real reply; otherwise it broke before */
 };
 
 struct smtp_exchange;
@@ -59,19 +63,19 @@ struct smtp_exchange *smtp_exchange_new(struct bytes helo_name); /* *copies* the
 void smtp_exchange_free(struct smtp_exchange **exchange);
 
 /* Begins a transaction; only after READY or DONE (stage IDLE). `mail_line` is what stands
- * behind "MAIL FROM:", for instance "<a@b> SIZE=123 BODY=8BITMIME" (borrowed until the next
- * event; see smtp_exchange_extensions for what may be used). `recipients` is borrowed until
- * DONE/BROKEN. */
+ * behind "MAIL FROM:", for instance "<a@b> SIZE=123 BODY=8BITMIME" (borrowed during the call;
+ * see smtp_exchange_extensions for what may be used). `recipients` is borrowed until DONE or
+ * BROKEN. */
 void smtp_exchange_mail(struct smtp_exchange *exchange, struct bytes mail_line,
                         struct smtp_exchange_recipient *recipients, size_t count,
                         struct strbuf *out);
-/* Uses up octets of input (*used) and says what happened. Call again with the rest until WAIT.
- */
+/* Uses up octets of input (*used) and says what happened. Call again with the rest
+ * until WAIT. WAIT uses up everything: half a reply is kept inside. */
 enum smtp_exchange_event smtp_exchange_input(struct smtp_exchange *exchange, struct bytes input,
                                              size_t *used, struct strbuf *out);
 /* The final dot has been handed to the network: from now on stage DOT. */
 void smtp_exchange_content_sent(struct smtp_exchange *exchange);
-/* Writes QUIT; only at stage IDLE. */
+/* Writes QUIT; only at stage IDLE. Its answer is told as BROKEN: it is time to close. */
 void smtp_exchange_quit(struct smtp_exchange *exchange, struct strbuf *out);
 
 enum smtp_stage smtp_exchange_stage(const struct smtp_exchange *exchange);
@@ -79,8 +83,7 @@ const struct smtp_extensions *smtp_exchange_extensions(const struct smtp_exchang
 /* The last reply read (banner, EHLO ...): the reason when READY never came. */
 const struct smtp_reply *smtp_exchange_last(const struct smtp_exchange *exchange);
 /* True when octets of the content may have reached the server's acceptance: the dot was sent
- * and its reply is missing. Retrying then may make a duplicate (RFC 1047), and the log says so.
- */
+ * and its reply is missing. Retrying then may make a duplicate (RFC 1047); the log says so. */
 bool smtp_exchange_is_in_doubt(const struct smtp_exchange *exchange);
 const char *smtp_stage_text(enum smtp_stage stage); /* "banner" ... */
 

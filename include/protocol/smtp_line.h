@@ -17,8 +17,7 @@ enum smtp_line_result {
     SMTP_LINE_READY,
     SMTP_LINE_NEED_MORE,
     SMTP_LINE_TOO_LONG, /* no CRLF within the limit; *used = octets to throw away so far */
-    SMTP_LINE_BARE_CR,  /* a line ended by CRLF or LF holds one; *used = up to and with that end
-                         */
+    SMTP_LINE_BARE_CR,  /* a line ended by CRLF holds one; *used = up to and with that end */
     SMTP_LINE_BARE_LF,
     SMTP_LINE_NUL,
 };
