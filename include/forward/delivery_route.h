@@ -1,9 +1,11 @@
 /*
  * delivery_route - where mail for a domain goes: MX, or where a `route` line says.
  *
- * Destination  the key by which deliveries are scheduled: the recipient's domain (lower case) when
- *              MX decides, the route's own text when a static route does; so all domains behind one
- *              smarthost share its connections and back-off.
+ * Destination  the key by which deliveries are scheduled: the recipient's domain (lower case,
+ * no trailing dot) when MX decides; DELIVERY_ROUTE_KEY and the route's own text when a static
+ * route does, so all domains behind one smarthost share its connections and back-off. The
+ * prefix has a colon, which no domain has: `route a.org to b.org` and mail for b.org by its MX
+ * are two destinations.
  */
 #ifndef FORWARD_DELIVERY_ROUTE_H
 #define FORWARD_DELIVERY_ROUTE_H
@@ -12,17 +14,18 @@
 #include "protocol/ip_address.h"
 
 enum { DELIVERY_ROUTE_HOPS = 16 };
+#define DELIVERY_ROUTE_KEY "route:"
 
 struct route_hop {
-    struct bytes host;          /* a name to look up (A/AAAA), or empty: address is set */
+    struct bytes host; /* a name to look up (A/AAAA), or empty: address is set */
     struct ip_address address;
     uint16_t port;
 };
 
 struct delivery_route {
-    struct bytes domain;        /* lower case; "*" is the default */
-    bool use_mx;                /* `route D to mx` */
-    struct bytes destination;   /* key of static routes: the words behind "to" */
+    struct bytes domain;                        /* lower case; "*" is the default */
+    bool use_mx;                                /* `route D to mx` */
+    struct bytes destination;                   /* static routes: the words behind "to" */
     struct route_hop hops[DELIVERY_ROUTE_HOPS]; /* tried in order */
     size_t hop_count;
 };
@@ -35,10 +38,14 @@ struct delivery_route_table {
 /* The route for a domain: the exact one, or "*", or NULL (MX). */
 const struct delivery_route *delivery_route_find(const struct delivery_route_table *table,
                                                  struct bytes domain);
-/* The route whose destination key this is, or NULL: the key is a domain and MX decides. */
-const struct delivery_route *delivery_route_by_destination(const struct delivery_route_table *table,
-                                                           struct bytes destination);
-/* The key for a domain (in the arena, or a view of the table). */
+/* The static route whose key this is. NULL: the key is a domain and MX decides, or the route
+ * has gone from the configuration since (delivery_route_is_static_key): look up the domain
+ * again. */
+const struct delivery_route *
+delivery_route_by_destination(const struct delivery_route_table *table,
+                              struct bytes destination);
+bool delivery_route_is_static_key(struct bytes destination);
+/* The key for a domain, in the arena. */
 struct bytes delivery_route_destination(const struct delivery_route_table *table,
                                         struct bytes domain, struct arena *arena);
 

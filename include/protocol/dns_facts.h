@@ -3,10 +3,10 @@
  *
  * Use     a pure function asks with dns_facts_get. NULL means: not known yet; the question is
  *         noted, the function returns "needs DNS", the flow looks up all that is wanted at once
- *         (io/dns_resolver) and calls again. Evaluation is microseconds, so replay costs nothing.
- * Memory  facts hold copies in their own arena, good until dns_facts_reset or _free.
- * Limit   DNS_FACTS_LIMIT questions; a question above that is answered TEMPFAIL at once, so that
- *         no record of a stranger makes us ask without bound.
+ *         (io/dns_resolver) and calls again. Evaluation is microseconds, so replay costs
+ * nothing. Memory  facts hold copies in their own arena, good until dns_facts_reset or _free.
+ * Limit   DNS_FACTS_LIMIT questions; a question above that is answered TEMPFAIL at once, so
+ * that no record of a stranger makes us ask without bound.
  */
 #ifndef PROTOCOL_DNS_FACTS_H
 #define PROTOCOL_DNS_FACTS_H
@@ -27,7 +27,8 @@ void dns_facts_free(struct dns_facts **facts);
 void dns_facts_reset(struct dns_facts *facts);
 /* The answer, or NULL when it must be looked up (then it is wanted). A name that is no DNS name
  * is NXDOMAIN at once. */
-const struct dns_answer *dns_facts_get(struct dns_facts *facts, struct bytes name, uint16_t type);
+const struct dns_answer *dns_facts_get(struct dns_facts *facts, struct bytes name,
+                                       uint16_t type);
 /* Questions noted and not answered yet; *count may be 0. Good until the next call on facts. */
 const struct dns_question *dns_facts_wanted(const struct dns_facts *facts, size_t *count);
 /* Puts a copy of the answer in and takes the question off the wanted list. */

@@ -75,7 +75,7 @@ static bool take_label_octet(struct bytes *text, uint8_t *octet)
 /* Adds an octet to the label whose length octet is at `label`; leaves room for the root. */
 static bool push_octet(struct wire_name *name, size_t label, uint8_t octet)
 {
-    if (name->octets[label] == LABEL_LIMIT || name->len == WIRE_NAME_LIMIT - 1) {
+    if (name->octets[label] == LABEL_LIMIT || name->len >= WIRE_NAME_LIMIT - 1) {
         return false;
     }
     name->octets[label]++;

@@ -1,0 +1,70 @@
+#include "forward/delivery_route.h"
+
+/* Without the trailing dot that a name in full may have. */
+static struct bytes without_dot(struct bytes domain)
+{
+    bool has_dot = domain.len > 1 && domain.data[domain.len - 1] == '.';
+
+    return bytes_first(domain, domain.len - (has_dot ? 1 : 0));
+}
+
+const struct delivery_route *delivery_route_find(const struct delivery_route_table *table,
+                                                 struct bytes domain)
+{
+    const struct delivery_route *fallback = NULL;
+
+    domain = without_dot(domain);
+    for (size_t i = 0; i < table->count; i++) {
+        const struct delivery_route *route = &table->routes[i];
+
+        if (bytes_equal_nocase(route->domain, domain)) {
+            return route;
+        }
+        if (fallback == NULL && bytes_equal(route->domain, BYTES("*"))) {
+            fallback = route;
+        }
+    }
+    return fallback;
+}
+
+bool delivery_route_is_static_key(struct bytes destination)
+{
+    return bytes_starts_with(destination, BYTES(DELIVERY_ROUTE_KEY));
+}
+
+const struct delivery_route *
+delivery_route_by_destination(const struct delivery_route_table *table,
+                              struct bytes destination)
+{
+    struct bytes words = bytes_skip(destination, sizeof DELIVERY_ROUTE_KEY - 1);
+
+    if (!delivery_route_is_static_key(destination)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < table->count; i++) {
+        const struct delivery_route *route = &table->routes[i];
+
+        if (!route->use_mx && bytes_equal(route->destination, words)) {
+            return route;
+        }
+    }
+    return NULL;
+}
+
+struct bytes delivery_route_destination(const struct delivery_route_table *table,
+                                        struct bytes domain, struct arena *arena)
+{
+    const struct delivery_route *route = delivery_route_find(table, domain);
+    bool is_static = route != NULL && !route->use_mx;
+    struct bytes first = is_static ? BYTES(DELIVERY_ROUTE_KEY) : BYTES("");
+    struct bytes rest = is_static ? route->destination : without_dot(domain);
+    char *key = arena_alloc(arena, first.len + rest.len + 1);
+
+    memcpy(key, first.data, first.len);
+    for (size_t i = 0; i < rest.len; i++) {
+        unsigned char octet = (unsigned char)rest.data[i];
+
+        key[first.len + i] = (char)(is_static ? octet : ascii_lower(octet));
+    }
+    return bytes_of(key, first.len + rest.len);
+}

@@ -1,0 +1,86 @@
+#include "support/check.h"
+
+#include "forward/delivery_route.h"
+
+static const struct delivery_route routes[] = {
+    {.domain = {"a.org", 5}, .destination = {"smart.example:26", 16}, .hop_count = 1},
+    {.domain = {"*", 1}, .destination = {"b.org", 5}, .hop_count = 1},
+    {.domain = {"direct.org", 10}, .use_mx = true},
+    {.domain = {"c.org", 5}, .destination = {"b.org", 5}, .hop_count = 1},
+};
+static const struct delivery_route_table with_default = {routes, COUNT_OF(routes)};
+static const struct delivery_route_table without_default = {routes, 1};
+
+static void test_find(void **state)
+{
+    static const struct {
+        const char *name;
+        const struct delivery_route_table *table;
+        struct bytes domain;
+        const struct delivery_route *want;
+        struct bytes want_key;
+    } cases[] = {
+        {"exact", &with_default, BYTES("a.org"), &routes[0], BYTES("route:smart.example:26")},
+        {"either case", &with_default, BYTES("A.Org"), &routes[0],
+         BYTES("route:smart.example:26")},
+        {"trailing dot", &with_default, BYTES("a.org."), &routes[0],
+         BYTES("route:smart.example:26")},
+        {"sub-domain is another domain", &without_default, BYTES("x.a.org"), NULL,
+         BYTES("x.a.org")},
+        {"default", &with_default, BYTES("other.org"), &routes[1], BYTES("route:b.org")},
+        {"exact behind the default", &with_default, BYTES("c.org"), &routes[3],
+         BYTES("route:b.org")},
+        {"mx in spite of the default", &with_default, BYTES("Direct.org"), &routes[2],
+         BYTES("direct.org")},
+        {"none", &without_default, BYTES("B.ORG."), NULL, BYTES("b.org")},
+        {"literal", &without_default, BYTES("[192.0.2.1]"), NULL, BYTES("[192.0.2.1]")},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct arena *arena = arena_new();
+
+        CHECK_TRUE(cases[i].name,
+                   delivery_route_find(cases[i].table, cases[i].domain) == cases[i].want);
+        CHECK_BYTES(cases[i].name,
+                    delivery_route_destination(cases[i].table, cases[i].domain, arena),
+                    cases[i].want_key);
+        arena_free(&arena);
+    }
+}
+
+static void test_by_destination(void **state)
+{
+    static const struct {
+        const char *name;
+        struct bytes key;
+        const struct delivery_route *want;
+        bool want_static;
+    } cases[] = {
+        {"static", BYTES("route:smart.example:26"), &routes[0], true},
+        {"shared by two domains", BYTES("route:b.org"), &routes[1], true},
+        {"the domain of the same name", BYTES("b.org"), NULL, false},
+        {"route that is gone", BYTES("route:old.example"), NULL, true},
+        {"use_mx has no key", BYTES("route:"), NULL, true},
+        {"prefix only in part", BYTES("rout"), NULL, false},
+        {"empty", BYTES(""), NULL, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        CHECK_TRUE(cases[i].name,
+                   delivery_route_by_destination(&with_default, cases[i].key) == cases[i].want);
+        CHECK_INT(cases[i].name, delivery_route_is_static_key(cases[i].key),
+                  cases[i].want_static);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_by_destination),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
