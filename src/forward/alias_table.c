@@ -339,7 +339,10 @@ static bool find_regex(const struct alias_domain *domain, struct bytes local,
     memcpy(text, local.data, local.len);
     text[local.len] = '\0';
     for (size_t i = 0; i < domain->regex_count; i++) {
-        if (regexec(&domain->regexes[i].compiled, text, 0, NULL, 0) == 0) {
+        /* The leftmost longest match: the whole name matches when this is all of it. */
+        regmatch_t found;
+        if (regexec(&domain->regexes[i].compiled, text, 1, &found, 0) == 0 &&
+            found.rm_so == 0 && (size_t)found.rm_eo == local.len) {
             fill_match(domain, domain->regexes[i].offset, domain->capacity + i, match);
             return true;
         }
@@ -545,16 +548,7 @@ static void add_regex(struct loading *loading, const struct alias_line *line, ui
         }
         strbuf_add_char(&pattern, line->name.data[i]);
     }
-    /* Alone first: "a)(b" must not become good between our own brackets. */
-    code = regcomp(&compiled, strbuf_text(&pattern), REG_EXTENDED | REG_ICASE | REG_NOSUB);
-    if (code == 0) {
-        struct strbuf whole;
-        regfree(&compiled);
-        strbuf_init(&whole, ALIAS_LINE_LIMIT + 16);
-        strbuf_addf(&whole, "^(%s)$", strbuf_text(&pattern));
-        code = regcomp(&compiled, strbuf_text(&whole), REG_EXTENDED | REG_ICASE | REG_NOSUB);
-        strbuf_clear(&whole);
-    }
+    code = regcomp(&compiled, strbuf_text(&pattern), REG_EXTENDED | REG_ICASE);
     strbuf_clear(&pattern);
     if (code != 0) {
         size_t used = (size_t)snprintf(message, 64, "bad regular expression: ");
