@@ -1,0 +1,446 @@
+#include "mail/bounce_message.h"
+
+#include "base/calendar.h"
+#include "mail/header_block.h"
+#include "protocol/smtp_path.h"
+
+enum {
+    LINE_LIMIT = 998, /* without CRLF, RFC 5322 §2.1.1 */
+    FOLD_COLUMN = 76,
+    WORD_LIMIT = 900, /* a word is cut here, so that a line stays below LINE_LIMIT */
+    DIAGNOSTIC_LIMIT = 1000,
+    ADDRESS_LIMIT = 512,
+};
+
+/* What the parts have in common, decided once. */
+struct bounce_shape {
+    bool is_utf8;        /* an address is outside ASCII: the RFC 6533 forms */
+    bool is_8bit;        /* an octet above 127 stands somewhere in the message */
+    struct bytes header; /* the original header as we return it */
+};
+
+static bool has_high_octet(struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.data[i] > 127) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- text of others ---- */
+
+static bool is_part_at(struct bytes text, size_t at, struct bytes part)
+{
+    return part.len != 0 && bytes_starts_with_nocase(bytes_skip(text, at), part);
+}
+
+/* "<local>" alone gives the address away as well; many servers name it so. */
+static bool is_local_in_brackets(struct bytes text, size_t at, struct bytes hidden)
+{
+    struct bytes local = bytes_first(hidden, bytes_find_last(hidden, '@'));
+    struct bytes rest = bytes_skip(text, at + 1);
+
+    return text.data[at] == '<' && is_part_at(rest, 0, local) && rest.len > local.len &&
+           rest.data[local.len] == '>';
+}
+
+/* Copies text; where the hidden address stands, the alias is written. */
+static void add_without(struct strbuf *out, struct bytes text,
+                        const struct bounce_recipient *about)
+{
+    size_t at = 0;
+
+    while (at < text.len) {
+        if (is_part_at(text, at, about->hidden)) {
+            strbuf_add(out, about->alias);
+            at += about->hidden.len;
+        } else if (is_local_in_brackets(text, at, about->hidden)) {
+            strbuf_add_char(out, '<');
+            strbuf_add(out, about->alias);
+            strbuf_add_char(out, '>');
+            at += bytes_find_last(about->hidden, '@') + 2;
+        } else {
+            strbuf_add_char(out, text.data[at++]);
+        }
+    }
+}
+
+/* One or several targets of one alias may stand in one text: all of them go. */
+static void add_without_hidden(struct strbuf *out, struct bytes text,
+                               const struct bounce_facts *facts)
+{
+    struct strbuf from, to;
+    size_t limit = out->limit;
+
+    strbuf_init(&from, limit);
+    strbuf_init(&to, limit);
+    strbuf_add(&from, text);
+    for (size_t i = 0; i < facts->recipient_count; i++) {
+        struct strbuf swap;
+
+        strbuf_reset(&to);
+        add_without(&to, strbuf_bytes(&from), &facts->recipients[i]);
+        swap = from;
+        from = to;
+        to = swap;
+    }
+    strbuf_add(out, strbuf_bytes(&from));
+    strbuf_clear(&from);
+    strbuf_clear(&to);
+}
+
+/* One line of printable ASCII (or UTF-8 where that is allowed). */
+static void add_printable(struct strbuf *out, struct bytes text, bool may_utf8)
+{
+    may_utf8 = may_utf8 && smtp_utf8_is_valid(text);
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char octet = (unsigned char)text.data[i];
+
+        if (octet == '\r' || octet == '\n' || octet == '\t') {
+            strbuf_add_char(out, ' ');
+        } else if (octet < ' ' || octet == 127 || (octet > 127 && !may_utf8)) {
+            strbuf_add_char(out, '?');
+        } else {
+            strbuf_add_char(out, (char)octet);
+        }
+    }
+}
+
+static void add_address(struct strbuf *out, struct bytes address,
+                        const struct bounce_shape *shape)
+{
+    add_printable(out, bytes_first(address, ADDRESS_LIMIT), shape->is_utf8);
+}
+
+/* Words, folded with CRLF and a blank; `column` is where the line stands already. */
+static void add_folded(struct strbuf *out, struct bytes text, size_t column)
+{
+    while (text.len != 0) {
+        struct bytes word = bytes_cut(&text, ' ');
+
+        while (word.len != 0) {
+            struct bytes piece = bytes_first(word, WORD_LIMIT);
+
+            if (column + 1 + piece.len > FOLD_COLUMN && column > 1) {
+                strbuf_add_text(out, "\r\n");
+                column = 0;
+            }
+            strbuf_add_char(out, ' ');
+            strbuf_add(out, piece);
+            column += 1 + piece.len;
+            word = bytes_skip(word, piece.len);
+        }
+    }
+}
+
+/* The words of the peer, ready to be shown. */
+static void read_diagnostic(struct strbuf *text, const struct bounce_recipient *recipient,
+                            const struct bounce_facts *facts)
+{
+    struct strbuf raw;
+
+    strbuf_init(&raw, 64 * DIAGNOSTIC_LIMIT);
+    strbuf_reset(text);
+    /* Cut last: half of a hidden address would not be recognised. */
+    add_without_hidden(&raw, bytes_first(recipient->diagnostic, 4 * DIAGNOSTIC_LIMIT), facts);
+    add_printable(text, bytes_first(strbuf_bytes(&raw), DIAGNOSTIC_LIMIT), false);
+    strbuf_clear(&raw);
+}
+
+/* ---- the original header ---- */
+
+static void add_header_line(struct strbuf *out, struct bytes line)
+{
+    size_t limit = LINE_LIMIT;
+
+    if (line.len > limit) {
+        /* Not in the middle of a UTF-8 sequence. */
+        while (limit > LINE_LIMIT - 4 && ((unsigned char)line.data[limit] & 0xc0) == 0x80) {
+            limit--;
+        }
+        line = bytes_first(line, limit);
+    }
+    for (size_t i = 0; i < line.len; i++) {
+        char octet = line.data[i];
+
+        strbuf_add_char(out, octet == '\r' || octet == '\n' || octet == '\0' ? '?' : octet);
+    }
+    strbuf_add_text(out, "\r\n");
+}
+
+/* Whole lines up to the limit, none of them over 998 octets, none that looks like our boundary.
+ */
+static void copy_header(struct strbuf *out, struct bytes header, struct bytes boundary)
+{
+    while (header.len != 0) {
+        size_t end = bytes_find_part(header, BYTES("\r\n"));
+        struct bytes line = bytes_first(header, end);
+
+        if (out->len + (line.len < LINE_LIMIT ? line.len : LINE_LIMIT) + 2 >
+            BOUNCE_HEADER_LIMIT) {
+            return;
+        }
+        if (bytes_find_part(line, boundary) == line.len) {
+            add_header_line(out, line);
+        }
+        header = bytes_skip(header, end + 2);
+    }
+}
+
+static void read_header(struct strbuf *out, const struct bounce_facts *facts,
+                        struct bytes boundary)
+{
+    struct bytes header =
+        bytes_first(facts->original_header, header_block_length(facts->original_header));
+    struct strbuf raw;
+
+    strbuf_init(&raw, 64 * BOUNCE_HEADER_LIMIT);
+    add_without_hidden(&raw, bytes_first(header, 4 * BOUNCE_HEADER_LIMIT), facts);
+    copy_header(out, strbuf_bytes(&raw), boundary);
+    strbuf_clear(&raw);
+}
+
+/* ---- top ---- */
+
+static const char *subject_of(enum bounce_kind kind)
+{
+    switch (kind) {
+    case BOUNCE_FAILED:
+        return "Undelivered mail returned to sender";
+    case BOUNCE_EXPIRED:
+        return "Undelivered mail returned to sender (gave up trying)";
+    case BOUNCE_DELAYED:
+        return "Delayed mail (still being retried)";
+    }
+    return "";
+}
+
+/* "In-Reply-To" and "References" let a mail program show the bounce beside what was sent. */
+static void add_thread(struct strbuf *out, struct bytes header)
+{
+    struct header_field field;
+    struct strbuf id;
+
+    if (!header_block_find(header, BYTES("Message-ID"), &field)) {
+        return;
+    }
+    strbuf_init(&id, FOLD_COLUMN * 4);
+    header_value_add(&id, field.value);
+    if (!id.overflowed && id.len > 2 && id.data[0] == '<' && id.data[id.len - 1] == '>' &&
+        bytes_find(strbuf_bytes(&id), ' ') == id.len && !has_high_octet(strbuf_bytes(&id))) {
+        strbuf_add_text(out, "In-Reply-To: ");
+        add_printable(out, strbuf_bytes(&id), false);
+        strbuf_add_text(out, "\r\nReferences: ");
+        add_printable(out, strbuf_bytes(&id), false);
+        strbuf_add_text(out, "\r\n");
+    }
+    strbuf_clear(&id);
+}
+
+static void add_top(struct strbuf *out, const struct bounce_facts *facts,
+                    const struct bounce_shape *shape, struct bytes boundary)
+{
+    strbuf_add_text(out, "Date: ");
+    calendar_add_mail_date(out, facts->now);
+    strbuf_add_text(out, "\r\nFrom: Mail Delivery System <");
+    add_address(out, facts->from_address, shape);
+    strbuf_add_text(out, ">\r\nTo: <");
+    add_address(out, facts->to_address, shape);
+    strbuf_add_text(out, ">\r\nSubject: ");
+    strbuf_add_text(out, subject_of(facts->kind));
+    strbuf_add_text(out, "\r\nMessage-ID: <");
+    strbuf_add(out, facts->message_id);
+    strbuf_add_char(out, '@');
+    strbuf_add(out, facts->our_name);
+    strbuf_add_text(out, ">\r\n");
+    add_thread(out, shape->header);
+    strbuf_add_text(out, "Auto-Submitted: auto-replied\r\n"
+                         "MIME-Version: 1.0\r\n"
+                         "Content-Type: multipart/report; report-type=delivery-status;\r\n"
+                         "\tboundary=\"");
+    strbuf_add(out, boundary);
+    strbuf_add_text(out, "\"\r\n");
+    if (shape->is_8bit) {
+        strbuf_add_text(out, "Content-Transfer-Encoding: 8bit\r\n");
+    }
+    strbuf_add_text(out, "\r\n");
+}
+
+static void add_part(struct strbuf *out, struct bytes boundary, const char *type, bool is_8bit)
+{
+    strbuf_add_text(out, "--");
+    strbuf_add(out, boundary);
+    strbuf_add_text(out, "\r\nContent-Type: ");
+    strbuf_add_text(out, type);
+    if (is_8bit) {
+        strbuf_add_text(out, "\r\nContent-Transfer-Encoding: 8bit");
+    }
+    strbuf_add_text(out, "\r\n\r\n");
+}
+
+/* ---- for people ---- */
+
+static const char *opening_of(enum bounce_kind kind)
+{
+    switch (kind) {
+    case BOUNCE_FAILED:
+        return "your message could not be delivered to the addresses below. Nothing\r\n"
+               "more will be tried; the reason stands under each address.\r\n";
+    case BOUNCE_EXPIRED:
+        return "your message could not be delivered to the addresses below. It was\r\n"
+               "tried again and again until its time was over; the last reason stands\r\n"
+               "under each address.\r\n";
+    case BOUNCE_DELAYED:
+        return "your message has not yet been delivered to the addresses below. It\r\n"
+               "will be tried again; YOU DO NOT NEED TO SEND IT AGAIN. The last reason\r\n"
+               "stands under each address.\r\n";
+    }
+    return "";
+}
+
+static void add_text_part(struct strbuf *out, const struct bounce_facts *facts,
+                          const struct bounce_shape *shape)
+{
+    struct strbuf reason;
+
+    strbuf_init(&reason, 64 * DIAGNOSTIC_LIMIT);
+    strbuf_add_text(out, "This is the mail system at ");
+    strbuf_add(out, facts->our_name);
+    strbuf_add_text(out, ":\r\n");
+    strbuf_add_text(out, opening_of(facts->kind));
+    for (size_t i = 0; i < facts->recipient_count; i++) {
+        const struct bounce_recipient *recipient = &facts->recipients[i];
+
+        strbuf_add_text(out, "\r\n<");
+        add_address(out, recipient->alias, shape);
+        strbuf_add_text(out, ">:\r\n   ");
+        read_diagnostic(&reason, recipient, facts);
+        if (recipient->remote.len != 0 && recipient->is_remote) {
+            struct strbuf said;
+
+            strbuf_init(&said, 65 * DIAGNOSTIC_LIMIT);
+            strbuf_add_text(&said, "host ");
+            add_printable(&said, bytes_first(recipient->remote, 255), false);
+            strbuf_add_text(&said, " said: ");
+            strbuf_add(&said, strbuf_bytes(&reason));
+            add_folded(out, strbuf_bytes(&said), 3);
+            strbuf_clear(&said);
+        } else {
+            add_folded(out, strbuf_bytes(&reason), 3);
+        }
+        strbuf_add_text(out, "\r\n");
+    }
+    strbuf_add_text(out, "\r\nOur reference: ");
+    strbuf_add(out, facts->original_id);
+    strbuf_add_text(out, "\r\n\r\n");
+    strbuf_clear(&reason);
+}
+
+/* ---- for programs (RFC 3464) ---- */
+
+static void add_date(struct strbuf *out, const char *name, int64_t unix_seconds)
+{
+    strbuf_add_text(out, name);
+    calendar_add_mail_date(out, unix_seconds);
+    strbuf_add_text(out, "\r\n");
+}
+
+static void add_recipient_fields(struct strbuf *out, const struct bounce_recipient *recipient,
+                                 const struct bounce_facts *facts,
+                                 const struct bounce_shape *shape, struct strbuf *reason)
+{
+    size_t line;
+
+    strbuf_add_text(out, "\r\nFinal-Recipient: ");
+    /* RFC 6533 §3: the utf-8 type only for addresses that need it. */
+    strbuf_add_text(out, has_high_octet(recipient->alias) ? "utf-8; " : "rfc822; ");
+    add_address(out, recipient->alias, shape);
+    strbuf_add_text(out, facts->kind == BOUNCE_DELAYED ? "\r\nAction: delayed\r\nStatus: "
+                                                       : "\r\nAction: failed\r\nStatus: ");
+    strbuf_add_text(out, recipient->status);
+    strbuf_add_text(out, "\r\n");
+    if (recipient->remote.len != 0) {
+        strbuf_add_text(out, "Remote-MTA: dns; ");
+        add_printable(out, bytes_first(recipient->remote, 255), false);
+        strbuf_add_text(out, "\r\n");
+    }
+    read_diagnostic(reason, recipient, facts);
+    if (reason->len != 0) {
+        line = out->len;
+        strbuf_add_text(out, recipient->is_remote ? "Diagnostic-Code: smtp;"
+                                                  : "Diagnostic-Code: x-postilion;");
+        add_folded(out, strbuf_bytes(reason), out->len - line);
+        strbuf_add_text(out, "\r\n");
+    }
+    if (recipient->last_attempt > 0) {
+        add_date(out, "Last-Attempt-Date: ", recipient->last_attempt);
+    }
+    strbuf_addf(out, "X-Postilion-Attempts: %u\r\n", recipient->attempts);
+}
+
+static void add_status_part(struct strbuf *out, const struct bounce_facts *facts,
+                            const struct bounce_shape *shape)
+{
+    struct strbuf reason;
+
+    strbuf_init(&reason, 64 * DIAGNOSTIC_LIMIT);
+    strbuf_add_text(out, "Reporting-MTA: dns; ");
+    strbuf_add(out, facts->our_name);
+    strbuf_add_text(out, "\r\nX-Postilion-Message-ID: ");
+    strbuf_add(out, facts->original_id);
+    strbuf_add_text(out, "\r\n");
+    add_date(out, "Arrival-Date: ", facts->arrived);
+    for (size_t i = 0; i < facts->recipient_count; i++) {
+        add_recipient_fields(out, &facts->recipients[i], facts, shape, &reason);
+    }
+    strbuf_add_text(out, "\r\n");
+    strbuf_clear(&reason);
+}
+
+static struct bounce_shape decide_shape(const struct bounce_facts *facts, struct bytes header)
+{
+    struct bounce_shape shape = {.header = header};
+
+    shape.is_utf8 = has_high_octet(facts->to_address) || has_high_octet(facts->from_address);
+    for (size_t i = 0; i < facts->recipient_count; i++) {
+        shape.is_utf8 |= has_high_octet(facts->recipients[i].alias);
+    }
+    shape.is_8bit = shape.is_utf8 || has_high_octet(header);
+    return shape;
+}
+
+void bounce_message_write(struct strbuf *out, const struct bounce_facts *facts)
+{
+    struct strbuf boundary_text, header;
+    struct bounce_shape shape;
+    struct bytes boundary;
+
+    strbuf_init(&boundary_text, 100);
+    strbuf_init(&header, 2 * BOUNCE_HEADER_LIMIT);
+    strbuf_add_text(&boundary_text, "=_postilion_");
+    strbuf_add(&boundary_text, facts->message_id);
+    boundary = strbuf_bytes(&boundary_text);
+    read_header(&header, facts, boundary);
+    shape = decide_shape(facts, strbuf_bytes(&header));
+
+    add_top(out, facts, &shape, boundary);
+    add_part(out, boundary,
+             shape.is_utf8 ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii",
+             shape.is_utf8);
+    add_text_part(out, facts, &shape);
+    add_part(out, boundary,
+             shape.is_utf8 ? "message/global-delivery-status" : "message/delivery-status",
+             shape.is_utf8);
+    add_status_part(out, facts, &shape);
+    /* RFC 6533 §5: message/global-headers belongs to messages that use the utf-8 forms. */
+    add_part(out, boundary, shape.is_utf8 ? "message/global-headers" : "text/rfc822-headers",
+             has_high_octet(shape.header));
+    strbuf_add(out, shape.header);
+    strbuf_add_text(out, "\r\n--");
+    strbuf_add(out, boundary);
+    strbuf_add_text(out, "--\r\n");
+    strbuf_clear(&boundary_text);
+    strbuf_clear(&header);
+}
