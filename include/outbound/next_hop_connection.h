@@ -50,6 +50,7 @@ struct next_hop_connection {
     /* to read */
     char *host;
     struct ip_endpoint endpoint;
+    struct ip_endpoint local; /* IP_NONE until connected */
     enum connection_fault fault;
     enum stream_end end;
     enum smtp_stage stage; /* now, or where it broke */
@@ -72,6 +73,7 @@ struct next_hop_connection {
     struct loop_timer *timer;
     uint64_t deadline_ms; /* 0: none */
     uint64_t timer_at_ms; /* 0: not armed */
+    uint64_t dot_mark;    /* stream_output_sent when the final dot will be out */
     uint64_t sent_before; /* stream_output_sent when the deadline was set */
     bool is_resting;
     connection_handler handler;
@@ -99,7 +101,6 @@ void next_hop_connection_rest(struct next_hop_connection *connection, uint64_t i
 const struct smtp_extensions *
 next_hop_connection_extensions(const struct next_hop_connection *connection);
 const struct smtp_reply *next_hop_connection_last(const struct next_hop_connection *connection);
-struct ip_endpoint next_hop_connection_local(const struct next_hop_connection *connection);
 /* Says QUIT when that is in place, otherwise just closes. Safe on NULL. */
 void next_hop_connection_free(struct next_hop_connection **connection);
 /* Closes at once. Safe on NULL. */

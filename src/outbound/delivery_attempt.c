@@ -227,10 +227,10 @@ static void fail_next_hops(struct delivery_attempt *attempt, const struct decisi
 
 static void look_up(struct delivery_attempt *attempt)
 {
-    static const struct decision in_circles = {
+    struct decision in_circles = {
         .disposition = DECISION_DEFER,
         .enhanced = "4.4.3",
-        .text = {"DNS asks for ever more", sizeof "DNS asks for ever more" - 1},
+        .text = BYTES("DNS asks for ever more"),
     };
 
     if (++attempt->dns_rounds > DNS_ROUNDS) {
@@ -253,8 +253,17 @@ static void order_next_hops(struct delivery_attempt *attempt)
     if (options->routes != NULL) {
         route = delivery_route_by_destination(options->routes, key);
     }
-    if (route != NULL && route->use_mx) {
-        route = NULL;
+    if (route == NULL && delivery_route_is_static_key(key)) {
+        /* Taken out by a reload: its key is no domain, and DNS would say so for good. */
+        struct decision gone = {
+            .disposition = DECISION_DEFER,
+            .enhanced = "4.3.5",
+            .text = BYTES("the route is no longer configured"),
+        };
+
+        dns_facts_free(&attempt->facts);
+        fail_next_hops(attempt, &gone);
+        return;
     }
     arena_reset(hops->arena);
     memset(&hops->list, 0, sizeof hops->list);
@@ -374,14 +383,13 @@ static void try_next_host(struct delivery_attempt *attempt)
 static void report_connection(struct delivery_attempt *attempt)
 {
     const struct next_hop_connection *connection = attempt->connection;
-    struct ip_endpoint local = next_hop_connection_local(connection);
     struct delivery_report *report = &attempt->report;
 
     report->host = arena_copy(attempt->arena, bytes_from_text(connection->host));
     report->endpoint = connection->endpoint;
     report->local = (struct bytes){"", 0};
-    if (local.address.family != IP_NONE) {
-        struct ip_text text = ip_address_text(&local.address);
+    if (connection->local.address.family != IP_NONE) {
+        struct ip_text text = ip_address_text(&connection->local.address);
 
         report->local = arena_copy(attempt->arena, bytes_from_text(text.text));
     }

@@ -78,9 +78,11 @@ static void note_fault(struct next_hop_connection *connection, enum connection_f
     }
     connection->fault = fault;
     connection->deadline_ms = 0;
+    /* Not the stage of the last wait: several answers may have come in one read. */
+    connection->stage = smtp_exchange_stage(connection->exchange);
     /* A dot that still lies in our own buffer has decided nothing. */
     connection->is_in_doubt = smtp_exchange_is_in_doubt(connection->exchange) &&
-                              stream_output_waiting(connection->stream) == 0;
+                              stream_output_sent(connection->stream) >= connection->dot_mark;
 }
 
 static void tell(struct next_hop_connection *connection, enum connection_event event)
@@ -125,6 +127,8 @@ static void on_connected(void *context)
     struct next_hop_connection *connection = context;
 
     connection->is_connected = true;
+    connection->local =
+        stream_local(connection->stream); /* here, because it is a system call */
     note_stage(connection, true);
 }
 
@@ -147,6 +151,8 @@ static bool send_content(struct next_hop_connection *connection)
     switch (content_sender_fill(&connection->sender, connection->stream, connection->scratch)) {
     case CONTENT_SENDER_FINISHED:
         smtp_exchange_content_sent(connection->exchange);
+        connection->dot_mark =
+            stream_output_sent(connection->stream) + stream_output_waiting(connection->stream);
         return true;
     case CONTENT_SENDER_WAIT:
         return true;
@@ -318,11 +324,6 @@ next_hop_connection_extensions(const struct next_hop_connection *connection)
 const struct smtp_reply *next_hop_connection_last(const struct next_hop_connection *connection)
 {
     return smtp_exchange_last(connection->exchange);
-}
-
-struct ip_endpoint next_hop_connection_local(const struct next_hop_connection *connection)
-{
-    return stream_local(connection->stream);
 }
 
 static void let_go(struct next_hop_connection **connection)
