@@ -56,7 +56,7 @@ delivery_result_of_answer(const struct smtp_exchange_recipient *recipient, struc
     if (recipient->is_accepted) {
         result.outcome = DELIVERY_SENT;
         result.trouble = DELIVERY_TROUBLE_NONE;
-    } else if (delivery_result_is_too_many(reply)) {
+    } else if (reply->code == 552 && delivery_result_is_too_many(reply)) {
         set_enhanced(&result, "4.5.3");
     } else if (reply->code >= 500) {
         result.outcome = DELIVERY_PERMANENT;
