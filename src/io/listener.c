@@ -219,8 +219,20 @@ static bool accept_one(struct listener *listener)
         case ENOMEM:
             refuse_one(listener);
             return false;
-        default: /* that connection broke before it was taken: accept(2) lists a dozen errors */
+        case ECONNABORTED: /* that one went before it was taken */
+        case EINTR:
+        case EPERM: /* a firewall rule */
+        case EPROTO:
+        case ENETDOWN: /* accept(2): errors of the network come up here, go on with the next */
+        case ENETUNREACH:
+        case EHOSTDOWN:
+        case EHOSTUNREACH:
+        case ENOPROTOOPT:
+        case ENONET:
             return true;
+        default:
+            pause_accepting(listener);
+            return false;
         }
     }
     accepted.peer = socket_address_endpoint(&peer);

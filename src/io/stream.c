@@ -140,6 +140,7 @@ static struct stream *new_stream(struct event_loop *loop,
     stream->callbacks = *callbacks;
     stream->context = context;
     stream->fd = -1;
+    stream->heard_turn = UINT64_MAX;
     stream->flush = (struct loop_task){.run = run_flush, .context = stream};
     stream->notice = (struct loop_task){.run = run_notice, .context = stream};
     loop_timer_init(&stream->timer, loop, on_timer, stream);
