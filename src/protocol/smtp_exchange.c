@@ -330,27 +330,20 @@ static enum smtp_exchange_event on_reply(struct smtp_exchange *exchange,
 
 /* --- from octets to replies --- */
 
-static bool may_be_last_line(struct bytes line)
-{
-    return line.len < 4 || line.data[3] != '-';
-}
-
 /* Adds octets to the reply that has begun, up to the end of a line; true when it is worth
- * looking whether the reply is whole. Looking once a line, and only at lines that may be the
- * last, keeps a server that sends octet by octet from costing more than what it sends. */
+ * looking at it again. Looking once a line, not once for whatever arrives, keeps a server that
+ * sends octet by octet from costing more than it sends. */
 static bool collect_line(struct smtp_exchange *exchange, struct bytes input, size_t *used)
 {
     struct strbuf *pending = &exchange->pending;
-    size_t line_start = bytes_find_last(strbuf_bytes(pending), '\n');
+    size_t last_end = bytes_find_last(strbuf_bytes(pending), '\n');
+    size_t line_start = last_end == pending->len ? 0 : last_end + 1;
     size_t end = bytes_find(input, '\n');
-    struct bytes line;
+    bool has_end = end < input.len;
 
-    line_start = line_start == pending->len ? 0 : line_start + 1;
-    *used = end < input.len ? end + 1 : input.len;
+    *used = has_end ? end + 1 : input.len;
     strbuf_add(pending, bytes_first(input, *used));
-    line = bytes_skip(strbuf_bytes(pending), line_start);
-    return pending->overflowed || line.len >= SMTP_REPLY_LINE_LIMIT ||
-           (end < input.len && may_be_last_line(line));
+    return has_end || pending->overflowed || pending->len - line_start >= SMTP_REPLY_LINE_LIMIT;
 }
 
 /* What has been read becomes `last` only when it is a reply or certainly none: half a reply
