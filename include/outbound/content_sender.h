@@ -3,7 +3,8 @@
  *
  * Order   the head (our own fields), the content, the final dot; dot-stuffed.
  * Pace    in pieces of CONTENT_PIECE octets until more than STREAM_OUTPUT_HIGH waits in the
- * stream; fill again from on_drained. What fits goes out with its final dot in one system call.
+ *         stream; fill again from on_drained. What fits goes out with its final dot in one
+ *         system call.
  * Memory  scratch is shared by all connections of a loop: nothing of it is kept between calls.
  */
 #ifndef OUTBOUND_CONTENT_SENDER_H

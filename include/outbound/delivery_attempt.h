@@ -1,15 +1,20 @@
 /*
  * delivery_attempt - one try to hand a message to the next hop of a destination.
  *
- * Flow    1 next hops for the destination (DNS by replay, static route; remembered for their TTL)
- *         2 an idle connection of the destination, or a new one: hosts in order until one greets
+ * Flow    1 an idle connection of the destination; without one:
+ *         2 its next hops (DNS by replay, static route; remembered for their TTL), and a new
+ *           connection: hosts in order until one greets
  *         3 one SMTP transaction with all recipients; results per recipient
  *         4 on_done, never from inside start; the caller makes the outcome durable, then calls
  *           delivery_attempt_finish, and only then the connection may be used again: so a crash
  *           can double at most one message per connection.
- * Hosts   a host that cannot be reached, greets 4xx/5xx or breaks before the envelope is answered
- *         is left for the next one; a 4xx/5xx answer to MAIL or RCPT is the destination's answer
- *         (RFC 5321 §5.1 leaves the choice; a 4xx at the first host tries one more host).
+ * Hosts   a host that cannot be reached, greets 4xx/5xx or breaks before the envelope is
+ *         answered is left for the next one; a 5xx answer to MAIL, RCPT or DATA is the
+ *         destination's answer (RFC 5321 §5.1 leaves the choice); with a 4xx one more host is
+ *         asked, and counts only when it takes the message. After content has gone out no other
+ *         host is tried.
+ * Reuse   a kept connection that breaks before the content went out is no failure: a new one to
+ *         the same host is tried.
  * Time    per-stage deadlines of RFC 5321 §4.5.3.2; connect 30 s a host.
  * Threads one `outbound` per loop; it owns the connections of the destinations that loop owns.
  */
@@ -24,19 +29,19 @@
 #include "mail/trace_field.h"
 
 struct outbound_options {
-    struct shared *snapshot;        /* what the rest points into; held by each attempt */
+    struct shared *snapshot; /* what the rest points into; held by each attempt */
     struct bytes helo_name;
-    struct bytes loop_secret;       /* for trace_field_loop_mark */
+    struct bytes loop_secret; /* for trace_field_loop_mark */
     const struct delivery_route_table *routes;
     struct next_hop_options next_hops;
     struct ip_address source_v4, source_v6; /* IP_NONE: any */
-    unsigned reuse_messages;        /* messages over one connection, 100 */
-    uint64_t reuse_idle_ms;         /* how long an idle connection is kept, 10 s */
-    uint64_t connect_timeout_ms;    /* 30 s */
-    uint64_t command_timeout_ms;    /* banner, EHLO, MAIL, RCPT: 5 min */
-    uint64_t data_timeout_ms;       /* 354: 2 min */
-    uint64_t block_timeout_ms;      /* no progress in the content: 3 min */
-    uint64_t dot_timeout_ms;        /* 10 min */
+    unsigned reuse_messages;                /* messages over one connection, 100 */
+    uint64_t reuse_idle_ms;                 /* how long an idle connection is kept, 10 s */
+    uint64_t connect_timeout_ms;            /* 30 s */
+    uint64_t command_timeout_ms;            /* banner, EHLO, MAIL, RCPT: 5 min */
+    uint64_t data_timeout_ms;               /* 354: 2 min */
+    uint64_t block_timeout_ms;              /* no progress in the content: 3 min */
+    uint64_t dot_timeout_ms;                /* 10 min */
 };
 
 struct outbound;
@@ -44,7 +49,8 @@ struct outbound;
 struct outbound *outbound_new(struct event_loop *loop, struct dns_resolver *resolver,
                               const struct outbound_options *options);
 void outbound_set_options(struct outbound *outbound, const struct outbound_options *options);
-void outbound_free(struct outbound **outbound); /* closes idle connections; no attempt may be open */
+/* Closes idle connections; no attempt may be open. */
+void outbound_free(struct outbound **outbound);
 /* Closes all idle connections (QUIT), for draining. */
 void outbound_close_idle(struct outbound *outbound);
 
@@ -63,35 +69,35 @@ enum delivery_trouble {
 };
 
 struct delivery_recipient {
-    struct bytes address;  /* "local@domain" as sent in RCPT (borrowed until finish) */
-    struct bytes alias;    /* for the loop mark */
+    struct bytes address; /* "local@domain" as sent in RCPT (borrowed until finish) */
+    struct bytes alias;   /* for the loop mark */
     /* out, good until finish: */
     enum delivery_outcome outcome;
-    unsigned code;         /* reply code, or 0 when the reason is ours */
-    char enhanced[12];     /* "5.1.1", never empty */
-    struct bytes text;     /* "250 2.0.0 ok" as far as kept, or our reason; printable */
+    unsigned code;     /* reply code, or 0 when the reason is ours */
+    char enhanced[12]; /* "5.1.1", never empty */
+    struct bytes text; /* "250 2.0.0 ok" as far as kept, or our reason; printable */
 };
 
 struct delivery_request {
-    uint64_t id;           /* of the message: log */
+    uint64_t id; /* of the message: log */
     struct bytes destination;
-    struct bytes sender;   /* "local@domain", empty: null */
+    struct bytes sender; /* "local@domain", empty: null */
     bool is_8bit, is_utf8;
-    struct bytes prefix;   /* goes before the content */
-    struct content *content; /* borrowed until finish */
+    struct bytes prefix;                   /* goes before the content */
+    struct content *content;               /* borrowed until finish */
     struct delivery_recipient *recipients; /* borrowed until finish */
     size_t count;
 };
 
 struct delivery_report {
-    struct bytes host;     /* MX host that gave the final answer, or empty */
+    struct bytes host; /* MX host that gave the final answer, or empty */
     struct ip_endpoint endpoint;
-    struct bytes local;    /* "" or our source address: text */
+    struct bytes local; /* "" or our source address: text */
     enum delivery_trouble trouble;
-    bool is_in_doubt;      /* the dot was sent, its reply never came: a retry may make a duplicate */
-    const char *stage;     /* where it ended: "dns", "connect", a stage of smtp_exchange that broke,
-                              "envelope" (MAIL, RCPT, DATA were answered) or "dot"; static */
-    uint64_t connect_ms;   /* 0 on a reused connection */
+    bool is_in_doubt;    /* the dot is out, its reply never came: a retry may double it */
+    const char *stage;   /* where it ended: "dns", "connect", "envelope" (MAIL, RCPT, DATA were
+                            answered), "dot", or the smtp_stage_text that broke; static */
+    uint64_t connect_ms; /* 0 on a reused connection */
     uint64_t transfer_ms;
     bool is_reused;
 };
@@ -102,8 +108,8 @@ struct delivery_attempt *delivery_attempt_start(struct outbound *outbound,
                                                 const struct delivery_request *request,
                                                 void (*on_done)(void *context), void *context);
 const struct delivery_report *delivery_attempt_report(const struct delivery_attempt *attempt);
-/* After on_done: gives the connection back and frees the attempt. Before it: aborts (the connection
- * is closed, on_done will not run). Safe on NULL. */
+/* After on_done: gives the connection back and frees the attempt. Before it: aborts (the
+ * connection is closed, on_done will not run). Safe on NULL. */
 void delivery_attempt_finish(struct delivery_attempt **attempt);
 
 #endif

@@ -2,9 +2,9 @@
  * delivery_result - what an answer or a trouble means for a recipient.
  *
  * Rule    only a 5xx answer to the envelope or to the content, and what next_hop_order decides
- * for good, are permanent. A refused greeting speaks of the host or of us, not of the
- * recipient: temporary, save 521 (RFC 7504: this host never takes mail). Memory  texts live in
- * the arena given, or are static.
+ *         for good, are permanent. A refused greeting speaks of the host or of us, not of the
+ *         recipient: temporary, save 521 (RFC 7504: this host never takes mail).
+ * Memory  texts live in the arena given, or are static.
  */
 #ifndef OUTBOUND_DELIVERY_RESULT_H
 #define OUTBOUND_DELIVERY_RESULT_H

@@ -1,12 +1,13 @@
 /*
  * destination_pool - what is known and kept of the destinations of one loop.
  *
- * Next hops   remembered for their TTL (at most NEXT_HOPS_KEPT_MS, so that the shuffle among
- * equals is drawn anew now and then); shared with the attempts that use them. Failures    a
- * host that just failed is tried behind the others for HOST_FAILURE_MS. Connections kept
- * between messages, newest first out; whatever arrives on one while it rests (EOF, 421,
- * anything) closes it. Limit       DESTINATIONS_KEPT destinations that nobody uses; the longest
- * unused is forgotten first. Keys come from strangers: the hash is keyed.
+ * Next hops    remembered for their TTL (at most NEXT_HOPS_KEPT_MS, so that the shuffle among
+ *              equals is drawn anew now and then); shared with the attempts that use them.
+ * Failures     a host that just failed is tried behind the others for HOST_FAILURE_MS.
+ * Connections  kept between messages, newest first out; whatever arrives on one while it rests
+ *              (EOF, 421, anything) closes it.
+ * Limit        DESTINATIONS_KEPT destinations that nobody uses; the longest unused is forgotten
+ *              first. Keys come from strangers: the hash is keyed.
  */
 #ifndef OUTBOUND_DESTINATION_POOL_H
 #define OUTBOUND_DESTINATION_POOL_H

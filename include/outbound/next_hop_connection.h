@@ -3,12 +3,13 @@
  *
  * Holder  at any time exactly one (a delivery attempt, or the pool while the connection rests);
  *         gets the events. They never come from inside a function of this module, and the
- * holder may free the connection from inside one. Life    new -> READY -> mail -> DONE -> rest
- * -> mail ...; BROKEN at any time. After BROKEN only reading its members and free are left.
+ *         holder may free the connection from inside one.
+ * Life    new -> READY -> mail -> DONE -> rest -> mail ...; BROKEN at any time. After BROKEN
+ *         only reading its members and free are left.
  * Time    one deadline per wait (RFC 5321 §4.5.3.2), counted from its beginning: octets that
- * trickle in do not extend it. While content goes out, progress does. One timer, re-armed
- * lazily, so a message on a kept connection costs no timer work. Memory  nothing of the options
- * that made it is kept, so it may outlive a reload.
+ *         trickle in do not extend it. While content goes out, progress does. One timer,
+ *         re-armed lazily, so a message on a kept connection costs no timer work.
+ * Memory  nothing of the options that made it is kept, so it may outlive a reload.
  */
 #ifndef OUTBOUND_NEXT_HOP_CONNECTION_H
 #define OUTBOUND_NEXT_HOP_CONNECTION_H

@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "io/entropy.h"
 #include "outbound/delivery_result.h"
+#include "outbound/delivery_transaction.h"
 #include "outbound/destination_pool.h"
 
 #include <assert.h>
@@ -24,8 +25,6 @@
 enum {
     DNS_DEADLINE_MS = 30 * 1000,
     DNS_ROUNDS = 16, /* MX, CNAME chain, addresses: more is a loop in disguise */
-    HEAD_LIMIT = 1024 * 1024,
-    MAIL_LINE_LIMIT = 2048,
 };
 
 struct outbound {
@@ -34,22 +33,6 @@ struct outbound {
     struct outbound_options options;
     struct destination_pool *pool;
     struct content_scratch scratch;
-};
-
-enum recipient_state {
-    RECIPIENT_OPEN,     /* no answer yet */
-    RECIPIENT_TOO_MANY, /* 452 to its RCPT while others were accepted */
-    RECIPIENT_DEFERRED, /* 4xx; the outcome is filled in */
-    RECIPIENT_CLOSED,
-};
-
-/* One MAIL and what belongs to it. */
-struct transaction {
-    struct smtp_exchange_recipient *recipients;
-    size_t *indexes; /* in request.recipients */
-    size_t count;
-    struct strbuf head;      /* loop mark and prefix */
-    struct strbuf mail_line; /* what stands behind MAIL FROM: */
 };
 
 struct delivery_attempt {
@@ -201,8 +184,7 @@ struct delivery_attempt *delivery_attempt_start(struct outbound *outbound,
                                                 .trouble = DELIVERY_TROUBLE_CONNECTION,
                                                 .enhanced = "4.4.1",
                                                 .text = BYTES("no host to try")};
-    strbuf_init(&attempt->transaction.head, HEAD_LIMIT + request->prefix.len);
-    strbuf_init(&attempt->transaction.mail_line, MAIL_LINE_LIMIT);
+    transaction_init(&attempt->transaction, request->prefix.len);
     attempt->destination = destination_pool_hold(outbound->pool, attempt->request.destination);
     attempt->connection = destination_take(attempt->destination, on_connection_event, attempt);
     if (attempt->connection != NULL) {
@@ -494,88 +476,6 @@ static void on_broken(struct delivery_attempt *attempt)
 
 /* ---- 5 the transaction ---- */
 
-/* Those who still need an answer: all of them, or only those who did not fit into the last one.
- */
-static void choose_recipients(struct delivery_attempt *attempt, enum recipient_state wanted)
-{
-    struct transaction *transaction = &attempt->transaction;
-    const struct delivery_request *request = &attempt->request;
-    size_t count = 0;
-
-    for (size_t i = 0; i < request->count; i++) {
-        count += attempt->states[i] == wanted;
-    }
-    transaction->recipients =
-        arena_alloc(attempt->arena, count * sizeof *transaction->recipients);
-    transaction->indexes = arena_alloc(attempt->arena, count * sizeof *transaction->indexes);
-    transaction->count = 0;
-    for (size_t i = 0; i < request->count; i++) {
-        if (attempt->states[i] == wanted) {
-            transaction->recipients[transaction->count].path = request->recipients[i].address;
-            transaction->indexes[transaction->count++] = i;
-        }
-    }
-}
-
-static bool is_first_with_alias(const struct delivery_attempt *attempt, size_t position)
-{
-    const struct transaction *transaction = &attempt->transaction;
-    const struct delivery_recipient *all = attempt->request.recipients;
-
-    for (size_t i = 0; i < position; i++) {
-        if (bytes_equal_nocase(all[transaction->indexes[i]].alias,
-                               all[transaction->indexes[position]].alias)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void write_head(struct delivery_attempt *attempt)
-{
-    struct transaction *transaction = &attempt->transaction;
-    struct loop_mark *marks = arena_alloc(attempt->arena, transaction->count * sizeof *marks);
-    size_t count = 0;
-
-    for (size_t i = 0; i < transaction->count; i++) {
-        struct bytes alias = attempt->request.recipients[transaction->indexes[i]].alias;
-
-        if (alias.len > 0 && is_first_with_alias(attempt, i)) {
-            marks[count++] = trace_field_loop_mark(attempt->options.loop_secret, alias);
-        }
-    }
-    strbuf_reset(&transaction->head);
-    if (count > 0) {
-        trace_field_add_loop(&transaction->head, attempt->options.helo_name, marks, count);
-    }
-    strbuf_add(&transaction->head, attempt->request.prefix);
-    assert(!transaction->head.overflowed);
-}
-
-static void write_mail_line(struct delivery_attempt *attempt,
-                            const struct smtp_extensions *extensions, uint64_t size)
-{
-    struct strbuf *line = &attempt->transaction.mail_line;
-
-    strbuf_reset(line);
-    strbuf_add_char(line, '<');
-    strbuf_add(line, attempt->request.sender);
-    strbuf_add_char(line, '>');
-    if (extensions->size) {
-        strbuf_add_text(line, " SIZE=");
-        strbuf_add_u64(line, size);
-    }
-    /* 8-bit content goes out as it is even where 8BITMIME is missing: converting it would break
-     * every signature, and servers that mind are gone. */
-    if (attempt->request.is_8bit && extensions->eight_bit_mime) {
-        strbuf_add_text(line, " BODY=8BITMIME");
-    }
-    if (attempt->request.is_utf8) {
-        strbuf_add_text(line, " SMTPUTF8");
-    }
-    assert(!line->overflowed);
-}
-
 static void refuse_unsent(struct delivery_attempt *attempt,
                           const struct delivery_result *result)
 {
@@ -599,7 +499,7 @@ static void begin_mail(struct delivery_attempt *attempt)
     struct delivery_result refusal;
     uint64_t size;
 
-    write_head(attempt);
+    transaction_write_head(transaction, &attempt->request, &attempt->options, attempt->arena);
     size = transaction->head.len + content_size(attempt->request.content);
     if (attempt->request.is_utf8 && !extensions->smtputf8) {
         refusal =
@@ -612,7 +512,7 @@ static void begin_mail(struct delivery_attempt *attempt)
         refuse_unsent(attempt, &refusal);
         return;
     }
-    write_mail_line(attempt, extensions, size);
+    transaction_write_mail_line(transaction, &attempt->request, extensions, size);
     attempt->transfer_began_ms = event_loop_now_ms(attempt->outbound->loop);
     next_hop_connection_mail(attempt->connection, strbuf_bytes(&transaction->mail_line),
                              transaction->recipients, transaction->count,
@@ -621,8 +521,9 @@ static void begin_mail(struct delivery_attempt *attempt)
 
 static void start_transaction(struct delivery_attempt *attempt)
 {
-    choose_recipients(attempt,
-                      attempt->is_second_opinion ? RECIPIENT_DEFERRED : RECIPIENT_OPEN);
+    transaction_choose(&attempt->transaction, &attempt->request, attempt->states,
+                       attempt->is_second_opinion ? RECIPIENT_DEFERRED : RECIPIENT_OPEN,
+                       attempt->arena);
     begin_mail(attempt);
 }
 
@@ -721,7 +622,8 @@ static void on_results(struct delivery_attempt *attempt)
     transaction->count = 0;
     if (has_state(attempt, RECIPIENT_TOO_MANY) &&
         next_hop_connection_is_usable(attempt->connection)) {
-        choose_recipients(attempt, RECIPIENT_TOO_MANY);
+        transaction_choose(transaction, &attempt->request, attempt->states, RECIPIENT_TOO_MANY,
+                           attempt->arena);
         begin_mail(attempt);
         return;
     }
@@ -817,8 +719,7 @@ void delivery_attempt_finish(struct delivery_attempt **attempt)
     next_hop_connection_abort(&finished->connection);
     next_hops_drop(&finished->hops);
     destination_pool_release(finished->outbound->pool, &finished->destination);
-    strbuf_clear(&finished->transaction.head);
-    strbuf_clear(&finished->transaction.mail_line);
+    transaction_clear(&finished->transaction);
     if (finished->done_task.is_pending) {
         finished->on_done = NULL; /* the task frees it */
         return;

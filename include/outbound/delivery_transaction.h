@@ -1,0 +1,45 @@
+/*
+ * delivery_transaction - one MAIL command and what belongs to it: who, and what goes in front.
+ *
+ * Head    the loop mark of the aliases of these very recipients, then the prefix of the
+ * message. Memory  recipients and indexes live in the arena given; head and mail line in the
+ * transaction.
+ */
+#ifndef OUTBOUND_DELIVERY_TRANSACTION_H
+#define OUTBOUND_DELIVERY_TRANSACTION_H
+
+#include "base/arena.h"
+#include "outbound/delivery_attempt.h"
+#include "protocol/smtp_exchange.h"
+
+/* Where a recipient of the attempt stands. */
+enum recipient_state {
+    RECIPIENT_OPEN,     /* no answer yet */
+    RECIPIENT_TOO_MANY, /* 452 to its RCPT while others were accepted */
+    RECIPIENT_DEFERRED, /* 4xx; the outcome is filled in */
+    RECIPIENT_CLOSED,
+};
+
+struct transaction {
+    struct smtp_exchange_recipient *recipients;
+    size_t *indexes; /* in request->recipients */
+    size_t count;
+    struct strbuf head;
+    struct strbuf mail_line; /* what stands behind "MAIL FROM:" */
+};
+
+void transaction_init(struct transaction *transaction, size_t prefix_len);
+void transaction_clear(struct transaction *transaction);
+/* Puts in all recipients that are in the state wanted. */
+void transaction_choose(struct transaction *transaction, const struct delivery_request *request,
+                        const enum recipient_state *states, enum recipient_state wanted,
+                        struct arena *arena);
+void transaction_write_head(struct transaction *transaction,
+                            const struct delivery_request *request,
+                            const struct outbound_options *options, struct arena *arena);
+/* `size`: of head and content together. */
+void transaction_write_mail_line(struct transaction *transaction,
+                                 const struct delivery_request *request,
+                                 const struct smtp_extensions *extensions, uint64_t size);
+
+#endif
