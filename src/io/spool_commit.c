@@ -327,7 +327,10 @@ static enum spool_status check_ready(struct spool_database *database)
     if (database->connection == NULL || spool_vfs_trouble(database->vfs) != DISK_OK) {
         spool_database_reopen(database);
     }
-    return database->connection == NULL ? SPOOL_FAILED : SPOOL_OK;
+    if (database->connection != NULL) {
+        return SPOOL_OK;
+    }
+    return database->is_full ? SPOOL_FULL : SPOOL_FAILED;
 }
 
 static void commit_one_by_one(struct spool_database *database,

@@ -234,6 +234,8 @@ void spool_database_close(struct spool_database **database)
 
 void spool_database_reopen(struct spool_database *database)
 {
+    enum disk_status cut;
+
     if (database->is_damaged) {
         return;
     }
@@ -241,8 +243,11 @@ void spool_database_reopen(struct spool_database *database)
         close_connections(database, true);
         spool_vfs_forget_trouble(database->vfs);
     }
-    if (spool_vfs_cut_log(database->vfs, database->path) != DISK_OK) {
-        return; /* nothing is accepted until that succeeds */
+    /* Nothing is accepted until this succeeds. */
+    cut = spool_vfs_cut_log(database->vfs, database->path);
+    database->is_full = cut == DISK_FULL;
+    if (cut != DISK_OK) {
+        return;
     }
     database->connection = spool_schema_connect(database->path, spool_vfs_name(database->vfs));
     if (database->connection == NULL) {

@@ -21,6 +21,7 @@ struct spool_database {
     sqlite3 *connection; /* NULL: it could not be opened anew yet */
     sqlite3_stmt *statements[STATEMENT_COUNT];
     bool is_damaged;
+    bool is_full; /* that is why it could not be opened anew */
 
     pthread_mutex_t beside_mutex; /* for beside */
     sqlite3 *beside;              /* for checkpoints beside commits */
