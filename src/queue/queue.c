@@ -119,10 +119,8 @@ static void on_timer(void *context)
 }
 
 /* One attempt for each destination in turn, so that none waits behind another's backlog. */
-static void on_pump(void *context)
+static void pump(struct queue *queue)
 {
-    struct queue *queue = context;
-
     while (queue->job_count < QUEUE_ATTEMPTS && !list_is_empty(&queue->ready)) {
         struct queue_destination *destination =
             list_owner(queue->ready.next, struct queue_destination, ready);
@@ -132,18 +130,41 @@ static void on_pump(void *context)
     }
 }
 
-void queue_pump(struct queue *queue)
+/* The queue is gone; its tasks go with the last of them that was pending. */
+static void free_tasks(struct queue_tasks *tasks)
 {
-    if (!queue->pump.is_pending) {
-        event_loop_defer(queue->loop, &queue->pump);
+    if (!tasks->pump.is_pending && !tasks->idle.is_pending) {
+        free(tasks);
     }
+}
+
+static void on_pump(void *context)
+{
+    struct queue_tasks *tasks = context;
+
+    if (tasks->queue == NULL) {
+        free_tasks(tasks);
+        return;
+    }
+    pump(tasks->queue);
 }
 
 static void on_idle(void *context)
 {
-    struct queue *queue = context;
+    struct queue_tasks *tasks = context;
 
-    queue->on_idle(queue->on_idle_context);
+    if (tasks->queue == NULL) {
+        free_tasks(tasks);
+        return;
+    }
+    tasks->queue->on_idle(tasks->queue->on_idle_context);
+}
+
+void queue_pump(struct queue *queue)
+{
+    if (!queue->tasks->pump.is_pending) {
+        event_loop_defer(queue->loop, &queue->tasks->pump);
+    }
 }
 
 void queue_check_idle(struct queue *queue)
@@ -151,7 +172,7 @@ void queue_check_idle(struct queue *queue)
     if (queue->is_draining && !queue->is_idle_said && list_is_empty(&queue->jobs) &&
         list_is_empty(&queue->tickets) && list_is_empty(&queue->reads)) {
         queue->is_idle_said = true;
-        event_loop_defer(queue->loop, &queue->idle);
+        event_loop_defer(queue->loop, &queue->tasks->idle);
     }
 }
 
@@ -180,8 +201,10 @@ struct queue *queue_new(struct queue_set *set, size_t index, struct event_loop *
     queue->timer_at_ms = QUEUE_NEVER;
     queue->record_again_ms = QUEUE_NEVER;
     queue->scan_at_ms = QUEUE_NEVER;
-    queue->pump = (struct loop_task){.run = on_pump, .context = queue};
-    queue->idle = (struct loop_task){.run = on_idle, .context = queue};
+    queue->tasks = memory_zero(sizeof *queue->tasks);
+    queue->tasks->queue = queue;
+    queue->tasks->pump = (struct loop_task){.run = on_pump, .context = queue->tasks};
+    queue->tasks->idle = (struct loop_task){.run = on_idle, .context = queue->tasks};
     strbuf_init(&queue->scan_after, 1024);
     strbuf_init(&queue->scratch, LOG_LINE_LIMIT);
     queue->clock_offset_ms = clock_offset(queue);
@@ -248,7 +271,6 @@ void queue_free(struct queue **pointer)
     }
     queue->is_draining = true;
     queue->is_idle_said = true;
-    assert(!queue->pump.is_pending && !queue->idle.is_pending);
     queue_tickets_forget(queue);
     queue_reads_forget(queue);
     queue_jobs_forget(queue);
@@ -263,6 +285,8 @@ void queue_free(struct queue **pointer)
         shared_drop(queue->options.snapshot);
     }
     queue->set->queues[queue->index] = NULL;
+    queue->tasks->queue = NULL;
+    free_tasks(queue->tasks);
     free(queue);
     *pointer = NULL;
 }

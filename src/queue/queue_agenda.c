@@ -1,4 +1,4 @@
-#include "queue_agenda.h"
+#include "queue/queue_agenda.h"
 
 #include "base/memory.h"
 

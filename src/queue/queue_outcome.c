@@ -83,7 +83,9 @@ static void update_row(struct queue_job *job, const struct queue_job_entry *entr
                                                               .delivery_count = 1};
 }
 
-/* First in the commit, so that whoever reads the changes in order sees it before the closes. */
+/* Behind the closes: when a commit that was answered as failed had happened after all, the
+ * second try ends at the first close with SPOOL_GONE, and not at a bounce that is there
+ * already. */
 static void add_bounce(struct queue_job *job)
 {
     job->bounce = queue_bounce_new(job);
@@ -114,20 +116,15 @@ static void plan_changes(struct queue_job *job)
     bool has_failed = false;
 
     for (size_t i = 0; i < job->count; i++) {
-        has_failed = has_failed || job->entries[i].result == QUEUE_RESULT_FAILED ||
-                     job->entries[i].result == QUEUE_RESULT_EXPIRED;
-    }
-    if (has_failed) {
-        need_arena(job);
-        add_bounce(job);
-    }
-    for (size_t i = 0; i < job->count; i++) {
         const struct queue_job_entry *entry = &job->entries[i];
         switch (entry->result) {
         case QUEUE_RESULT_SENT:
+            close_row(job, entry->delivery);
+            break;
         case QUEUE_RESULT_FAILED:
         case QUEUE_RESULT_EXPIRED:
             close_row(job, entry->delivery);
+            has_failed = true;
             break;
         case QUEUE_RESULT_DEFERRED:
             need_arena(job);
@@ -138,6 +135,10 @@ static void plan_changes(struct queue_job *job)
             update_row(job, entry, SPOOL_HELD, BYTES("the envelope record is damaged"));
             break;
         }
+    }
+    if (has_failed) {
+        need_arena(job);
+        add_bounce(job);
     }
 }
 

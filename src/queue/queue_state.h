@@ -10,7 +10,7 @@
 #define QUEUE_STATE_H
 
 #include "base/hash_table.h"
-#include "queue_agenda.h"
+#include "queue/queue_agenda.h"
 #include "queue_message.h"
 
 enum {
@@ -65,6 +65,13 @@ struct queue_destination {
     struct strbuf trouble; /* why it could not be reached */
 };
 
+/* Tasks that may still be pending when their queue goes: they outlive it until they have run.
+ */
+struct queue_tasks {
+    struct queue *queue; /* NULL: it is gone */
+    struct loop_task pump, idle;
+};
+
 struct queue {
     struct queue_set *set;
     size_t index;
@@ -81,7 +88,7 @@ struct queue {
     struct queue_agenda agenda; /* destinations by the time they want to be looked at */
     struct loop_timer *timer;
     uint64_t timer_at_ms; /* what the timer is set to, or QUEUE_NEVER */
-    struct loop_task pump;
+    struct queue_tasks *tasks;
     /* scan */
     bool is_started, is_scanning;
     uint64_t scan_at_ms; /* when it begins or goes on */
@@ -94,7 +101,6 @@ struct queue {
     uint64_t no_expiry_until_ms;
     /* drain */
     bool is_draining, is_idle_said;
-    struct loop_task idle;
     void (*on_idle)(void *context);
     void *on_idle_context;
     struct strbuf scratch; /* for one log line */
