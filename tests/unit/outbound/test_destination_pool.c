@@ -1,0 +1,121 @@
+#include "support/check.h"
+
+#include "outbound/destination_pool.h"
+
+static struct ip_endpoint endpoint_of(unsigned number)
+{
+    return (struct ip_endpoint){
+        .address = {.family = IP_V4, .octets = {192, 0, 2, (uint8_t)number}}, .port = 25};
+}
+
+static void remember(struct destination_pool *pool, struct destination *destination,
+                     uint32_t ttl)
+{
+    struct next_hops *hops = next_hops_new();
+
+    hops->list.ttl = ttl;
+    hops->list.count = 1;
+    destination_remember(pool, destination, hops);
+    next_hops_drop(&hops);
+}
+
+static void test_next_hops(void **state)
+{
+    struct event_loop *loop = event_loop_new();
+    struct destination_pool *pool = destination_pool_new(loop);
+    struct destination *destination = destination_pool_hold(pool, BYTES("a.example"));
+    struct destination *same = destination_pool_hold(pool, BYTES("a.example"));
+    struct next_hops *hops;
+
+    (void)state;
+    CHECK_TRUE("one destination", destination == same);
+    CHECK_TRUE("nothing yet", destination_next_hops(pool, destination) == NULL);
+    remember(pool, destination, 0);
+    CHECK_TRUE("TTL 0", destination_next_hops(pool, destination) == NULL);
+    remember(pool, destination, 300);
+    hops = destination_next_hops(pool, destination);
+    CHECK_TRUE("remembered", hops != NULL);
+    destination_pool_forget(pool);
+    CHECK_TRUE("forgotten", destination_next_hops(pool, destination) == NULL);
+    CHECK_INT("ours still", hops->list.count, 1);
+    next_hops_drop(&hops);
+    remember(pool, destination, 300);
+    destination_pool_release(pool, &destination);
+    destination_pool_release(pool, &same);
+    destination = destination_pool_hold(pool, BYTES("a.example"));
+    hops = destination_next_hops(pool, destination);
+    CHECK_TRUE("outlives its users", hops != NULL);
+    next_hops_drop(&hops);
+    destination_pool_release(pool, &destination);
+    destination_pool_free(&pool);
+    event_loop_free(&loop);
+}
+
+static void test_limit(void **state)
+{
+    struct event_loop *loop = event_loop_new();
+    struct destination_pool *pool = destination_pool_new(loop);
+    struct destination *held = destination_pool_hold(pool, BYTES("held.example"));
+    struct destination *destination;
+    struct next_hops *hops;
+    char name[32];
+
+    (void)state;
+    remember(pool, held, 300);
+    for (int i = 0; i <= DESTINATIONS_KEPT; i++) {
+        snprintf(name, sizeof name, "d%d.example", i);
+        destination = destination_pool_hold(pool, bytes_from_text(name));
+        remember(pool, destination, 300);
+        destination_pool_release(pool, &destination);
+    }
+    destination = destination_pool_hold(pool, BYTES("d0.example"));
+    CHECK_TRUE("longest unused", destination_next_hops(pool, destination) == NULL);
+    destination_pool_release(pool, &destination);
+    destination = destination_pool_hold(pool, BYTES("d2.example"));
+    hops = destination_next_hops(pool, destination);
+    CHECK_TRUE("kept", hops != NULL);
+    next_hops_drop(&hops);
+    destination_pool_release(pool, &destination);
+    hops = destination_next_hops(pool, held);
+    CHECK_TRUE("held", hops != NULL);
+    next_hops_drop(&hops);
+    destination_pool_release(pool, &held);
+    destination_pool_free(&pool);
+    event_loop_free(&loop);
+}
+
+static void test_failures(void **state)
+{
+    struct event_loop *loop = event_loop_new();
+    struct destination_pool *pool = destination_pool_new(loop);
+    struct destination *destination = destination_pool_hold(pool, BYTES("a.example"));
+    struct ip_endpoint first = endpoint_of(0), other_port = endpoint_of(0);
+
+    (void)state;
+    other_port.port = 26;
+    destination_note_failure(pool, destination, &first);
+    CHECK_TRUE("failed", destination_has_failed(pool, destination, &first));
+    CHECK_TRUE("not the other", !destination_has_failed(pool, destination, &other_port));
+    destination_note_success(destination, &first);
+    CHECK_TRUE("works again", !destination_has_failed(pool, destination, &first));
+    for (unsigned i = 0; i < NEXT_HOP_LIMIT + 5; i++) {
+        struct ip_endpoint endpoint = endpoint_of(i);
+
+        destination_note_failure(pool, destination, &endpoint);
+        CHECK_TRUE("bounded", destination_has_failed(pool, destination, &endpoint));
+    }
+    destination_pool_release(pool, &destination);
+    destination_pool_free(&pool);
+    event_loop_free(&loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_next_hops),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_failures),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
