@@ -17,7 +17,7 @@
 struct dns_resolver_options {
     const struct ip_endpoint *servers; /* none: those of /etc/resolv.conf */
     size_t server_count;
-    size_t cache_octets;               /* 0: the default, 8 MiB */
+    size_t cache_octets; /* 0: the default, 8 MiB */
 };
 
 struct dns_resolver_counters {
@@ -33,8 +33,8 @@ struct dns_resolver *dns_resolver_new(struct event_loop *loop,
                                       const struct dns_resolver_options *options,
                                       struct strbuf *why);
 void dns_resolver_free(struct dns_resolver **resolver); /* pending look-ups must be cancelled */
-/* Looks up every question that `facts` (borrowed until done or cancel) want, all at once, and puts
- * the answers in; on_done runs later, never from inside this call. */
+/* Looks up every question that `facts` (borrowed until done or cancel) want, all at once, and
+ * puts the answers in; on_done runs later, never from inside this call. */
 struct dns_lookup *dns_lookup_start(struct dns_resolver *resolver, struct dns_facts *facts,
                                     uint64_t deadline_ms, void (*on_done)(void *context),
                                     void *context);

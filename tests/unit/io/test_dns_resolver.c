@@ -1,0 +1,489 @@
+#include "support/check.h"
+
+#include "io/clock.h"
+#include "io/dns_resolver.h"
+#include "support/dns_script_server.h"
+
+/* One look-up as its owner sees it. */
+struct ask {
+    struct fixture *fixture;
+    struct dns_facts *facts;
+    struct dns_lookup *lookup;
+    bool is_done;
+};
+
+struct fixture {
+    struct dns_script_server *server;
+    struct event_loop *loop;
+    struct dns_resolver *resolver;
+    struct loop_timer *guard;
+    int pending;
+};
+
+static void on_guard(void *context)
+{
+    struct fixture *fixture = context;
+
+    event_loop_stop(fixture->loop);
+}
+
+static void begin_with(struct fixture *fixture, uint16_t port, size_t cache_octets)
+{
+    struct ip_endpoint server = {{IP_V4, {127, 0, 0, 1}}, port};
+    struct dns_resolver_options options = {&server, 1, cache_octets};
+    struct strbuf why;
+
+    strbuf_init(&why, 200);
+    fixture->loop = event_loop_new();
+    fixture->resolver = dns_resolver_new(fixture->loop, &options, &why);
+    CHECK_TEXT("resolver", strbuf_text(&why), "");
+    assert_non_null(fixture->resolver);
+    fixture->guard = loop_timer_new(fixture->loop, on_guard, fixture);
+    fixture->pending = 0;
+    strbuf_clear(&why);
+}
+
+static void begin(struct fixture *fixture)
+{
+    fixture->server = dns_script_server_new();
+    begin_with(fixture, fixture->server->port, 0);
+}
+
+static void end(struct fixture *fixture)
+{
+    dns_resolver_free(&fixture->resolver);
+    loop_timer_free(&fixture->guard);
+    event_loop_free(&fixture->loop);
+    if (fixture->server != NULL) {
+        dns_script_server_free(fixture->server);
+    }
+}
+
+static void on_done(void *context)
+{
+    struct ask *ask = context;
+
+    ask->is_done = true;
+    ask->lookup = NULL;
+    if (--ask->fixture->pending == 0) {
+        event_loop_stop(ask->fixture->loop);
+    }
+}
+
+static void start(struct fixture *fixture, struct ask *ask, uint64_t wait_ms)
+{
+    ask->fixture = fixture;
+    ask->is_done = false;
+    fixture->pending++;
+    ask->lookup =
+        dns_lookup_start(fixture->resolver, ask->facts, clock_now_ms() + wait_ms, on_done, ask);
+    CHECK_TRUE("never from inside", !ask->is_done);
+}
+
+static void run(struct fixture *fixture)
+{
+    loop_timer_set(fixture->guard, 20000);
+    event_loop_run(fixture->loop);
+    loop_timer_stop(fixture->guard);
+    CHECK_INT("all done in time", fixture->pending, 0);
+}
+
+/* Asks one question and waits for the answer, which is in ask->facts. */
+static const struct dns_answer *ask_one(struct fixture *fixture, struct ask *ask,
+                                        const char *name, uint64_t wait_ms)
+{
+    ask->facts = dns_facts_new();
+    assert_null(dns_facts_get(ask->facts, bytes_from_text(name), DNS_TYPE_A));
+    start(fixture, ask, wait_ms);
+    run(fixture);
+    return dns_facts_get(ask->facts, bytes_from_text(name), DNS_TYPE_A);
+}
+
+static void test_kinds(void **state)
+{
+    static const struct {
+        const char *name;
+        enum dns_status status;
+        const char *why;
+        size_t count;
+        uint32_t ttl;
+        bool is_secure;
+        int tcp;
+    } cases[] = {
+        {"ok.example", DNS_OK, NULL, 1, 300, false, 0},
+        {"ad.example", DNS_OK, NULL, 1, 300, true, 0},
+        {"nx.example", DNS_NXDOMAIN, NULL, 0, 300, false, 0},
+        {"nodata.example", DNS_NODATA, NULL, 0, 300, false, 0},
+        {"servfail.example", DNS_TEMPFAIL, "servfail", 0, 0, false, 0},
+        {"refused.example", DNS_TEMPFAIL, "refused", 0, 0, false, 0},
+        {"short.example", DNS_TEMPFAIL, "malformed", 0, 0, false, 0},
+        {"big.example", DNS_OK, NULL, 60, 300, false, 0},
+        {"wrongid.example", DNS_OK, NULL, 1, 300, false, 0},
+        {"slow.example", DNS_OK, NULL, 1, 300, false, 0},
+        /* Last: when the server closes the TCP connection, c-ares sends again what is in
+           flight. */
+        {"tc.example", DNS_OK, NULL, 100, 300, false, 1},
+    };
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct ask ask;
+        int tcp_before = f.server->tcp_questions, before = f.server->questions;
+        const struct dns_answer *answer = ask_one(&f, &ask, cases[i].name, 5000);
+
+        assert_non_null(answer);
+        CHECK_INT(cases[i].name, answer->status, cases[i].status);
+        CHECK_TEXT(cases[i].name, answer->why, cases[i].why);
+        CHECK_INT(cases[i].name, answer->count, cases[i].count);
+        CHECK_INT(cases[i].name, answer->ttl, cases[i].ttl);
+        CHECK_INT(cases[i].name, answer->is_secure, cases[i].is_secure);
+        CHECK_INT(cases[i].name, f.server->tcp_questions - tcp_before, cases[i].tcp);
+        CHECK_INT(cases[i].name, f.server->questions - before, 1);
+        if (answer->count > 0) {
+            CHECK_INT(cases[i].name, answer->records[0].address.octets[3], 1);
+        }
+        dns_facts_free(&ask.facts);
+    }
+    CHECK_INT("AD and EDNS in every question", f.server->wrong_questions, 0);
+    end(&f);
+}
+
+static void test_silence(void **state)
+{
+    struct fixture f;
+    struct ask ask;
+    uint64_t started = clock_now_ms(), took;
+    const struct dns_answer *answer;
+
+    (void)state;
+    begin(&f);
+    answer = ask_one(&f, &ask, "silent.example", 200);
+    took = clock_now_ms() - started;
+    CHECK_INT("silence", answer->status, DNS_TEMPFAIL);
+    CHECK_TEXT("silence", answer->why, "timeout");
+    CHECK_TRUE("at the deadline", took >= 195 && took < 2000);
+    dns_facts_free(&ask.facts);
+    /* Past already: nobody is asked. */
+    answer = ask_one(&f, &ask, "ok.example", 0);
+    CHECK_TEXT("too late", answer->why, "timeout");
+    CHECK_INT("too late", f.server->questions, 1);
+    dns_facts_free(&ask.facts);
+    end(&f);
+}
+
+/* c-ares gives up by itself after both tries: sooner than the deadline. */
+static void test_tries(void **state)
+{
+    struct fixture f;
+    struct ask ask;
+    const struct dns_answer *answer;
+
+    (void)state;
+    begin(&f);
+    setenv("RES_OPTIONS", "retrans:50 retry:7", 1);
+    dns_resolver_free(&f.resolver);
+    loop_timer_free(&f.guard);
+    event_loop_free(&f.loop);
+    begin_with(&f, f.server->port, 0);
+    unsetenv("RES_OPTIONS");
+    answer = ask_one(&f, &ask, "silent.example", 15000);
+    CHECK_TEXT("tries", answer->why, "timeout");
+    CHECK_INT("two, whatever the environment says", f.server->questions, 2);
+    dns_facts_free(&ask.facts);
+    end(&f);
+}
+
+static void test_merge_and_cache(void **state)
+{
+    struct fixture f;
+    struct ask asks[10];
+    struct dns_resolver_counters counters;
+    const struct dns_answer *answer;
+
+    (void)state;
+    begin(&f);
+    for (size_t i = 0; i < COUNT_OF(asks); i++) {
+        asks[i].facts = dns_facts_new();
+        (void)dns_facts_get(asks[i].facts, BYTES("slow.example"), DNS_TYPE_A);
+        start(&f, &asks[i], 5000);
+    }
+    run(&f);
+    CHECK_INT("the server sees one", f.server->questions, 1);
+    for (size_t i = 0; i < COUNT_OF(asks); i++) {
+        answer = dns_facts_get(asks[i].facts, BYTES("slow.example"), DNS_TYPE_A);
+        assert_non_null(answer);
+        CHECK_INT("merged", answer->status, DNS_OK);
+        dns_facts_free(&asks[i].facts);
+    }
+    answer = ask_one(&f, &asks[0], "SLOW.example.", 5000);
+    CHECK_INT("cached", answer->count, 1);
+    CHECK_TRUE("what is left of its time", answer->ttl <= 300 && answer->ttl > 290);
+    dns_facts_free(&asks[0].facts);
+    (void)ask_one(&f, &asks[0], "nx.example", 5000);
+    dns_facts_free(&asks[0].facts);
+    answer = ask_one(&f, &asks[0], "nx.example", 5000);
+    CHECK_INT("negative", answer->status, DNS_NXDOMAIN);
+    dns_facts_free(&asks[0].facts);
+    (void)ask_one(&f, &asks[0], "servfail.example", 5000);
+    dns_facts_free(&asks[0].facts);
+    (void)ask_one(&f, &asks[0], "servfail.example", 5000);
+    dns_facts_free(&asks[0].facts);
+    (void)ask_one(&f, &asks[0], "ttl.example", 5000);
+    dns_facts_free(&asks[0].facts);
+    answer = ask_one(&f, &asks[0], "ttl.example", 5000);
+    CHECK_TRUE("TTL 0 counts as 5 s", answer->ttl <= 5 && answer->ttl >= 3);
+    dns_facts_free(&asks[0].facts);
+    CHECK_INT("failures are not kept", f.server->questions, 1 + 1 + 2 + 1);
+    counters = dns_resolver_count(f.resolver);
+    CHECK_INT("merged", counters.merged, 9);
+    CHECK_INT("hits", counters.cache_hits, 3);
+    CHECK_INT("asked", counters.asked, 5);
+    CHECK_INT("answered", counters.answered, 3);
+    CHECK_INT("failed", counters.failed, 2);
+    CHECK_INT("entries", counters.cache_entries, 3);
+    CHECK_INT("in flight", counters.in_flight, 0);
+    end(&f);
+}
+
+/* Many look-ups of many questions: the server never has more than a hundred at once. */
+static void test_thousand(void **state)
+{
+    static struct ask asks[10];
+    struct fixture f;
+    char name[40];
+
+    (void)state;
+    begin(&f);
+    for (unsigned i = 0; i < 10; i++) {
+        asks[i].facts = dns_facts_new();
+        for (unsigned j = 0; j < 100; j++) {
+            snprintf(name, sizeof name, "hold%u.example", i * 100 + j);
+            (void)dns_facts_get(asks[i].facts, bytes_from_text(name), DNS_TYPE_A);
+        }
+        start(&f, &asks[i], 15000);
+    }
+    CHECK_INT("window", dns_resolver_count(f.resolver).in_flight, 100);
+    CHECK_INT("window", dns_resolver_count(f.resolver).waiting, 900);
+    run(&f);
+    CHECK_INT("each once", f.server->questions, 1000);
+    CHECK_INT("window", f.server->most_held, 100);
+    CHECK_INT("all answered", dns_resolver_count(f.resolver).answered, 1000);
+    for (unsigned i = 0; i < 10; i++) {
+        size_t wanted;
+
+        (void)dns_facts_wanted(asks[i].facts, &wanted);
+        CHECK_INT("nothing left", wanted, 0);
+        dns_facts_free(&asks[i].facts);
+    }
+    end(&f);
+}
+
+static void test_cancel(void **state)
+{
+    struct fixture f;
+    struct ask gone, other, cached;
+
+    (void)state;
+    begin(&f);
+    gone.facts = dns_facts_new();
+    (void)dns_facts_get(gone.facts, BYTES("slow.example"), DNS_TYPE_A);
+    start(&f, &gone, 5000);
+    dns_lookup_cancel(&gone.lookup);
+    dns_lookup_cancel(&gone.lookup); /* safe on NULL */
+    dns_facts_free(&gone.facts);
+    f.pending--;
+    (void)ask_one(&f, &other, "slow2.example", 5000);
+    dns_facts_free(&other.facts);
+    CHECK_TRUE("no call after cancel", !gone.is_done);
+    (void)ask_one(&f, &other, "slow.example", 5000);
+    CHECK_INT("its answer went into the cache", dns_resolver_count(f.resolver).cache_hits, 1);
+    CHECK_INT("its answer went into the cache", f.server->questions, 2);
+    dns_facts_free(&other.facts);
+    /* Done, but not told yet: cancelled all the same. */
+    cached.facts = dns_facts_new();
+    (void)dns_facts_get(cached.facts, BYTES("slow.example"), DNS_TYPE_A);
+    start(&f, &cached, 5000);
+    dns_lookup_cancel(&cached.lookup);
+    f.pending--;
+    (void)ask_one(&f, &other, "ok.example", 5000);
+    CHECK_TRUE("no call after cancel", !cached.is_done);
+    dns_facts_free(&cached.facts);
+    dns_facts_free(&other.facts);
+    /* Cancelled while waiting for the window: never asked. Ended with questions in flight. */
+    gone.facts = dns_facts_new();
+    for (int i = 0; i < 150; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "silent%d.example", i);
+        (void)dns_facts_get(gone.facts, bytes_from_text(name), DNS_TYPE_A);
+    }
+    start(&f, &gone, 5000);
+    dns_lookup_cancel(&gone.lookup);
+    f.pending--;
+    dns_facts_free(&gone.facts);
+    end(&f);
+}
+
+static void test_closed_port(void **state)
+{
+    struct fixture f;
+    struct ask ask;
+    const struct dns_answer *answer;
+    uint64_t started;
+    uint16_t port;
+
+    (void)state;
+    f.server = dns_script_server_new();
+    port = f.server->port;
+    dns_script_server_free(f.server);
+    f.server = NULL;
+    begin_with(&f, port, 0);
+    started = clock_now_ms();
+    ask.facts = dns_facts_new();
+    for (int i = 0; i < 200; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "x%d.example", i);
+        (void)dns_facts_get(ask.facts, bytes_from_text(name), DNS_TYPE_A);
+    }
+    start(&f, &ask, 15000);
+    run(&f);
+    CHECK_TRUE("soon", clock_now_ms() - started < 5000);
+    for (int i = 0; i < 200; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "x%d.example", i);
+        answer = dns_facts_get(ask.facts, bytes_from_text(name), DNS_TYPE_A);
+        assert_non_null(answer);
+        CHECK_INT(name, answer->status, DNS_TEMPFAIL);
+        CHECK_TEXT(name, answer->why, "server-unreachable");
+    }
+    dns_facts_free(&ask.facts);
+    end(&f);
+}
+
+/* One FORMERR must not cost all later questions their EDNS: large answers stay on UDP. */
+static void test_edns_lost(void **state)
+{
+    struct fixture f;
+    struct ask ask;
+    const struct dns_answer *answer;
+
+    (void)state;
+    begin(&f);
+    answer = ask_one(&f, &ask, "formerr.example", 5000);
+    CHECK_INT("without EDNS", answer->status, DNS_OK);
+    dns_facts_free(&ask.facts);
+    answer = ask_one(&f, &ask, "big.example", 5000);
+    CHECK_INT("with EDNS again", answer->count, 60);
+    CHECK_INT("with EDNS again", f.server->tcp_questions, 0);
+    dns_facts_free(&ask.facts);
+    /* Several at once: the later ones reach the channel when EDNS is off. */
+    ask.facts = dns_facts_new();
+    for (int i = 0; i < 50; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "formerr%d.example", i);
+        (void)dns_facts_get(ask.facts, bytes_from_text(name), DNS_TYPE_A);
+    }
+    start(&f, &ask, 10000);
+    run(&f);
+    for (int i = 0; i < 50; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "formerr%d.example", i);
+        answer = dns_facts_get(ask.facts, bytes_from_text(name), DNS_TYPE_A);
+        CHECK_INT(name, answer->status, DNS_OK);
+    }
+    dns_facts_free(&ask.facts);
+    answer = ask_one(&f, &ask, "big2.example", 5000);
+    CHECK_INT("with EDNS again", answer->count, 60);
+    CHECK_INT("with EDNS again", f.server->tcp_questions, 0);
+    dns_facts_free(&ask.facts);
+    end(&f);
+}
+
+static void test_nothing_to_do(void **state)
+{
+    struct fixture f;
+    struct ask ask;
+
+    (void)state;
+    begin(&f);
+    ask.facts = dns_facts_new();
+    start(&f, &ask, 1000);
+    run(&f);
+    CHECK_TRUE("done all the same", ask.is_done);
+    dns_facts_free(&ask.facts);
+    CHECK_INT("onion", ask_one(&f, &ask, "abc.onion", 1000)->status, DNS_NXDOMAIN);
+    CHECK_INT("nobody was asked", f.server->questions, 0);
+    dns_facts_free(&ask.facts);
+    end(&f);
+}
+
+static void test_cache_limit(void **state)
+{
+    struct fixture f;
+    struct ask ask;
+    struct dns_resolver_counters counters;
+    int before;
+
+    (void)state;
+    f.server = dns_script_server_new();
+    begin_with(&f, f.server->port, 16 * 1024);
+    for (int i = 0; i < 100; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "ok%d.example", i);
+        (void)ask_one(&f, &ask, name, 5000);
+        dns_facts_free(&ask.facts);
+        (void)ask_one(&f, &ask, "ok0.example", 5000); /* used all the time */
+        dns_facts_free(&ask.facts);
+    }
+    counters = dns_resolver_count(f.resolver);
+    CHECK_TRUE("limit",
+               counters.cache_octets <= 16 * 1024 && counters.cache_octets > 14 * 1024);
+    CHECK_TRUE("entries", counters.cache_entries > 20 && counters.cache_entries < 90);
+    before = f.server->questions;
+    CHECK_INT("asked once", before, 100);
+    (void)ask_one(&f, &ask, "ok99.example", 5000);
+    dns_facts_free(&ask.facts);
+    CHECK_INT("new ones are there", f.server->questions, before);
+    (void)ask_one(&f, &ask, "ok1.example", 5000);
+    dns_facts_free(&ask.facts);
+    CHECK_INT("old ones went", f.server->questions, before + 1);
+    end(&f);
+}
+
+static void test_system_servers(void **state)
+{
+    struct dns_resolver_options options = {0};
+    struct event_loop *loop = event_loop_new();
+    struct strbuf why;
+    struct dns_resolver *resolver;
+
+    (void)state;
+    strbuf_init(&why, 200);
+    resolver = dns_resolver_new(loop, &options, &why);
+    assert_non_null(resolver);
+    dns_resolver_free(&resolver);
+    dns_resolver_free(&resolver);
+    strbuf_clear(&why);
+    event_loop_free(&loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_kinds),          cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_tries),          cmocka_unit_test(test_merge_and_cache),
+        cmocka_unit_test(test_thousand),       cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_closed_port),    cmocka_unit_test(test_edns_lost),
+        cmocka_unit_test(test_nothing_to_do),  cmocka_unit_test(test_cache_limit),
+        cmocka_unit_test(test_system_servers),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
