@@ -1,0 +1,716 @@
+#include "support/check.h"
+
+#include "base/memory.h"
+#include "io/disk.h"
+#include "io/spool_database.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct place {
+    char directory[40];
+    char database[60];
+    struct strbuf why;
+    enum spool_status status;
+};
+
+static struct place make_place(void)
+{
+    struct place place = {.directory = "/tmp/test-spool-XXXXXX"};
+
+    assert_non_null(mkdtemp(place.directory));
+    snprintf(place.database, sizeof(place.database), "%s/spool.db", place.directory);
+    strbuf_init(&place.why, 1000);
+    return place;
+}
+
+static void remove_place(struct place *place)
+{
+    char command[80];
+
+    snprintf(command, sizeof(command), "rm -rf %s", place->directory);
+    assert_int_equal(system(command), 0);
+    strbuf_clear(&place->why);
+}
+
+static struct spool_database *open_in(struct place *place)
+{
+    struct spool_options options = {.directory = place->directory};
+
+    strbuf_reset(&place->why);
+    return spool_database_open(&options, &place->status, &place->why);
+}
+
+static struct spool_database *open_well(struct place *place)
+{
+    struct spool_database *database = open_in(place);
+
+    if (database == NULL) {
+        fail_msg("not opened: %s", strbuf_text(&place->why));
+    }
+    return database;
+}
+
+static enum spool_status commit(struct spool_database *database,
+                                const struct spool_change *changes, size_t count)
+{
+    struct spool_request request = {.changes = changes, .count = count};
+    struct spool_request *requests[] = {&request};
+
+    spool_database_commit(database, requests, 1);
+    return request.status;
+}
+
+static enum spool_status add(struct spool_database *database, uint64_t id,
+                             const char *destination, int64_t due_ms, uint32_t deliveries,
+                             struct content *content)
+{
+    struct spool_message message = {.id = id,
+                                    .created_ms = 77,
+                                    .envelope = BYTES("an \0 envelope"),
+                                    .prefix = BYTES("Received: x\r\n"),
+                                    .content = content};
+    struct spool_delivery rows[8] = {{0}};
+    struct spool_change change = {.kind = SPOOL_ADD,
+                                  .message = &message,
+                                  .deliveries = rows,
+                                  .delivery_count = deliveries};
+
+    for (uint32_t i = 0; i < deliveries; i++) {
+        rows[i] = (struct spool_delivery){.message = id,
+                                          .number = i,
+                                          .destination = bytes_from_text(destination),
+                                          .recipient = BYTES("r@d.example"),
+                                          .alias = BYTES("a@us.example"),
+                                          .sender = BYTES("s@us.example"),
+                                          .next_attempt_ms = due_ms + i};
+    }
+    return commit(database, &change, 1);
+}
+
+static enum spool_status close_one(struct spool_database *database, uint64_t id,
+                                   uint32_t number)
+{
+    struct spool_change change = {.kind = SPOOL_CLOSE, .id = id, .number = number};
+
+    return commit(database, &change, 1);
+}
+
+static size_t count_files(const struct place *place)
+{
+    char path[60];
+    DIR *names;
+    size_t count = 0;
+
+    snprintf(path, sizeof(path), "%s/content", place->directory);
+    names = opendir(path);
+    assert_non_null(names);
+    for (struct dirent *entry; (entry = readdir(names)) != NULL;) {
+        count += entry->d_name[0] != '.' ? 1 : 0;
+    }
+    closedir(names);
+    return count;
+}
+
+static struct content *small_content(void)
+{
+    return content_from_bytes(BYTES("Subject: x\r\n\r\nbody\r\n"));
+}
+
+static struct content *large_content(size_t size)
+{
+    char *octets = memory_alloc(size);
+    struct content *content;
+
+    for (size_t i = 0; i < size; i++) {
+        octets[i] = (char)(i * 31 + i / 256);
+    }
+    content = content_from_bytes(bytes_of(octets, size));
+    free(octets);
+    return content;
+}
+
+/* ---- tests ---- */
+
+static void message_comes_back(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    struct content *content = small_content();
+    struct arena *arena = arena_new();
+    struct spool_message message;
+    struct spool_delivery *rows;
+    size_t count;
+
+    (void)state;
+    CHECK_INT("add", add(database, UINT64_MAX - 5, "d.example", 1000, 2, content), SPOOL_OK);
+    spool_database_close(&database);
+    database = open_well(&place);
+    CHECK_INT("read",
+              spool_database_read_message(database, arena, UINT64_MAX - 5, true, &message,
+                                          &rows, &count),
+              SPOOL_OK);
+    CHECK_INT("created", message.created_ms, 77);
+    CHECK_BYTES("envelope", message.envelope, BYTES("an \0 envelope"));
+    CHECK_BYTES("prefix", message.prefix, BYTES("Received: x\r\n"));
+    CHECK_BYTES("content", content_memory(message.content), content_memory(content));
+    CHECK_INT("size", message.content_size, content_size(content));
+    CHECK_INT("rows", count, 2);
+    CHECK_INT("number", rows[1].number, 1);
+    CHECK_INT("id", rows[1].message == UINT64_MAX - 5, 1);
+    CHECK_INT("due", rows[1].next_attempt_ms, 1001);
+    CHECK_BYTES("recipient", rows[1].recipient, BYTES("r@d.example"));
+    CHECK_BYTES("alias", rows[1].alias, BYTES("a@us.example"));
+    CHECK_BYTES("sender", rows[1].sender, BYTES("s@us.example"));
+    CHECK_INT("created of row", rows[1].created_ms, 77);
+    CHECK_INT("messages", spool_database_count(database).messages, 1);
+    CHECK_INT("deliveries", spool_database_count(database).deliveries, 2);
+    content_drop(&message.content);
+    content_drop(&content);
+    arena_free(&arena);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
+static void message_goes_with_its_last_delivery(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    struct content *content = large_content(1024 * 1024);
+    struct arena *arena = arena_new();
+    struct spool_message message;
+    struct spool_delivery *rows;
+    size_t count;
+
+    (void)state;
+    CHECK_INT("add", add(database, 9, "d.example", 1000, 2, content), SPOOL_OK);
+    CHECK_INT("file", count_files(&place), 1);
+    CHECK_INT("close 1", close_one(database, 9, 1), SPOOL_OK);
+    CHECK_INT("close 1 again", close_one(database, 9, 1), SPOOL_GONE);
+    CHECK_INT("file stays", count_files(&place), 1);
+    CHECK_INT("close 0", close_one(database, 9, 0), SPOOL_OK);
+    CHECK_INT("file is gone", count_files(&place), 0);
+    CHECK_INT("gone",
+              spool_database_read_message(database, arena, 9, true, &message, &rows, &count),
+              SPOOL_GONE);
+    CHECK_INT("messages", spool_database_count(database).messages, 0);
+    CHECK_INT("deliveries", spool_database_count(database).deliveries, 0);
+    content_drop(&content);
+    arena_free(&arena);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
+/* What streamed in is a file without a name; it gets one. */
+static void spilled_content_survives(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    struct content *content = content_new(place.directory);
+    struct arena *arena = arena_new();
+    struct spool_message message;
+    struct spool_delivery *rows;
+    size_t count, got;
+    char part[4096], back[4096];
+
+    (void)state;
+    for (int i = 0; i < 256; i++) {
+        memset(part, i, sizeof(part));
+        CHECK_INT("append", content_append(content, bytes_of(part, sizeof(part))), CONTENT_OK);
+    }
+    CHECK_INT("seal", content_seal(content), CONTENT_OK);
+    CHECK_TRUE("it is a file", content_file(content) >= 0);
+    CHECK_INT("add", add(database, 10, "d.example", 1000, 1, content), SPOOL_OK);
+    content_drop(&content);
+    spool_database_close(&database);
+    database = open_well(&place);
+    CHECK_INT("read",
+              spool_database_read_message(database, arena, 10, true, &message, &rows, &count),
+              SPOOL_OK);
+    CHECK_INT("size", content_size(message.content), sizeof(part) * 256);
+    for (size_t i = 0; i < 256; i++) {
+        memset(part, (int)i, sizeof(part));
+        CHECK_TRUE("read",
+                   content_read(message.content, i * sizeof(part), back, sizeof(back), &got));
+        CHECK_INT("whole", got, sizeof(back));
+        CHECK_INT("same", memcmp(part, back, sizeof(part)), 0);
+    }
+    content_drop(&message.content);
+    CHECK_INT("delete",
+              commit(database, &(struct spool_change){.kind = SPOOL_DELETE, .id = 10}, 1),
+              SPOOL_OK);
+    CHECK_INT("files", count_files(&place), 0);
+    arena_free(&arena);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
+static void orphans_go_at_the_start(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    struct content *content = large_content(300000);
+    char path[90];
+
+    (void)state;
+    CHECK_INT("add", add(database, 11, "d.example", 1000, 1, content), SPOOL_OK);
+    spool_database_close(&database);
+    snprintf(path, sizeof(path), "%s/content/%016x", place.directory, 12);
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+    snprintf(path, sizeof(path), "%s/content/README", place.directory);
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+    database = open_well(&place);
+    CHECK_INT("what is used and what is not ours stays", count_files(&place), 2);
+    content_drop(&content);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
+static void all_of_a_request_or_nothing(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    struct content *content = small_content();
+    struct spool_change changes[] = {{.kind = SPOOL_CLOSE, .id = 1},
+                                     {.kind = SPOOL_CLOSE, .id = 99}};
+    struct spool_change closes_2 = {.kind = SPOOL_CLOSE, .id = 2};
+    struct spool_request first = {.changes = changes, .count = 2};
+    struct spool_request second = {.changes = &closes_2, .count = 1};
+    struct spool_request *requests[] = {&first, &second};
+
+    (void)state;
+    CHECK_INT("add", add(database, 1, "d", 1, 1, content), SPOOL_OK);
+    CHECK_INT("add", add(database, 2, "d", 1, 1, content), SPOOL_OK);
+    spool_database_commit(database, requests, 2);
+    CHECK_INT("one of it was not there", first.status, SPOOL_GONE);
+    CHECK_INT("the other is not harmed", second.status, SPOOL_OK);
+    CHECK_INT("left", spool_database_count(database).messages, 1);
+    CHECK_INT("an id twice", add(database, 1, "d", 1, 1, content), SPOOL_FAILED);
+    CHECK_INT("1 is still there", close_one(database, 1, 0), SPOOL_OK);
+    content_drop(&content);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
+static void due_rows_by_destination(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    struct content *content = small_content();
+    struct arena *arena = arena_new();
+    struct spool_destination *destinations;
+    struct spool_delivery *rows;
+    struct spool_delivery held = {.message = 20,
+                                  .number = 0,
+                                  .state = SPOOL_HELD,
+                                  .destination = BYTES("held.example"),
+                                  .next_attempt_ms = 1};
+    struct spool_change hold = {.kind = SPOOL_UPDATE, .deliveries = &held, .delivery_count = 1};
+    size_t count;
+
+    (void)state;
+    for (uint64_t i = 1; i <= 10; i++) {
+        CHECK_INT("add",
+                  add(database, i, i % 2 ? "a.example" : "b.example", (int64_t)(1000 - i), 1,
+                      content),
+                  SPOOL_OK);
+    }
+    CHECK_INT("add", add(database, 20, "held.example", 1, 1, content), SPOOL_OK);
+    CHECK_INT("hold", commit(database, &hold, 1), SPOOL_OK);
+    CHECK_INT("add", add(database, 21, "late.example", 5000, 1, content), SPOOL_OK);
+
+    CHECK_INT("destinations",
+              spool_database_read_destinations(database, arena, BYTES(""), 2000, 10,
+                                               &destinations, &count),
+              SPOOL_OK);
+    CHECK_INT("two", count, 2);
+    CHECK_BYTES("first", destinations[0].name, BYTES("a.example"));
+    CHECK_INT("earliest", destinations[0].earliest_ms, 991);
+    CHECK_INT("after",
+              spool_database_read_destinations(database, arena, BYTES("a.example"), 6000, 10,
+                                               &destinations, &count),
+              SPOOL_OK);
+    CHECK_INT("two", count, 2);
+    CHECK_BYTES("second", destinations[1].name, BYTES("late.example"));
+
+    CHECK_INT("due",
+              spool_database_read_due(database, arena, BYTES("a.example"),
+                                      &(struct spool_position){0}, 998, 2, &rows, &count),
+              SPOOL_OK);
+    CHECK_INT("limit", count, 2);
+    CHECK_INT("oldest attempt first", rows[0].message, 9);
+    CHECK_INT("due, on",
+              spool_database_read_due(
+                  database, arena, BYTES("a.example"),
+                  &(struct spool_position){rows[1].next_attempt_ms, rows[1].message, 0}, 998, 9,
+                  &rows, &count),
+              SPOOL_OK);
+    CHECK_INT("5 and 3, not 1", count, 2);
+    CHECK_INT("5", rows[0].message, 5);
+
+    CHECK_INT("held",
+              spool_database_read_due(database, arena, BYTES("held.example"),
+                                      &(struct spool_position){0}, 998, 9, &rows, &count),
+              SPOOL_OK);
+    CHECK_INT("held is not due", count, 0);
+    CHECK_INT(
+        "retry",
+        commit(database, &(struct spool_change){.kind = SPOOL_RETRY, .id = 20, .now_ms = 5}, 1),
+        SPOOL_OK);
+    spool_database_read_due(database, arena, BYTES("held.example"), &(struct spool_position){0},
+                            998, 9, &rows, &count);
+    CHECK_INT("now it is", count, 1);
+    CHECK_INT("retry of a destination",
+              commit(database,
+                     &(struct spool_change){.kind = SPOOL_RETRY,
+                                            .destination = BYTES("late.example"),
+                                            .now_ms = 6},
+                     1),
+              SPOOL_OK);
+    spool_database_read_due(database, arena, BYTES("late.example"), &(struct spool_position){0},
+                            998, 9, &rows, &count);
+    CHECK_INT("late is due now", count, 1);
+    CHECK_INT("retry of nothing",
+              commit(database, &(struct spool_change){.kind = SPOOL_RETRY, .id = 777}, 1),
+              SPOOL_GONE);
+
+    CHECK_INT("all",
+              spool_database_read_all(database, arena, &(struct spool_position){0}, 100, &rows,
+                                      &count),
+              SPOOL_OK);
+    CHECK_INT("all", count, 12);
+    spool_database_read_all(database, arena, &(struct spool_position){.message = 9}, 2, &rows,
+                            &count);
+    CHECK_INT("behind 9", rows[0].message, 10);
+    CHECK_INT("limit", count, 2);
+    content_drop(&content);
+    arena_free(&arena);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
+static void update_changes_one_delivery(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    struct content *content = small_content();
+    struct arena *arena = arena_new();
+    struct spool_delivery *rows;
+    struct spool_delivery later = {.message = 5,
+                                   .number = 1,
+                                   .destination = BYTES("other.example"),
+                                   .attempts = 3,
+                                   .next_attempt_ms = 99,
+                                   .last_reply = BYTES("451 try \xff later")};
+    struct spool_change change = {
+        .kind = SPOOL_UPDATE, .deliveries = &later, .delivery_count = 1};
+    size_t count;
+
+    (void)state;
+    CHECK_INT("add", add(database, 5, "d.example", 1, 2, content), SPOOL_OK);
+    CHECK_INT("update", commit(database, &change, 1), SPOOL_OK);
+    spool_database_read_all(database, arena, &(struct spool_position){0}, 100, &rows, &count);
+    CHECK_INT("rows", count, 2);
+    CHECK_BYTES("not this", rows[0].destination, BYTES("d.example"));
+    CHECK_BYTES("destination", rows[1].destination, BYTES("other.example"));
+    CHECK_INT("attempts", rows[1].attempts, 3);
+    CHECK_INT("next", rows[1].next_attempt_ms, 99);
+    CHECK_BYTES("reply", rows[1].last_reply, BYTES("451 try \xff later"));
+    CHECK_BYTES("recipient stays", rows[1].recipient, BYTES("r@d.example"));
+    later.number = 7;
+    CHECK_INT("no such", commit(database, &change, 1), SPOOL_GONE);
+    content_drop(&content);
+    arena_free(&arena);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
+static void second_opener_is_refused(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    sqlite3 *other = NULL;
+    char copy[80];
+    pid_t child;
+    int result;
+
+    (void)state;
+    CHECK_TRUE("refused", open_in(&place) == NULL);
+    CHECK_INT("locked", place.status, SPOOL_LOCKED);
+    CHECK_TRUE("says who", strstr(strbuf_text(&place.why), "in use") != NULL);
+    child = fork();
+    if (child == 0) { /* an administrator's sqlite3 must not touch a log it does not know of */
+        snprintf(copy, sizeof(copy), "file:%s?vfs=unix", place.database);
+        sqlite3_open_v2(copy, &other, SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI, NULL);
+        _exit(sqlite3_exec(other, "SELECT * FROM message", NULL, NULL, NULL) & 0xff);
+    }
+    waitpid(child, &result, 0);
+    CHECK_INT("busy for sqlite3 too", WEXITSTATUS(result), SQLITE_BUSY);
+    spool_database_close(&database);
+    database = open_well(&place);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
+static char *read_whole(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    char *data = memory_alloc(1 << 20);
+
+    assert_non_null(file);
+    *size = fread(data, 1, 1 << 20, file);
+    fclose(file);
+    return data;
+}
+
+static void write_at(const char *path, long offset, const char *data, size_t size)
+{
+    FILE *file = fopen(path, "r+b");
+
+    assert_non_null(file);
+    fseek(file, offset, SEEK_SET);
+    fwrite(data, 1, size, file);
+    fclose(file);
+}
+
+static void fill(struct place *place)
+{
+    struct spool_database *database = open_well(place);
+    struct content *content = small_content();
+
+    for (uint64_t i = 1; i <= 200; i++) {
+        CHECK_INT("add", add(database, i, "d.example", 1, 1, content), SPOOL_OK);
+    }
+    content_drop(&content);
+    spool_database_close(&database);
+}
+
+static void damage_is_reported_and_left_alone(void **state)
+{
+    const struct {
+        const char *name;
+        long offset;
+        const char *data;
+        size_t size;
+    } cases[] = {
+        {"the header", 0, "this is not a database", 22},
+        {"the schema's page", 100, "\xff\xff\xff\xff\xff\xff\xff\xff", 8},
+        {"a page of a table", 4096 * 3, "\xff\x01\x02\x03\xff\xff\xff\xff\xff\xff", 10},
+        {"cells of a page", 4096 * 4 + 8, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+         12},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct place place = make_place();
+        size_t size, size_after;
+        char *before, *after;
+
+        fill(&place);
+        write_at(place.database, cases[i].offset, cases[i].data, cases[i].size);
+        before = read_whole(place.database, &size);
+        if (open_in(&place) != NULL) {
+            fail_msg("%s: opened", cases[i].name);
+        }
+        CHECK_INT(cases[i].name, place.status, SPOOL_DAMAGED);
+        CHECK_TRUE(cases[i].name, place.why.len > 0);
+        after = read_whole(place.database, &size_after);
+        CHECK_BYTES(cases[i].name, bytes_of(after, size_after), bytes_of(before, size));
+        free(before);
+        free(after);
+        remove_place(&place);
+    }
+}
+
+/* Damage that comes to light in the run: the content's checksum. */
+static void damage_found_later_stops_everything(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database;
+    struct arena *arena = arena_new();
+    struct content *content = small_content();
+    struct spool_message message;
+    struct spool_delivery *rows;
+    size_t size, count, size_after, at;
+    char *data, *after;
+
+    (void)state;
+    fill(&place);
+    data = read_whole(place.database, &size);
+    for (at = 0; at < size; at++) {
+        if (bytes_starts_with(bytes_of(data + at, size - at),
+                              BYTES("Subject: x\r\n\r\nbody"))) {
+            write_at(place.database, (long)at, "Subject: y", 10);
+        }
+    }
+    free(data);
+    data = read_whole(place.database, &size);
+    database = open_well(&place);
+    for (uint64_t id = 1; id <= 200; id++) {
+        place.status =
+            spool_database_read_message(database, arena, id, true, &message, &rows, &count);
+        content_drop(&message.content);
+        if (place.status != SPOOL_OK) {
+            break;
+        }
+    }
+    CHECK_INT("found", place.status, SPOOL_DAMAGED);
+    CHECK_INT("add", add(database, 1000, "d.example", 1, 1, content), SPOOL_DAMAGED);
+    spool_database_close(&database);
+    after = read_whole(place.database, &size_after);
+    CHECK_BYTES("untouched", bytes_of(after, size_after), bytes_of(data, size));
+    free(data);
+    free(after);
+    content_drop(&content);
+    arena_free(&arena);
+    remove_place(&place);
+}
+
+static void run_sql(const char *path, const char *sql)
+{
+    sqlite3 *connection = NULL;
+
+    assert_int_equal(
+        sqlite3_open_v2(path, &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, "unix"),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_exec(connection, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(connection);
+}
+
+static void other_versions_are_refused(void **state)
+{
+    struct place place = make_place();
+
+    (void)state;
+    fill(&place);
+    run_sql(place.database, "PRAGMA user_version=2");
+    CHECK_TRUE("newer", open_in(&place) == NULL);
+    CHECK_INT("newer", place.status, SPOOL_FAILED);
+    CHECK_TRUE("says so", strstr(strbuf_text(&place.why), "newer release") != NULL);
+    run_sql(place.database, "PRAGMA user_version=1");
+    run_sql(place.database, "PRAGMA application_id=7");
+    CHECK_TRUE("foreign", open_in(&place) == NULL);
+    CHECK_INT("foreign", place.status, SPOOL_DAMAGED);
+    remove_place(&place);
+}
+
+static void plain_sqlite_reads_it_when_closed(void **state)
+{
+    struct place place = make_place();
+
+    (void)state;
+    fill(&place);
+    run_sql(place.database, "PRAGMA integrity_check; DELETE FROM delivery WHERE message & 1;");
+    remove_place(&place);
+}
+
+/* Needs root: a file system that is really full. */
+static bool mount_small(struct place *place)
+{
+    if (mount("tmpfs", place->directory, "tmpfs", 0, "size=4m") == 0) {
+        return true;
+    }
+    remove_place(place);
+    return false;
+}
+
+static uint64_t add_until_full(struct spool_database *database, struct content *content)
+{
+    enum spool_status status = SPOOL_OK;
+    uint64_t id = 0;
+
+    while (status == SPOOL_OK && id < 1000) {
+        status = add(database, ++id, "d.example", 1, 1, content);
+        if (id % 8 == 0) {
+            struct timespec pause = {.tv_nsec = 25000000};
+
+            nanosleep(&pause, NULL); /* the floor is looked at every 20 ms */
+        }
+    }
+    CHECK_INT("full", status, SPOOL_FULL);
+    CHECK_TRUE("a few fitted", id > 10);
+    CHECK_INT("counted", spool_database_count(database).messages, id - 1);
+    return id;
+}
+
+static void full_file_system(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database;
+    struct content *content = large_content(100000);
+    uint64_t id;
+
+    (void)state;
+    if (!mount_small(&place)) {
+        content_drop(&content);
+        skip();
+    }
+    database = open_well(&place);
+    id = add_until_full(database, content);
+    CHECK_INT("still full", add(database, 2000, "d.example", 1, 1, content), SPOOL_FULL);
+    assert_int_equal(mount("tmpfs", place.directory, "tmpfs", MS_REMOUNT, "size=12m"), 0);
+    CHECK_INT("space again", add(database, id, "d.example", 1, 1, content), SPOOL_OK);
+    spool_database_close(&database);
+    database = open_well(&place);
+    CHECK_INT("all there", spool_database_count(database).messages, id);
+    content_drop(&content);
+    spool_database_close(&database);
+    umount(place.directory);
+    remove_place(&place);
+}
+
+/* With a floor what closes deliveries still finds room. */
+static void floor_keeps_room_for_closing(void **state)
+{
+    struct place place = make_place();
+    struct spool_options options = {.directory = place.directory, .free_space_floor = 1500000};
+    struct spool_database *database;
+    struct content *content = large_content(100000);
+    uint64_t id;
+
+    (void)state;
+    if (!mount_small(&place)) {
+        content_drop(&content);
+        skip();
+    }
+    database = spool_database_open(&options, &place.status, &place.why);
+    assert_non_null(database);
+    id = add_until_full(database, content);
+    for (uint64_t other = 1; other < id; other++) {
+        CHECK_INT("close", close_one(database, other, 0), SPOOL_OK);
+    }
+    CHECK_INT("empty", spool_database_count(database).messages, 0);
+    content_drop(&content);
+    spool_database_close(&database);
+    umount(place.directory);
+    remove_place(&place);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(message_comes_back),
+        cmocka_unit_test(message_goes_with_its_last_delivery),
+        cmocka_unit_test(spilled_content_survives),
+        cmocka_unit_test(orphans_go_at_the_start),
+        cmocka_unit_test(all_of_a_request_or_nothing),
+        cmocka_unit_test(due_rows_by_destination),
+        cmocka_unit_test(update_changes_one_delivery),
+        cmocka_unit_test(second_opener_is_refused),
+        cmocka_unit_test(damage_is_reported_and_left_alone),
+        cmocka_unit_test(damage_found_later_stops_everything),
+        cmocka_unit_test(other_versions_are_refused),
+        cmocka_unit_test(plain_sqlite_reads_it_when_closed),
+        cmocka_unit_test(full_file_system),
+        cmocka_unit_test(floor_keeps_room_for_closing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
