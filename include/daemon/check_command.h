@@ -1,0 +1,17 @@
+/*
+ * check_command - `postilion check` and `postilion explain-option`.
+ *
+ *   check [--dump | --sample]    errors and warnings to err; 0, or EX_CONFIG (78) with all
+ * errors told explain-option [NAME]        one option (NAME or BLOCK.NAME), or the list of all
+ *
+ * argv[0] is the command's name. The result is an exit status of <sysexits.h>.
+ */
+#ifndef DAEMON_CHECK_COMMAND_H
+#define DAEMON_CHECK_COMMAND_H
+
+#include <stdio.h>
+
+int check_command_run(const char *config_path, int argc, char **argv, FILE *out, FILE *err);
+int explain_option_command_run(int argc, char **argv, FILE *out, FILE *err);
+
+#endif

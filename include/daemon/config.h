@@ -1,0 +1,113 @@
+/*
+ * config - the configuration as plain values, read once and never changed.
+ *
+ * Use     config_load makes it; `shared` is the hold counter of the snapshot (base/shared.h);
+ * the last shared_drop frees it. daemon/config_build turns it into the options of each room.
+ * Errors  config_load returns NULL when there was any error; warnings alone do not matter.
+ * Paths   relative ones in the file are taken from the directory of the file they stand in.
+ */
+#ifndef DAEMON_CONFIG_H
+#define DAEMON_CONFIG_H
+
+#include "base/shared.h"
+#include "daemon/config_errors.h"
+#include "daemon/config_tree.h"
+#include "forward/alias_table.h"
+#include "forward/delivery_route.h"
+#include "forward/retry_schedule.h"
+#include "forward/rewrite_plan.h"
+#include "io/log.h"
+#include "mail/srs_address.h"
+#include "protocol/ip_address.h"
+
+struct config_endpoints {
+    const struct ip_endpoint *items;
+    size_t count;
+};
+
+struct config_networks {
+    const struct ip_network *items;
+    size_t count;
+};
+
+/* Values of `admin`, `delivery mode` and `policy authenticate` that this version has. */
+enum config_delivery_mode { CONFIG_MODE_STORE };
+enum config_srs_accept { CONFIG_SRS_ACCEPT_NULL, CONFIG_SRS_ACCEPT_ANY };
+
+struct config_limits {
+    uint64_t message_size; /* octets */
+    uint64_t header_size;  /* octets */
+    uint64_t recipients;   /* a message */
+    uint64_t connections;  /* in all */
+    uint64_t per_client;   /* connections of one address */
+    uint64_t errors;       /* a session */
+    uint64_t hops;         /* Received fields */
+    uint64_t command_timeout_ms;
+    uint64_t data_timeout_ms;
+    uint64_t min_rate;   /* octets a second */
+    uint64_t free_space; /* octets */
+};
+
+struct config_delivery {
+    int mode; /* enum config_delivery_mode */
+    uint64_t port;
+    struct ip_address source_v4, source_v6; /* IP_NONE: any */
+    struct bytes helo;                      /* default: hostname */
+    uint64_t concurrency;                   /* per destination */
+    uint64_t reuse;                         /* messages over one connection */
+    struct retry_schedule retry;            /* with expire_seconds */
+    uint64_t expire_ms;
+};
+
+/* Where the value of an option comes from: for `check --dump`. */
+struct config_setting {
+    const struct config_option *option; /* daemon/config_schema */
+    const struct config_node *node;
+    bool is_default;
+    struct config_setting *next;
+};
+
+struct config {
+    struct shared shared; /* first: the snapshot's counter */
+    struct arena *arena;
+    const char *path;
+
+    /* All strings end in NUL behind their length. */
+    struct bytes hostname;
+    struct bytes user;
+    uint64_t workers; /* 0: auto */
+    struct config_endpoints listen;
+    struct config_endpoints resolvers; /* none: those of resolv.conf */
+    struct bytes spool, state, control;
+    int admin; /* always off */
+    struct log_options log;
+
+    struct srs_options srs;  /* ready: secrets read, own domains known */
+    struct bytes srs_domain; /* default: hostname */
+    int srs_accept;          /* enum config_srs_accept */
+    int srs_long;            /* enum long_sender_rule */
+    int srs_separator;       /* index into "=+-" */
+    uint64_t srs_max_age_ms;
+    int srs_format; /* enum srs_format */
+
+    struct alias_table *aliases;
+    struct delivery_route_table routes;
+    struct config_networks allowed_next_hops;
+    struct config_delivery delivery;
+    struct config_limits limits;
+    int authenticate; /* always off */
+
+    struct config_file *files;       /* every file that was read, with its stamp */
+    struct config_setting *settings; /* in the order of the schema, then of the file */
+};
+
+/* `path` is read with everything it includes. NULL when `errors` counts an error. */
+struct config *config_load(const char *path, struct config_errors *errors);
+/* The same for a text that is in memory already. */
+struct config *config_load_text(const char *name, struct bytes text,
+                                struct config_errors *errors);
+void config_free(struct config **config); /* drops a hold; safe on NULL */
+/* Is any file it was made of another one now? (Alias files, secrets, includes.) */
+bool config_is_stale(const struct config *config);
+
+#endif

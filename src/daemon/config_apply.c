@@ -1,0 +1,608 @@
+#include "config_internal.h"
+
+#include "daemon/config_value.h"
+
+#include <stdlib.h>
+
+enum { SECRET_FILE_LIMIT = 65536 };
+
+static void *value_of(struct config_loading *loading, const struct config_option *option)
+{
+    return (char *)loading->config + option->offset;
+}
+
+static struct config_word *value_words(const struct config_node *node, size_t *count)
+{
+    *count = node->count - 1;
+    return node->words + 1;
+}
+
+/* Exactly one word behind the name; an error when there are others. */
+static const struct config_word *single_word(struct config_loading *loading,
+                                             const struct config_option *option,
+                                             const struct config_node *node)
+{
+    if (node->count > 2) {
+        config_error_at(loading, &node->words[2], "one directive a line", "%s takes one value",
+                        option->name);
+        return NULL;
+    }
+    return &node->words[1];
+}
+
+static void apply_text(struct config_loading *loading, const struct config_option *option,
+                       const struct config_node *node)
+{
+    const struct config_word *word = single_word(loading, option, node);
+    struct bytes *value = value_of(loading, option);
+
+    if (word == NULL) {
+        return;
+    }
+    if (word->text.len == 0) {
+        config_error_at(loading, word, NULL, "%s is empty", option->name);
+        return;
+    }
+    *value = bytes_of(arena_copy_text(loading->arena, word->text), word->text.len);
+}
+
+static bool is_host(struct config_loading *loading, const struct config_word *word)
+{
+    struct ip_address address;
+
+    if (ip_address_parse(word->text, &address)) {
+        config_error_at(loading, word, NULL, "a host name is wanted here, not an address");
+        return false;
+    }
+    if (!smtp_domain_is_valid(word->text, true)) {
+        config_error_at(loading, word,
+                        "letters, digits and hyphens between dots, no dot at the end",
+                        "this is not a host name");
+        return false;
+    }
+    return true;
+}
+
+static void apply_host(struct config_loading *loading, const struct config_option *option,
+                       const struct config_node *node)
+{
+    const struct config_word *word = single_word(loading, option, node);
+
+    if (word == NULL || !is_host(loading, word)) {
+        return;
+    }
+    if (memchr(word->text.data, '.', word->text.len) == NULL) {
+        config_errors_add(loading->errors, CONFIG_WARNING, word->place,
+                          "other servers refuse such a name", "the name has no dot in it");
+    }
+    if (strcmp(option->context, "domain") == 0) {
+        struct config_domain *domain = loading->domains;
+        while (domain != NULL && domain->node != node->parent) {
+            domain = domain->next;
+        }
+        if (domain != NULL) {
+            domain->srs_domain = word->text;
+        }
+        return;
+    }
+    apply_text(loading, option, node);
+}
+
+static void apply_path(struct config_loading *loading, const struct config_option *option,
+                       const struct config_node *node)
+{
+    const struct config_word *word = single_word(loading, option, node);
+
+    if (word != NULL && word->text.len > 0) {
+        *(struct bytes *)value_of(loading, option) =
+            bytes_from_text(config_resolve_path(loading, word));
+    } else if (word != NULL) {
+        config_error_at(loading, word, NULL, "%s is empty", option->name);
+    }
+}
+
+static void add_range_text(struct strbuf *out, const struct config_option *option,
+                           uint64_t value)
+{
+    switch (option->type) {
+    case CONFIG_SIZE:
+        config_value_add_size(out, value);
+        return;
+    case CONFIG_DURATION:
+    case CONFIG_RETRY:
+        config_value_add_duration(out, value);
+        return;
+    case CONFIG_NUMBER:
+    case CONFIG_BLOCK:
+    case CONFIG_DOMAIN:
+    case CONFIG_INCLUDE:
+    case CONFIG_TEXT:
+    case CONFIG_HOST:
+    case CONFIG_PATH:
+    case CONFIG_CHOICE:
+    case CONFIG_ENDPOINTS:
+    case CONFIG_NETWORKS:
+    case CONFIG_SOURCE:
+    case CONFIG_ROUTE:
+    case CONFIG_SECRETS:
+    case CONFIG_ALIAS:
+    case CONFIG_ALIASES:
+        strbuf_add_u64(out, value);
+        return;
+    }
+}
+
+static bool is_in_range(struct config_loading *loading, const struct config_option *option,
+                        const struct config_word *word, uint64_t value)
+{
+    struct strbuf hint;
+
+    if (value >= option->least && value <= option->most) {
+        return true;
+    }
+    strbuf_init(&hint, 200);
+    strbuf_addf(&hint, "%s is at least ", option->name);
+    add_range_text(&hint, option, option->least);
+    strbuf_add_text(&hint, " and at most ");
+    add_range_text(&hint, option, option->most);
+    config_error_at(loading, word, strbuf_text(&hint), "%s",
+                    value < option->least ? "the value is too small"
+                                          : "the value is too large");
+    strbuf_clear(&hint);
+    return false;
+}
+
+/* The word as the option's kind of number, in its range. */
+static bool read_number(struct config_loading *loading, const struct config_option *option,
+                        const struct config_word *word, uint64_t *value)
+{
+    uint64_t number;
+
+    if (option->type == CONFIG_SIZE) {
+        if (!config_value_size(word->text, value)) {
+            config_error_at(loading, word, "a number, with K, M or G behind it: 50M",
+                            "this is not a size");
+            return false;
+        }
+    } else if (option->type == CONFIG_NUMBER) {
+        if (!bytes_to_u64(word->text, value)) {
+            config_error_at(loading, word, NULL, "%s takes a number%s%s", option->name,
+                            option->choices == NULL ? "" : " or ",
+                            option->choices == NULL ? "" : option->choices);
+            return false;
+        }
+    } else if (!config_value_duration(word->text, value)) {
+        bool is_bare = bytes_to_u64(word->text, &number);
+        config_error_at(loading, word, "a number with ms, s, m, h, d or w behind it: 5m",
+                        is_bare ? "this time has no unit" : "this is not a time");
+        return false;
+    }
+    return is_in_range(loading, option, word, *value);
+}
+
+static void apply_number(struct config_loading *loading, const struct config_option *option,
+                         const struct config_node *node)
+{
+    const struct config_word *word = single_word(loading, option, node);
+    uint64_t *value = value_of(loading, option);
+    uint64_t number;
+
+    if (word == NULL) {
+        return;
+    }
+    if (option->choices != NULL && config_value_choice(word->text, option->choices) >= 0) {
+        *value = 0;
+    } else if (read_number(loading, option, word, &number)) {
+        *value = number;
+    }
+}
+
+static void report_choice(struct config_loading *loading, const struct config_option *option,
+                          const struct config_word *word)
+{
+    struct bytes rest = bytes_from_text(option->choices);
+    struct strbuf hint;
+
+    strbuf_init(&hint, 200);
+    strbuf_addf(&hint, "%s takes ", option->name);
+    while (rest.len > 0) {
+        struct bytes choice = bytes_cut(&rest, '|');
+        strbuf_add(&hint, choice);
+        strbuf_add_text(&hint, rest.len == 0                      ? ""
+                               : memchr(rest.data, '|', rest.len) ? ", "
+                                                                  : " or ");
+    }
+    if (option->later != NULL && (config_value_choice(word->text, option->later) >= 0 ||
+                                  strcmp(option->name, "admin") == 0)) {
+        config_error_at(loading, word, strbuf_text(&hint), "\"%.*s\" is not in this version",
+                        BYTES_ARG(word->text));
+    } else {
+        config_error_at(loading, word, strbuf_text(&hint), "unknown word \"%.*s\"",
+                        BYTES_ARG(word->text));
+    }
+    strbuf_clear(&hint);
+}
+
+static void apply_choice(struct config_loading *loading, const struct config_option *option,
+                         const struct config_node *node)
+{
+    const struct config_word *word = single_word(loading, option, node);
+    int choice;
+
+    if (word == NULL) {
+        return;
+    }
+    choice = config_value_choice(word->text, option->choices);
+    if (choice < 0) {
+        report_choice(loading, option, word);
+        return;
+    }
+    memcpy(value_of(loading, option), &choice, sizeof choice);
+}
+
+static bool has_room(struct config_loading *loading, const struct config_option *option,
+                     const struct config_node *node)
+{
+    if (node->count - 1 <= option->most) {
+        return true;
+    }
+    config_error_at(loading, &node->words[option->most + 1], NULL,
+                    "%s takes at most %llu values", option->name,
+                    (unsigned long long)option->most);
+    return false;
+}
+
+static void apply_endpoints(struct config_loading *loading, const struct config_option *option,
+                            const struct config_node *node)
+{
+    size_t count;
+    const struct config_word *words = value_words(node, &count);
+    struct ip_endpoint *items = arena_alloc(loading->arena, count * sizeof *items);
+    uint16_t default_port = strcmp(option->name, "resolver") == 0 ? 53 : 0;
+
+    if (!has_room(loading, option, node)) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!ip_endpoint_parse(words[i].text, default_port, &items[i])) {
+            config_error_at(loading, &words[i], "write 192.0.2.1:25 or [2001:db8::1]:25",
+                            "this is not an address with a port");
+            continue;
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (items[j].port == items[i].port && items[i].port != 0 &&
+                ip_address_equal(&items[j].address, &items[i].address)) {
+                config_error_at(loading, &words[i], NULL, "this address is there twice");
+                config_errors_add_note(loading->errors, words[j].place, "first set here");
+            }
+        }
+    }
+    *(struct config_endpoints *)value_of(loading, option) =
+        (struct config_endpoints){items, count};
+}
+
+static void apply_networks(struct config_loading *loading, const struct config_option *option,
+                           const struct config_node *node)
+{
+    size_t count;
+    const struct config_word *words = value_words(node, &count);
+    struct ip_network *items = arena_alloc(loading->arena, count * sizeof *items);
+
+    if (!has_room(loading, option, node)) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!ip_network_parse(words[i].text, &items[i])) {
+            config_error_at(
+                loading, &words[i],
+                "write 192.0.2.0/24 or 2001:db8::/32; behind the prefix all bits are 0",
+                "this is not a network");
+        }
+    }
+    *(struct config_networks *)value_of(loading, option) =
+        (struct config_networks){items, count};
+}
+
+static void apply_retry(struct config_loading *loading, const struct config_option *option,
+                        const struct config_node *node)
+{
+    size_t count;
+    const struct config_word *words = value_words(node, &count);
+    struct retry_schedule *retry = value_of(loading, option);
+
+    if (count > RETRY_PAUSES) {
+        config_error_at(loading, &words[RETRY_PAUSES], "the last pause repeats",
+                        "more than 16 pauses");
+        return;
+    }
+    retry->count = count;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t pause = 0;
+        if (read_number(loading, option, &words[i], &pause)) {
+            retry->pauses_seconds[i] = (uint32_t)(pause / 1000);
+        }
+    }
+}
+
+static void apply_source(struct config_loading *loading, const struct config_node *node)
+{
+    size_t count;
+    const struct config_word *words = value_words(node, &count);
+    struct config_delivery *delivery = &loading->config->delivery;
+
+    for (size_t i = 0; i < count; i++) {
+        struct ip_address address, *place;
+        if (!ip_address_parse(words[i].text, &address)) {
+            config_error_at(loading, &words[i], NULL, "this is not an IP address");
+            continue;
+        }
+        place = address.family == IP_V4 ? &delivery->source_v4 : &delivery->source_v6;
+        if (place->family != IP_NONE) {
+            config_error_at(loading, &words[i], "one IPv4 and one IPv6 address at most",
+                            "a second address of the same family");
+        }
+        *place = address;
+    }
+}
+
+/* --- routes ------------------------------------------------------------------------------ */
+
+/* HOST[:PORT], [IP][:PORT] or IP[:PORT]; port 0: the delivery port. */
+static bool read_hop(struct config_loading *loading, const struct config_word *word,
+                     struct route_hop *hop)
+{
+    struct bytes text = word->text, name;
+    struct ip_endpoint endpoint;
+    size_t colon = bytes_find_last(text, ':');
+    uint64_t port = 0;
+
+    *hop = (struct route_hop){.port = 0};
+    if (ip_address_parse(text, &hop->address)) {
+        return true;
+    }
+    if (text.len > 2 && text.data[0] == '[' && text.data[text.len - 1] == ']' &&
+        ip_literal_parse(bytes_between(text, 1, text.len - 1), &hop->address)) {
+        return true;
+    }
+    if (text.len > 2 && text.data[0] == '[' &&
+        ip_address_parse(bytes_between(text, 1, text.len - 1), &hop->address)) {
+        return true;
+    }
+    if (ip_endpoint_parse(text, 0, &endpoint) && endpoint.port != 0) {
+        *hop = (struct route_hop){.address = endpoint.address, .port = endpoint.port};
+        return true;
+    }
+    name = bytes_first(text, colon);
+    if (colon < text.len &&
+        (!bytes_to_u64(bytes_skip(text, colon + 1), &port) || port == 0 || port > UINT16_MAX)) {
+        config_error_at(loading, word, "ports go from 1 to 65535", "this is not a port");
+        return false;
+    }
+    if (!smtp_domain_is_valid(name, true)) {
+        config_error_at(
+            loading, word,
+            "write mail.example.net, mail.example.net:2525, 192.0.2.1:25 or [2001:db8::1]:25",
+            "this is not a next hop");
+        return false;
+    }
+    hop->address = (struct ip_address){.family = IP_NONE};
+    hop->host = name;
+    hop->port = (uint16_t)port;
+    return true;
+}
+
+static struct bytes lower_copy(struct arena *arena, struct bytes text)
+{
+    struct bytes copy = arena_copy(arena, text);
+
+    for (size_t i = 0; i < copy.len; i++) {
+        ((char *)copy.data)[i] = (char)ascii_lower((unsigned char)copy.data[i]);
+    }
+    return copy;
+}
+
+static struct bytes join_words(struct arena *arena, const struct config_word *words,
+                               size_t count)
+{
+    size_t len = 0;
+    char *text;
+
+    for (size_t i = 0; i < count; i++) {
+        len += words[i].text.len + 1;
+    }
+    text = arena_alloc(arena, len + 1);
+    len = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) {
+            text[len++] = ' ';
+        }
+        memcpy(text + len, words[i].text.data, words[i].text.len);
+        len += words[i].text.len;
+    }
+    return bytes_of(text, len);
+}
+
+static void add_route(struct config_loading *loading, const struct delivery_route *route)
+{
+    if (loading->route_count == loading->route_capacity) {
+        size_t capacity = loading->route_capacity * 2 + 8;
+        struct delivery_route *grown = arena_alloc(loading->arena, capacity * sizeof *grown);
+        if (loading->route_count > 0) {
+            memcpy(grown, loading->routes, loading->route_count * sizeof *grown);
+        }
+        loading->routes = grown;
+        loading->route_capacity = capacity;
+    }
+    loading->routes[loading->route_count++] = *route;
+}
+
+static const struct config_node *find_route_node(const struct config_loading *loading,
+                                                 struct bytes domain,
+                                                 const struct config_node *but)
+{
+    for (const struct config_setting *s = loading->config->settings; s != NULL; s = s->next) {
+        if (s->option->type == CONFIG_ROUTE && s->node != but && s->node->count > 1 &&
+            bytes_equal_nocase(s->node->words[1].text, domain)) {
+            return s->node;
+        }
+    }
+    return NULL;
+}
+
+static void apply_route(struct config_loading *loading, const struct config_node *node)
+{
+    const struct config_word *words = node->words;
+    const struct config_node *first = find_route_node(loading, words[1].text, node);
+    struct delivery_route route = {.domain = lower_copy(loading->arena, words[1].text)};
+
+    if (!bytes_equal(route.domain, BYTES("*")) && !smtp_domain_is_valid(route.domain, true)) {
+        config_error_at(loading, &words[1], NULL, "this is not a domain, nor *");
+        return;
+    }
+    if (first != NULL) {
+        config_error_at(loading, &words[1], "name all hosts in one line",
+                        "a second route for this domain");
+        config_errors_add_note(loading->errors, first->words[1].place, "first set here");
+        return;
+    }
+    if (node->count < 4 || !bytes_equal(words[2].text, BYTES("to"))) {
+        config_error_at(loading, &words[node->count > 2 ? 2 : 1], "write: route DOMAIN to HOST",
+                        node->count > 2 && !bytes_equal(words[2].text, BYTES("to"))
+                            ? "the word \"to\" is missing"
+                            : "the route leads nowhere");
+        return;
+    }
+    route.use_mx = node->count == 4 && bytes_equal(words[3].text, BYTES("mx"));
+    if (node->count - 3 > DELIVERY_ROUTE_HOPS) {
+        config_error_at(loading, &words[3 + DELIVERY_ROUTE_HOPS], NULL, "more than 16 hosts");
+        return;
+    }
+    for (size_t i = 3; i < node->count && !route.use_mx; i++) {
+        if (bytes_equal(words[i].text, BYTES("mx"))) {
+            config_error_at(loading, &words[i], NULL, "\"mx\" stands alone");
+        } else if (read_hop(loading, &words[i], &route.hops[route.hop_count])) {
+            route.hop_count++;
+        }
+    }
+    route.destination =
+        route.use_mx ? BYTES("") : join_words(loading->arena, words + 3, node->count - 3);
+    add_route(loading, &route);
+}
+
+/* --- secrets ----------------------------------------------------------------------------- */
+
+static void add_secret(struct config_loading *loading, const struct config_word *word,
+                       const char *path, struct bytes octets, bool is_classic)
+{
+    if (octets.len < SRS_SECRET_MIN_OCTETS) {
+        if (!is_classic) {
+            config_error_at(loading, word,
+                            "make one: head -c 32 /dev/urandom | base64 >FILE; chmod 600 FILE",
+                            "a secret in %s has %zu octets, 16 are needed", path, octets.len);
+            return;
+        }
+        config_errors_add(loading->errors, CONFIG_WARNING, word->place,
+                          "remove it once its last bounces are back",
+                          "a secret in %s has only %zu octets", path, octets.len);
+    }
+    if (loading->secret_count == SRS_SECRET_LIMIT) {
+        config_error_at(loading, word, "remove the oldest ones", "more than 16 secrets in all");
+        return;
+    }
+    if (!is_classic) {
+        /* what signs stands first, whatever the order of the two options */
+        size_t at = loading->secret_count - loading->classic_count;
+        memmove(&loading->secrets[at + 1], &loading->secrets[at],
+                loading->classic_count * sizeof loading->secrets[0]);
+        loading->secrets[at] = (struct srs_secret){octets, false};
+    } else {
+        loading->secrets[loading->secret_count] = (struct srs_secret){octets, true};
+        loading->classic_count++;
+    }
+    loading->secret_count++;
+}
+
+static void apply_secrets(struct config_loading *loading, const struct config_option *option,
+                          const struct config_node *node)
+{
+    const struct config_word *word = single_word(loading, option, node);
+    bool is_classic = strcmp(option->name, "classic-secret-file") == 0;
+    struct config_file *file;
+    struct bytes rest;
+    const char *path;
+    size_t found = 0;
+
+    if (word == NULL) {
+        return;
+    }
+    path = config_resolve_path(loading, word);
+    file = config_read_file(loading, path, SECRET_FILE_LIMIT, word->place);
+    if (file == NULL) {
+        return;
+    }
+    if (file->stamp.is_open_to_others) {
+        config_errors_add(loading->errors, CONFIG_WARNING, word->place, "chmod 640",
+                          "everybody on this machine can read %s", path);
+    }
+    rest = file->text;
+    while (rest.len > 0) {
+        struct bytes line = bytes_trim(bytes_cut(&rest, '\n'));
+        if (line.len > 0) {
+            add_secret(loading, word, path, line, is_classic);
+            found++;
+        }
+    }
+    if (found == 0) {
+        config_error_at(loading, word,
+                        "make one: head -c 32 /dev/urandom | base64 >FILE; chmod 600 FILE",
+                        "there is no secret in %s", path);
+    }
+}
+
+void config_apply(struct config_loading *loading, const struct config_option *option,
+                  const struct config_node *node)
+{
+    switch (option->type) {
+    case CONFIG_BLOCK:
+    case CONFIG_DOMAIN:
+    case CONFIG_INCLUDE:
+    case CONFIG_ALIAS:
+    case CONFIG_ALIASES:
+        return; /* walked by config_load, or gathered by config_aliases */
+    case CONFIG_TEXT:
+        apply_text(loading, option, node);
+        return;
+    case CONFIG_HOST:
+        apply_host(loading, option, node);
+        return;
+    case CONFIG_PATH:
+        apply_path(loading, option, node);
+        return;
+    case CONFIG_NUMBER:
+    case CONFIG_SIZE:
+    case CONFIG_DURATION:
+        apply_number(loading, option, node);
+        return;
+    case CONFIG_CHOICE:
+        apply_choice(loading, option, node);
+        return;
+    case CONFIG_ENDPOINTS:
+        apply_endpoints(loading, option, node);
+        return;
+    case CONFIG_NETWORKS:
+        apply_networks(loading, option, node);
+        return;
+    case CONFIG_RETRY:
+        apply_retry(loading, option, node);
+        return;
+    case CONFIG_SOURCE:
+        apply_source(loading, node);
+        return;
+    case CONFIG_ROUTE:
+        apply_route(loading, node);
+        return;
+    case CONFIG_SECRETS:
+        apply_secrets(loading, option, node);
+        return;
+    }
+}

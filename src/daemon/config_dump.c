@@ -1,0 +1,123 @@
+#include "daemon/config_dump.h"
+
+#include "daemon/config_schema.h"
+
+enum { ORIGIN_COLUMN = 56 };
+
+/* "    # FILE:LINE" in its column. `start` is where the line began. */
+static void add_origin(struct strbuf *out, size_t start, const struct config_setting *setting)
+{
+    struct config_place place = setting->node->words[0].place;
+
+    do {
+        strbuf_add_char(out, ' ');
+    } while (out->len - start < ORIGIN_COLUMN && !out->overflowed);
+    if (setting->is_default) {
+        strbuf_add_text(out, "# default\n");
+    } else {
+        strbuf_addf(out, "# %s:%u\n", place.file->name, config_place_line(place));
+    }
+}
+
+/* The words as they were written, quotes and all. */
+static void add_words(struct strbuf *out, const struct config_node *node)
+{
+    for (size_t i = 0; i < node->count; i++) {
+        const struct config_place *place = &node->words[i].place;
+        if (i > 0) {
+            strbuf_add_char(out, ' ');
+        }
+        strbuf_add(out,
+                   bytes_between(place->file->text, place->offset, place->offset + place->len));
+    }
+}
+
+static void add_setting(struct strbuf *out, const struct config_setting *setting,
+                        const char *indent)
+{
+    size_t start = out->len;
+
+    strbuf_add_text(out, indent);
+    add_words(out, setting->node);
+    if (setting->node->has_block) {
+        strbuf_add_text(out, " {");
+    }
+    add_origin(out, start, setting);
+}
+
+/* Names that follow hostname when they are not set. */
+static void add_derived_host(struct strbuf *out, const struct config *config,
+                             const struct config_option *option, const char *indent)
+{
+    const struct bytes *value =
+        (const struct bytes *)(const void *)((const char *)config + option->offset);
+    size_t start = out->len;
+
+    strbuf_addf(out, "%s%s " BYTES_FMT, indent, option->name, BYTES_ARG(*value));
+    do {
+        strbuf_add_char(out, ' ');
+    } while (out->len - start < ORIGIN_COLUMN && !out->overflowed);
+    strbuf_add_text(out, "# default: hostname\n");
+}
+
+static void add_option(struct strbuf *out, const struct config *config,
+                       const struct config_option *option, const char *indent)
+{
+    size_t count = 0;
+
+    for (const struct config_setting *s = config->settings; s != NULL; s = s->next) {
+        if (s->option == option) {
+            add_setting(out, s, indent);
+            count++;
+        }
+    }
+    if (count == 0 && option->type == CONFIG_HOST) {
+        add_derived_host(out, config, option, indent);
+    }
+}
+
+static void add_block(struct strbuf *out, const struct config *config,
+                      const struct config_option *block)
+{
+    strbuf_addf(out, "%s {\n", block->name);
+    for (size_t i = 0; i < config_option_count; i++) {
+        if (strcmp(config_options[i].context, block->name) == 0) {
+            add_option(out, config, &config_options[i], "    ");
+        }
+    }
+    strbuf_add_text(out, "}\n");
+}
+
+/* Domains keep the order of their directives: it matters. */
+static void add_domains(struct strbuf *out, const struct config *config)
+{
+    for (const struct config_setting *s = config->settings; s != NULL; s = s->next) {
+        if (s->option->type != CONFIG_DOMAIN) {
+            continue;
+        }
+        add_setting(out, s, "");
+        for (const struct config_setting *in = s->next; in != NULL; in = in->next) {
+            if (in->node->parent == s->node) {
+                add_setting(out, in, "    ");
+            }
+        }
+        strbuf_add_text(out, "}\n");
+    }
+}
+
+void config_dump(const struct config *config, struct strbuf *out)
+{
+    for (size_t i = 0; i < config_option_count; i++) {
+        const struct config_option *option = &config_options[i];
+        if (option->context[0] != '\0') {
+            continue;
+        }
+        if (option->type == CONFIG_DOMAIN) {
+            add_domains(out, config);
+        } else if (option->type == CONFIG_BLOCK) {
+            add_block(out, config, option);
+        } else {
+            add_option(out, config, option, "");
+        }
+    }
+}

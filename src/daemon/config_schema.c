@@ -1,0 +1,455 @@
+#include "daemon/config_schema.h"
+
+#include "daemon/config.h"
+
+#include <stddef.h>
+
+enum { WRAP_COLUMNS = 92, NAME_LIMIT = 40 };
+
+#define SECOND UINT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define AT(member) offsetof(struct config, member)
+#define NO_VALUE 0
+#define NO_RANGE 0, 0
+#define ONCE false
+#define REPEATS true
+#define RELOAD true
+#define RESTART false
+
+/* clang-format off */
+const struct config_option config_options[] = {
+    /* context, name, type, value, arguments, choices, later, range, default, repeats, reload, sample, text */
+    {"", "hostname", CONFIG_HOST, AT(hostname), "NAME", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
+     "hostname mx.example.org",
+     "The full name of this machine: in the banner, in EHLO, in Received fields. Its address records and "
+     "the reverse name of its address should agree with it."},
+    {"", "user", CONFIG_TEXT, AT(user), "NAME", NULL, NULL, NO_RANGE, "postilion", ONCE, RESTART, NULL,
+     "The account the worker runs as once the ports are bound."},
+    {"", "workers", CONFIG_NUMBER, AT(workers), "auto|N", "auto", NULL, 1, 256, "auto", ONCE, RESTART, NULL,
+     "How many loop threads share the sessions. \"auto\" is one per processor."},
+    {"", "listen", CONFIG_ENDPOINTS, AT(listen), "ADDR:PORT ...", NULL, NULL, 1, 32, "0.0.0.0:25 [::]:25", ONCE, RESTART,
+     "listen 0.0.0.0:25 [::]:25",
+     "Where SMTP clients connect to. Port 0 takes a free one."},
+    {"", "resolver", CONFIG_ENDPOINTS, AT(resolvers), "ADDR[:PORT] ...", NULL, NULL, 1, 8, NULL, ONCE, RELOAD,
+     "#resolver 127.0.0.1:53",
+     "DNS servers to ask. Without it those of /etc/resolv.conf. A validating resolver on this machine is best."},
+    {"", "spool", CONFIG_PATH, AT(spool), "DIRECTORY", NULL, NULL, NO_RANGE, "/var/spool/postilion", ONCE, RESTART, NULL,
+     "Where accepted messages are kept until they are delivered. Only one daemon can use it at a time."},
+    {"", "state", CONFIG_PATH, AT(state), "DIRECTORY", NULL, NULL, NO_RANGE, "/var/lib/postilion", ONCE, RESTART, NULL,
+     "Other things worth keeping, such as over-long senders behind their SRS tokens. It may be deleted without "
+     "losing mail."},
+    {"", "control", CONFIG_PATH, AT(control), "PATH", NULL, NULL, NO_RANGE, "/run/postilion/control.sock", ONCE, RESTART, NULL,
+     "The socket the operator's commands talk to."},
+    {"", "admin", CONFIG_CHOICE, AT(admin), "off", "off", "ADDR:PORT", NO_RANGE, "off", ONCE, RESTART, NULL,
+     "Status over HTTP. This version has none: \"off\" is the only value."},
+    {"", "include", CONFIG_INCLUDE, NO_VALUE, "GLOB", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
+     "#include conf.d/*.conf",
+     "Reads other files as if their text stood here, in the order of their names. A relative pattern starts from "
+     "the directory of this file. A pattern that matches nothing is no error, a missing file is."},
+
+    {"", "log", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
+     "How outcomes are logged, one line each."},
+    {"log", "format", CONFIG_CHOICE, AT(log.format), "logfmt|json", "logfmt|json", NULL, NO_RANGE, "logfmt", ONCE, RELOAD, NULL,
+     "The form of a line."},
+    {"log", "level", CONFIG_CHOICE, AT(log.level), "debug|info|warning|error", "debug|info|warning|error", NULL, NO_RANGE,
+     "info", ONCE, RELOAD, NULL,
+     "The least level that is written."},
+    {"log", "to", CONFIG_CHOICE, AT(log.target), "stderr|syslog", "stderr|syslog", NULL, NO_RANGE, "stderr", ONCE, RELOAD, NULL,
+     "Standard error (the journal, under systemd) or syslog's mail facility."},
+
+    {"", "srs", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, "",
+     "Sender rewriting: forwarded mail leaves with a sender of ours, so that SPF passes and bounces come back "
+     "here, from where they go to the original sender."},
+    {"srs", "domain", CONFIG_HOST, AT(srs_domain), "NAME", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
+     "#domain srs.example.org",
+     "The domain of SRS addresses (default: hostname). Its MX must lead here, and its SPF record must allow this host."},
+    {"srs", "secret-file", CONFIG_SECRETS, NO_VALUE, "FILE", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
+     "secret-file /etc/postilion/srs.secret",
+     "Secrets, one a line, at least 16 octets each. The first one signs, all are accepted: to change it, put a new "
+     "line on top and remove the old one after max-age."},
+    {"srs", "classic-secret-file", CONFIG_SECRETS, NO_VALUE, "FILE", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
+     "#classic-secret-file /etc/postsrsd.secret",
+     "Secrets of an SRS program used before (postsrsd, libsrs2, Mail::SRS): bounces to its addresses still find their way."},
+    {"srs", "format", CONFIG_CHOICE, AT(srs_format), "modern|classic", "modern|classic", NULL, NO_RANGE, "modern", ONCE, RELOAD, NULL,
+     "How new addresses are signed. \"modern\": HMAC-SHA256, 8 characters; \"classic\": HMAC-SHA1, 4 characters, as other "
+     "programs make and understand them."},
+    {"srs", "separator", CONFIG_CHOICE, AT(srs_separator), "=|+|-", "=|+|-", NULL, NO_RANGE, "=", ONCE, RELOAD, NULL,
+     "What stands behind SRS0 and SRS1. All three are accepted."},
+    {"srs", "max-age", CONFIG_DURATION, AT(srs_max_age_ms), "TIME", NULL, NULL, DAY, 365 * DAY, "21d", ONCE, RELOAD, NULL,
+     "How long a bounce may come back, in whole days."},
+    {"srs", "accept", CONFIG_CHOICE, AT(srs_accept), "null|any", "null|any", NULL, NO_RANGE, "null", ONCE, RELOAD, NULL,
+     "Who may write to SRS addresses: \"null\" takes bounces only (sender <>), \"any\" takes all mail."},
+    {"srs", "long", CONFIG_CHOICE, AT(srs_long), "store|refuse", "store|refuse", NULL, NO_RANGE, "store", ONCE, RELOAD, NULL,
+     "Senders whose SRS address would be too long: \"store\" keeps them under a short token, \"refuse\" refuses the recipient."},
+
+    {"", "domain", CONFIG_DOMAIN, NO_VALUE, "NAME { ... }", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD, "domain example.org",
+     "A domain mail is taken for. Addresses that are not named in it are refused. postmaster must be there."},
+    {"domain", "forward", CONFIG_ALIAS, NO_VALUE, "LOCAL to ADDRESS ...", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
+     "forward postmaster to admin@mail.example\n"
+     "forward abuse      to admin@mail.example\n"
+     "forward info       to anna@gmail.example bob@corp.example\n"
+     "#forward /sales-.*/ to sales@corp.example\n"
+     "#forward * to *@example.net",
+     "Where mail for LOCAL@domain goes. LOCAL is a name (also with +anything behind it), a /regular expression/ for whole "
+     "names, or * for all others; * can go to *@other.example, which keeps the name. Upper and lower case are the same."},
+    {"domain", "refuse", CONFIG_ALIAS, NO_VALUE, "LOCAL [\"550 5.1.1 text\"]", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
+     "#refuse old-list \"550 5.1.6 The list has moved to lists.example.org\"",
+     "Refuses mail for this address, with a text of yours."},
+    {"domain", "defer", CONFIG_ALIAS, NO_VALUE, "LOCAL [\"450 4.2.1 text\"]", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
+     "#defer anna",
+     "Asks senders to try again later."},
+    {"domain", "discard", CONFIG_ALIAS, NO_VALUE, "LOCAL", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
+     "#discard no-reply",
+     "Accepts mail and throws it away, with a line in the log."},
+    {"domain", "aliases", CONFIG_ALIASES, NO_VALUE, "FILE", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
+     "#aliases /etc/postilion/example.org.aliases",
+     "More aliases, \"name: target, target\" a line, also \"name: :refuse: 550 5.1.1 text\", \"name: :defer:\" and "
+     "\"name: :discard:\". The file is read again when it changes. Regular expressions of the block come before those of files."},
+    {"domain", "srs-domain", CONFIG_HOST, NO_VALUE, "NAME", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
+     "#srs-domain bounce.example.org",
+     "An SRS domain of its own for mail forwarded by this domain (default: the one of the srs block)."},
+
+    {"", "route", CONFIG_ROUTE, NO_VALUE, "DOMAIN|* to HOST[:PORT]|[IP][:PORT]|IP[:PORT]|mx ...", NULL, NULL, NO_RANGE, NULL,
+     REPEATS, RELOAD,
+     "#route example.net to mail.internal.example:2525\n"
+     "#route * to smarthost.example",
+     "Static next hops for a domain, or with * for all, tried in this order instead of the MX; \"mx\" makes an exception "
+     "from *. Addresses named here may be inside your own network."},
+    {"", "allow-next-hop", CONFIG_NETWORKS, AT(allowed_next_hops), "NETWORK ...", NULL, NULL, 1, 64, NULL, ONCE, RELOAD,
+     "#allow-next-hop 127.0.0.0/8",
+     "Networks that MX records may lead to although they are loopback, link-local or our own."},
+
+    {"", "delivery", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
+     "How mail is sent on."},
+    {"delivery", "mode", CONFIG_CHOICE, AT(delivery.mode), "store", "store", "handoff", NO_RANGE, "store", ONCE, RELOAD, NULL,
+     "\"store\": the message is on stable storage before the client gets its 250."},
+    {"delivery", "port", CONFIG_NUMBER, AT(delivery.port), "N", NULL, NULL, 1, 65535, "25", ONCE, RELOAD, NULL,
+     "The port of next hops, unless a route says otherwise."},
+    {"delivery", "source", CONFIG_SOURCE, NO_VALUE, "ADDR ...", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
+     "#source 192.0.2.1 2001:db8::1",
+     "The address connections come from, at most one IPv4 and one IPv6."},
+    {"delivery", "helo", CONFIG_HOST, AT(delivery.helo), "NAME", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
+     "#helo mx.example.org",
+     "The name given in EHLO (default: hostname)."},
+    {"delivery", "concurrency", CONFIG_NUMBER, AT(delivery.concurrency), "N", NULL, NULL, 1, 10000, "20", ONCE, RELOAD, NULL,
+     "Connections to one destination at a time."},
+    {"delivery", "reuse", CONFIG_NUMBER, AT(delivery.reuse), "N", NULL, NULL, 1, 100000, "100", ONCE, RELOAD, NULL,
+     "Messages over one connection."},
+    {"delivery", "retry", CONFIG_RETRY, AT(delivery.retry), "TIME ...", NULL, NULL, SECOND, 7 * DAY, "1m 5m 15m 30m 1h 2h 4h", ONCE,
+     RELOAD, NULL,
+     "Pauses between attempts; the last one repeats. Each is spread by a fifth."},
+    {"delivery", "expire", CONFIG_DURATION, AT(delivery.expire_ms), "TIME", NULL, NULL, SECOND, 30 * DAY, "2d", ONCE, RELOAD, NULL,
+     "When to give up and tell the sender."},
+
+    {"", "policy", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
+     "What is thought of mail before it is taken."},
+    {"policy", "authenticate", CONFIG_CHOICE, AT(authenticate), "off", "off", "on", NO_RANGE, "off", ONCE, RELOAD, NULL,
+     "SPF, DKIM, DMARC and ARC checks. This version has none: \"off\" is the only value."},
+
+    {"", "limits", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
+     "Nothing a client sends grows without bound."},
+    {"limits", "message-size", CONFIG_SIZE, AT(limits.message_size), "SIZE", NULL, NULL, 64 * KIB, 2 * GIB, "50M", ONCE, RELOAD, NULL,
+     "Octets a message, announced by SIZE."},
+    {"limits", "header-size", CONFIG_SIZE, AT(limits.header_size), "SIZE", NULL, NULL, 4 * KIB, 16 * MIB, "256K", ONCE, RELOAD, NULL,
+     "Octets of its header."},
+    {"limits", "recipients", CONFIG_NUMBER, AT(limits.recipients), "N", NULL, NULL, 1, 10000, "100", ONCE, RELOAD, NULL,
+     "Recipients a message; the client sends the others in a next one (RFC 5321 4.5.3.1.8 asks for 100)."},
+    {"limits", "connections", CONFIG_NUMBER, AT(limits.connections), "N", NULL, NULL, 1, 1000000, "10000", ONCE, RELOAD, NULL,
+     "Clients at a time."},
+    {"limits", "per-client", CONFIG_NUMBER, AT(limits.per_client), "N", NULL, NULL, 1, 1000000, "50", ONCE, RELOAD, NULL,
+     "Connections of one client address at a time."},
+    {"limits", "errors", CONFIG_NUMBER, AT(limits.errors), "N", NULL, NULL, 1, 10000, "20", ONCE, RELOAD, NULL,
+     "Refused commands until a session is closed."},
+    {"limits", "hops", CONFIG_NUMBER, AT(limits.hops), "N", NULL, NULL, 10, 1000, "100", ONCE, RELOAD, NULL,
+     "Received fields until a message is taken for a loop (RFC 5321 6.3)."},
+    {"limits", "command-timeout", CONFIG_DURATION, AT(limits.command_timeout_ms), "TIME", NULL, NULL, SECOND, HOUR, "5m", ONCE, RELOAD, NULL,
+     "How long a client may be silent between commands."},
+    {"limits", "data-timeout", CONFIG_DURATION, AT(limits.data_timeout_ms), "TIME", NULL, NULL, SECOND, HOUR, "10m", ONCE, RELOAD, NULL,
+     "How long a client may be silent inside a message."},
+    {"limits", "min-rate", CONFIG_SIZE, AT(limits.min_rate), "SIZE", NULL, NULL, 0, MIB, "1K", ONCE, RELOAD, NULL,
+     "Octets a second a message must come in with."},
+    {"limits", "free-space", CONFIG_SIZE, AT(limits.free_space), "SIZE", NULL, NULL, 0, 1024 * GIB, "100M", ONCE, RESTART, NULL,
+     "With less free space than this in the spool no new mail is taken."},
+};
+/* clang-format on */
+
+const size_t config_option_count = sizeof config_options / sizeof config_options[0];
+
+/* Options of versions to come: they get a clear answer instead of a guess. */
+static const struct {
+    const char *context;
+    const char *name;
+} planned[] = {
+    {"", "authserv-id"},
+    {"", "tls"},
+    {"", "seal"},
+    {"", "trust"},
+    {"", "blocklist"},
+    {"", "allowlist"},
+    {"listen", "tls"},
+    {"listen", "proxy-protocol"},
+    {"listen", "banner-wait"},
+    {"domain", "policy"},
+    {"domain", "seal"},
+    {"delivery", "handoff-wait"},
+    {"delivery", "warn"},
+    {"delivery", "bounce"},
+    {"delivery", "hold-for"},
+    {"delivery", "tls"},
+    {"policy", "spf-fail"},
+    {"policy", "dmarc-reject"},
+    {"policy", "iprev"},
+    {"policy", "dmarc-quarantine"},
+    {"policy", "auth-temperror"},
+    {"policy", "own-domain-spoof"},
+    {"policy", "arc-trust"},
+    {"policy", "doomed"},
+    {"policy", "munge-from"},
+    {"policy", "doomed-quarantine"},
+};
+
+const struct config_option *config_schema_find(const char *context, struct bytes name)
+{
+    for (size_t i = 0; i < config_option_count; i++) {
+        if (strcmp(config_options[i].context, context) == 0 &&
+            bytes_equal(bytes_from_text(config_options[i].name), name)) {
+            return &config_options[i];
+        }
+    }
+    return NULL;
+}
+
+const struct config_option *config_schema_find_any(struct bytes name, size_t from)
+{
+    for (size_t i = from; i < config_option_count; i++) {
+        if (bytes_equal(bytes_from_text(config_options[i].name), name)) {
+            return &config_options[i];
+        }
+    }
+    return NULL;
+}
+
+bool config_schema_is_planned(const char *context, struct bytes name)
+{
+    for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++) {
+        if (strcmp(planned[i].context, context) == 0 &&
+            bytes_equal(bytes_from_text(planned[i].name), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+size_t config_schema_distance(struct bytes a, struct bytes b, size_t limit)
+{
+    size_t rows[3][NAME_LIMIT + 1] = {{0}};
+
+    if (a.len > NAME_LIMIT || b.len > NAME_LIMIT) {
+        return limit + 1;
+    }
+    for (size_t j = 0; j <= b.len; j++) {
+        rows[0][j] = j;
+    }
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *over = rows[(i + 1) % 3];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            bool is_same = ascii_lower((unsigned char)a.data[i - 1]) ==
+                           ascii_lower((unsigned char)b.data[j - 1]);
+            row[j] = least(least(row[j - 1], above[j]) + 1, above[j - 1] + !is_same);
+            if (i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] &&
+                a.data[i - 2] == b.data[j - 1]) {
+                row[j] = least(row[j], over[j - 2] + 1);
+            }
+        }
+    }
+    return least(rows[a.len % 3][b.len], limit + 1);
+}
+
+/* `context` NULL: in any block. */
+static const char *suggest(const char *context, struct bytes name)
+{
+    size_t best = name.len < 4 ? 1 : name.len < 8 ? 2 : 3;
+    const char *found = NULL;
+
+    for (size_t i = 0; i < config_option_count; i++) {
+        size_t distance;
+        if (context != NULL && strcmp(config_options[i].context, context) != 0) {
+            continue;
+        }
+        distance = config_schema_distance(name, bytes_from_text(config_options[i].name), best);
+        if (distance <= best && (found == NULL || distance < best)) {
+            best = distance;
+            found = config_options[i].name;
+        }
+    }
+    return found;
+}
+
+const char *config_schema_suggest(const char *context, struct bytes name)
+{
+    return suggest(context, name);
+}
+
+const char *config_schema_suggest_any(struct bytes name)
+{
+    return suggest(NULL, name);
+}
+
+/* --- text for people --------------------------------------------------------------------- */
+
+static void add_wrapped(struct strbuf *out, const char *prefix, const char *text)
+{
+    struct bytes rest = bytes_from_text(text);
+    size_t width = WRAP_COLUMNS - strlen(prefix);
+
+    while (rest.len > 0) {
+        size_t len = rest.len;
+        if (len > width) {
+            len = bytes_find_last(bytes_first(rest, width + 1), ' ');
+        }
+        strbuf_add_text(out, prefix);
+        strbuf_add(out, bytes_first(rest, len));
+        strbuf_add_char(out, '\n');
+        rest = bytes_trim(bytes_skip(rest, len));
+    }
+}
+
+/* Lines of the sample, indented; the default as a comment when the table gives none. */
+static void add_sample_lines(struct strbuf *out, const struct config_option *option,
+                             const char *indent)
+{
+    struct bytes rest = bytes_from_text(option->sample);
+
+    if (option->sample == NULL) {
+        strbuf_addf(out, "%s#%s %s\n", indent, option->name, option->fallback);
+        return;
+    }
+    while (rest.len > 0) {
+        strbuf_add_text(out, indent);
+        strbuf_add(out, bytes_cut(&rest, '\n'));
+        strbuf_add_char(out, '\n');
+    }
+}
+
+static bool is_block(const struct config_option *option)
+{
+    return option->type == CONFIG_BLOCK || option->type == CONFIG_DOMAIN;
+}
+
+void config_schema_write_sample(struct strbuf *out)
+{
+    strbuf_add_text(out, "# postilion: every option, what it means and its default.\n"
+                         "# Lines behind \"#\" without a blank are defaults and examples.\n"
+                         "# Look at it with: postilion check; postilion check --dump\n\n");
+    for (size_t i = 0; i < config_option_count; i++) {
+        const struct config_option *option = &config_options[i];
+        if (option->context[0] != '\0') {
+            continue;
+        }
+        add_wrapped(out, "# ", option->documentation);
+        if (!is_block(option)) {
+            add_sample_lines(out, option, "");
+            strbuf_add_char(out, '\n');
+            continue;
+        }
+        strbuf_addf(out, "%s {\n",
+                    option->type == CONFIG_DOMAIN ? option->sample : option->name);
+        for (size_t j = 0; j < config_option_count; j++) {
+            if (strcmp(config_options[j].context, option->name) == 0) {
+                add_wrapped(out, "    # ", config_options[j].documentation);
+                add_sample_lines(out, &config_options[j], "    ");
+            }
+        }
+        strbuf_add_text(out, "}\n\n");
+    }
+    if (out->len > 0) {
+        strbuf_truncate(out, out->len - 1);
+    }
+}
+
+static void add_range(struct strbuf *out, const struct config_option *option)
+{
+    switch (option->type) {
+    case CONFIG_NUMBER:
+        strbuf_addf(out, "  range     %llu to %llu\n", (unsigned long long)option->least,
+                    (unsigned long long)option->most);
+        return;
+    case CONFIG_SIZE:
+        strbuf_addf(out, "  range     %llu to %llu octets (units: K M G)\n",
+                    (unsigned long long)option->least, (unsigned long long)option->most);
+        return;
+    case CONFIG_DURATION:
+    case CONFIG_RETRY:
+        strbuf_addf(out, "  range     %llus to %llus (units: ms s m h d w)\n",
+                    (unsigned long long)(option->least / SECOND),
+                    (unsigned long long)(option->most / SECOND));
+        return;
+    case CONFIG_BLOCK:
+    case CONFIG_DOMAIN:
+    case CONFIG_INCLUDE:
+    case CONFIG_TEXT:
+    case CONFIG_HOST:
+    case CONFIG_PATH:
+    case CONFIG_CHOICE:
+    case CONFIG_ENDPOINTS:
+    case CONFIG_NETWORKS:
+    case CONFIG_SOURCE:
+    case CONFIG_ROUTE:
+    case CONFIG_SECRETS:
+    case CONFIG_ALIAS:
+    case CONFIG_ALIASES:
+        return;
+    }
+}
+
+static void explain(const struct config_option *option, struct strbuf *out)
+{
+    strbuf_addf(out, "%s %s\n", option->name, option->arguments);
+    add_wrapped(out, "  ", option->documentation);
+    strbuf_addf(out, "  stands    %s%s\n",
+                option->context[0] == '\0' ? "at the top" : "in the block ", option->context);
+    if (option->fallback != NULL) {
+        strbuf_addf(out, "  default   %s\n", option->fallback);
+    }
+    add_range(out, option);
+    if (option->later != NULL) {
+        strbuf_addf(out, "  not yet   %s\n", option->later);
+    }
+    strbuf_addf(out, "  repeated  %s\n", option->may_repeat ? "as often as you like" : "no");
+    strbuf_addf(out, "  change    %s\n",
+                option->is_reloadable ? "postilion reload" : "needs a restart");
+}
+
+bool config_schema_explain(struct bytes name, struct strbuf *out)
+{
+    size_t dot = bytes_find(name, '.');
+    struct bytes context = bytes_first(name, dot);
+    size_t shown = 0;
+
+    for (size_t i = 0; i < config_option_count; i++) {
+        const struct config_option *option = &config_options[i];
+        bool is_meant =
+            dot < name.len
+                ? bytes_equal(bytes_from_text(option->context), context) &&
+                      bytes_equal(bytes_from_text(option->name), bytes_skip(name, dot + 1))
+                : bytes_equal(bytes_from_text(option->name), name);
+        if (is_meant) {
+            if (shown++ > 0) {
+                strbuf_add_char(out, '\n');
+            }
+            explain(option, out);
+        }
+    }
+    return shown > 0;
+}
