@@ -2,8 +2,8 @@
  * retry_schedule - when to try again, and when to give up.
  *
  * Rules   the n-th pause is the n-th of `pauses` (the last one repeats), spread by jitter of
- *         +-20 %; a message is given up when its next attempt would come after created + expire.
- *         A temporary failure never becomes a permanent one before that (promise 6).
+ *         +-20 %; a message is given up when its next attempt would come after created +
+ *         expire. A temporary failure never becomes a permanent one before that (promise 6).
  *         Destinations that cannot be reached at all pause by the same schedule as one.
  */
 #ifndef FORWARD_RETRY_SCHEDULE_H
@@ -19,7 +19,8 @@ struct retry_schedule {
     uint32_t expire_seconds;
 };
 
-/* Milliseconds until the next attempt after `attempts` failed ones (>= 1); `random` is any number. */
+/* Milliseconds until the next attempt after `attempts` failed ones (>= 1); `random` is any
+ * number. */
 uint64_t retry_schedule_pause_ms(const struct retry_schedule *schedule, unsigned attempts,
                                  uint32_t random);
 bool retry_schedule_is_expired(const struct retry_schedule *schedule, int64_t created_ms,

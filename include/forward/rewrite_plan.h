@@ -1,10 +1,11 @@
 /*
  * rewrite_plan - the envelope sender for one forward.
  *
- * Rules   null stays null; our own domains stay; everything else becomes an SRS address in the
- *         alias's SRS domain; mail going back through an SRS address keeps its sender when that is
- *         null and is rewritten otherwise. Too long: a stored token (REWRITE_STORE) or a
- *         refusal, as configured.
+ * Rules   null stays null; our own domains stay; everything else becomes an SRS address in
+ *         the alias's SRS domain; mail going back through an SRS address keeps its sender
+ *         when that is null and is rewritten otherwise. Too long: a stored token
+ *         (REWRITE_STORE) or a refusal, as configured. A sender no bounce could be brought
+ *         back to (address literal, single label) is refused.
  */
 #ifndef FORWARD_REWRITE_PLAN_H
 #define FORWARD_REWRITE_PLAN_H
@@ -14,9 +15,9 @@
 enum long_sender_rule { LONG_SENDER_STORE, LONG_SENDER_REFUSE };
 
 enum rewrite_kind {
-    REWRITE_KEEP,   /* sender is the one that came in */
+    REWRITE_KEEP, /* sender is the one that came in */
     REWRITE_SRS,
-    REWRITE_STORE,  /* as SRS, but *token -> *stored must be durable before the message is accepted */
+    REWRITE_STORE,  /* as SRS, but token -> stored must be durable before it is accepted */
     REWRITE_REFUSE, /* decision */
 };
 

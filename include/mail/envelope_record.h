@@ -1,9 +1,10 @@
 /*
  * envelope_record - what the spool keeps of a message beside its content, as octets.
  *
- * Shape   a version octet, then fields of (tag, length, value), then a crc32c. Unknown tags are
- *         skipped (a newer version may have written them); a known one twice, a length beyond the
- *         end, a bad checksum or line breaks in an address make the record unreadable.
+ * Shape   a version octet, then fields of (tag, length, value), then a crc32c. Unknown tags
+ *         are skipped (a newer version may have written them); a known one twice, a length
+ *         beyond the end, a bad checksum or line breaks in an address make the record
+ *         unreadable.
  */
 #ifndef MAIL_ENVELOPE_RECORD_H
 #define MAIL_ENVELOPE_RECORD_H
@@ -19,14 +20,14 @@ enum envelope_kind {
 
 struct envelope {
     enum envelope_kind kind;
-    struct bytes sender;       /* as received, "local@domain" quoted as needed; empty: null sender */
-    bool is_8bit;              /* BODY=8BITMIME was said */
-    bool is_utf8;              /* SMTPUTF8 was said */
-    bool is_auto_submitted;    /* Auto-Submitted other than "no": no warnings, no second bounce */
-    struct bytes client_ip;    /* text; empty for bounces */
+    struct bytes sender; /* as received, "local@domain" quoted as needed; empty: null sender */
+    bool is_8bit;        /* BODY=8BITMIME was said */
+    bool is_utf8;        /* SMTPUTF8 was said */
+    bool is_auto_submitted; /* Auto-Submitted other than "no": no warnings, no second bounce */
+    struct bytes client_ip; /* text; empty for bounces */
     struct bytes client_helo;
-    struct bytes session;      /* session id, for the log */
-    struct bytes bounce_of;    /* id of the message a bounce is about */
+    struct bytes session;   /* session id, for the log */
+    struct bytes bounce_of; /* id of the message a bounce is about */
 };
 
 void envelope_record_write(struct strbuf *out, const struct envelope *envelope);

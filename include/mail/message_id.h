@@ -1,10 +1,11 @@
 /*
  * message_id - the id of a message: one 64-bit number, written as 13 characters.
  *
- * Shape   milliseconds since 1970 (42 bits), worker loop (6 bits), counter (16 bits): ids of one
- *         loop only grow, so rows are appended in order. Text: Crockford base32 in lower case.
- * Use     the number is the key in the spool; the text stands in the 250 line, every log line, the
- *         Received field and the queue tool.
+ * Shape   milliseconds since 1970 (42 bits), worker loop (6 bits), counter (16 bits): ids of
+ *         one loop only grow, so rows are appended in order. Text: Crockford base32 in lower
+ *         case.
+ * Use     the number is the key in the spool; the text stands in the 250 line, every log
+ *         line, the Received field and the queue tool.
  */
 #ifndef MAIL_MESSAGE_ID_H
 #define MAIL_MESSAGE_ID_H

@@ -2,14 +2,15 @@
  * srs_address - SRS0 and SRS1 addresses: making, verifying and reversing them.
  *
  * Forward  SRS0=TAG=TT=domain=local@srs-domain; of an SRS0 sender (another forwarder's)
- *          SRS1=TAG=forwarder==rest@srs-domain; of an SRS1 sender SRS1 with our own tag around the
- *          same first forwarder. The null path and addresses in our own domains stay as they are.
- * Reverse  SRS0 gives the original sender; SRS1 gives the SRS0 address at the first forwarder.
- *          An SRS1 that leads back to ourselves is reversed once more.
- * Tags     modern: HMAC-SHA256, base32, 8 characters; classic: HMAC-SHA1 base64, 4 characters, over
- *          the lower-cased fields, as Mail::SRS, libsrs2, postsrsd and pysrs make them. Both are
- *          verified without regard to case and in constant time; classic tags only for secrets
- *          that are marked classic (or when the format is classic).
+ *          SRS1=TAG=forwarder==rest@srs-domain; of an SRS1 sender SRS1 with our own tag
+ *          around the same first forwarder. The null path and addresses in our own domains
+ *          stay as they are.
+ * Reverse  SRS0 gives the original sender; SRS1 gives the SRS0 address at the first
+ *          forwarder. An SRS1 that leads back to ourselves is reversed once more.
+ * Tags     modern: HMAC-SHA256, base32, 8 characters; classic: HMAC-SHA1 base64, 4
+ *          characters, over the lower-cased fields, as Mail::SRS, libsrs2, postsrsd and pysrs
+ *          make them. Both are verified without regard to case and in constant time; classic
+ *          tags only for secrets that are marked classic (or when the format is classic).
  * Limits   local part of the result 64 octets, address 254: above SRS_TOO_LONG (the caller
  *          stores a token instead, or refuses). Length is checked before anything is parsed.
  * Time     days since 1970 are an argument; the stamp is two base32 digits, modulo 1024.
@@ -43,7 +44,8 @@ struct srs_options {
 enum srs_result {
     SRS_OK,
     SRS_NOT_NEEDED, /* forward: null sender or own domain; reverse: not an SRS address */
-    SRS_MALFORMED,  /* reverse: looks like SRS, but the form is wrong */
+    SRS_MALFORMED,  /* reverse: looks like SRS, but the form is wrong; forward: no mail can be
+                       brought back to the sender's domain (literal, single label) */
     SRS_FORGED,     /* no secret makes this tag */
     SRS_EXPIRED,    /* older than max_age_days */
     SRS_FUTURE,     /* stamped later than today (one day is tolerated for clocks) */
@@ -55,10 +57,11 @@ enum srs_result {
 enum srs_result srs_forward(const struct srs_options *options, struct bytes srs_domain,
                             uint32_t today, const struct smtp_mailbox *sender,
                             struct arena *arena, struct smtp_mailbox *out);
-/* The short form for senders that are too long: SRS0=TAG=TT==TOKEN@srs-domain, TOKEN made from the
- * address by HMAC (so one sender has one token). *token is what the address is stored under. */
-void srs_forward_stored(const struct srs_options *options, struct bytes srs_domain, uint32_t today,
-                        const struct smtp_mailbox *sender, struct arena *arena,
+/* The short form for senders that are too long: SRS0=TAG=TT==TOKEN@srs-domain, TOKEN made from
+ * the address by HMAC (so one sender has one token). *token is what the address is stored
+ * under. */
+void srs_forward_stored(const struct srs_options *options, struct bytes srs_domain,
+                        uint32_t today, const struct smtp_mailbox *sender, struct arena *arena,
                         struct smtp_mailbox *out, struct bytes *token);
 /* Is the local part of SRS form ("SRS0" or "SRS1" and a separator, in any case)? */
 bool srs_is_srs(struct bytes local);

@@ -2,12 +2,12 @@
  * trace_field - the fields we put on top: Received and the loop mark.
  *
  * Received   RFC 5321 §4.4; protocol names of RFC 3848 (SMTP, ESMTP, UTF8SMTP ...). Text from
- *            the client is cut to 255 octets and made printable; parentheses and backslashes in
- *            comments are replaced, so that no client can write a field of its own.
- * Loop mark  "X-Postilion-Loop: HOST MARK MARK ..." with one MARK for each alias the copy was made
- *            for: base32 of HMAC-SHA256(secret, alias address), 16 characters. A message that
- *            comes back to the same alias carries a mark we recognise, so a loop stops at its
- *            first return; nobody else can make one, and no address is given away.
+ *            the client is cut to 255 octets and made printable; parentheses and backslashes
+ *            in comments are replaced, so that no client can write a field of its own.
+ * Loop mark  "X-Postilion-Loop: HOST MARK MARK ..." with one MARK for each alias the copy was
+ *            made for: base32 of HMAC-SHA256(secret, alias address), 16 characters. A message
+ *            that comes back to the same alias carries a mark we recognise, so a loop stops
+ *            at its first return; nobody else can make one, and no address is given away.
  */
 #ifndef MAIL_TRACE_FIELD_H
 #define MAIL_TRACE_FIELD_H
@@ -17,13 +17,13 @@
 #include "protocol/smtp_path.h"
 
 struct received_facts {
-    struct bytes helo;         /* as the client said it; may be empty */
-    struct bytes client_name;  /* forward-confirmed reverse name, or empty: "unknown" */
+    struct bytes helo;        /* as the client said it; may be empty */
+    struct bytes client_name; /* forward-confirmed reverse name, or empty: "unknown" */
     struct ip_address client;
     struct bytes our_name;
-    struct bytes protocol;     /* "ESMTP" ... */
-    struct bytes id;           /* message id text */
-    struct bytes recipient;    /* "local@domain" when there is exactly one, or empty */
+    struct bytes protocol;  /* "ESMTP" ... */
+    struct bytes id;        /* message id text */
+    struct bytes recipient; /* "local@domain" when there is exactly one, or empty */
     int64_t unix_seconds;
 };
 

@@ -1,7 +1,7 @@
 #include "support/check.h"
 
 #include "mail/bounce_message.h"
-#include "mail/header_block.h"
+#include "protocol/smtp_path.h"
 
 static const struct bounce_recipient refused = {
     .alias = {"info@example.org", 16},
@@ -152,6 +152,7 @@ static void test_hostile_header(void **state)
     facts.original_header = strbuf_bytes(&header);
     bounce_message_write(&out, &facts);
     check_lines("hostile", &out);
+    CHECK_TRUE("no half characters", smtp_utf8_is_valid(strbuf_bytes(&out)));
     CHECK_TRUE("bounded", out.len < BOUNCE_HEADER_LIMIT + 4096);
     CHECK_TRUE("some", holds(&out, BYTES("X-100: ")));
     CHECK_TRUE(

@@ -387,6 +387,7 @@ static void test_stored_forms(void **state)
 
 static void test_long_input_is_not_looked_at(void **state)
 {
+    static const char start[] = "SRS0=AAAAAAAA=JK=x.example=";
     struct arena *arena = arena_new();
     struct smtp_mailbox recipient = {.domain = BYTES("srs.example.org")};
     struct smtp_mailbox original;
@@ -394,15 +395,40 @@ static void test_long_input_is_not_looked_at(void **state)
     char many[255];
 
     (void)state;
-    memset(many, '=', sizeof many);
-    memcpy(many, "SRS0", 4);
+    memset(many, 'a', sizeof many);
+    memcpy(many, start, sizeof start - 1);
     recipient.local = bytes_of(many, sizeof many);
     CHECK_INT("long", srs_reverse(&modern, TODAY, &recipient, arena, &original, &token),
               SRS_MALFORMED);
     CHECK_INT("nothing allocated", arena_used(arena), 0);
-    recipient.local = BYTES("SRS0=3AJB5UAE=JK=example.net=a\r\nb");
+    recipient.local = bytes_of(many, sizeof many - 1);
+    CHECK_INT("one less", srs_reverse(&modern, TODAY, &recipient, arena, &original, &token),
+              SRS_FORGED);
+    recipient.local = BYTES("SRS0=AAAAAAAA=JK=example.net=a\r\nb");
     CHECK_INT("line end", srs_reverse(&modern, TODAY, &recipient, arena, &original, &token),
               SRS_MALFORMED);
+    arena_free(&arena);
+}
+
+/* The whole address has a limit too: 254 octets. */
+static void test_long_srs_domain(void **state)
+{
+    struct arena *arena = arena_new();
+    struct smtp_mailbox sender = {.local = BYTES("alice"), .domain = BYTES("example.net")};
+    struct smtp_mailbox made;
+    char domain[255];
+    size_t local = 18 + 11 + 5;
+
+    (void)state;
+    memset(domain, 'd', sizeof domain);
+    CHECK_INT(
+        "254",
+        srs_forward(&modern, bytes_of(domain, 254 - local - 1), TODAY, &sender, arena, &made),
+        SRS_OK);
+    CHECK_INT(
+        "255",
+        srs_forward(&modern, bytes_of(domain, 255 - local - 1), TODAY, &sender, arena, &made),
+        SRS_TOO_LONG);
     arena_free(&arena);
 }
 
@@ -418,6 +444,7 @@ int main(void)
         cmocka_unit_test(test_stored),
         cmocka_unit_test(test_stored_forms),
         cmocka_unit_test(test_long_input_is_not_looked_at),
+        cmocka_unit_test(test_long_srs_domain),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
