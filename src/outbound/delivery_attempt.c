@@ -235,18 +235,6 @@ static void order_next_hops(struct delivery_attempt *attempt)
     if (options->routes != NULL) {
         route = delivery_route_by_destination(options->routes, key);
     }
-    if (route == NULL && delivery_route_is_static_key(key)) {
-        /* Taken out by a reload: its key is no domain, and DNS would say so for good. */
-        struct decision gone = {
-            .disposition = DECISION_DEFER,
-            .enhanced = "4.3.5",
-            .text = BYTES("the route is no longer configured"),
-        };
-
-        dns_facts_free(&attempt->facts);
-        fail_next_hops(attempt, &gone);
-        return;
-    }
     arena_reset(hops->arena);
     memset(&hops->list, 0, sizeof hops->list);
     switch (next_hop_order(&options->next_hops, key, route, attempt->facts, attempt->shuffle,

@@ -366,6 +366,8 @@ static void test_answers(void **state)
          DELIVERY_TEMPORARY, 421, "4.3.2", "dot", DELIVERY_TROUBLE_CONNECTION, false},
         {"dot garbage", {.dot = "ok\r\n"},
          DELIVERY_TEMPORARY, 0, "4.5.0", "dot", DELIVERY_TROUBLE_CONNECTION, true},
+        {"garbage before the dot went out", {.data = "354 go\r\n?\r\n"},
+         DELIVERY_TEMPORARY, 0, "4.5.0", "dot", DELIVERY_TROUBLE_CONNECTION, false},
         {"gone after the dot", {.dot = "."},
          DELIVERY_TEMPORARY, 0, "4.4.2", "dot", DELIVERY_TROUBLE_CONNECTION, true},
         {"gone at the banner", {.banner = "."},
@@ -705,14 +707,21 @@ static void test_dead_kept_connection(void **state)
 
         world_init(&world);
         add_hop(&world, &usual, 1);
+        add_hop(&world, &usual, 1);
         deliver(&world);
         delivery_attempt_finish(&world.attempt);
         world.hops[0].open[0]->script = &(struct hop_script){.mail = ways[i]};
         report = deliver(&world);
+        CHECK_INT(ways[i], world.hops[1].connections, 0);
         CHECK_INT(ways[i], world.recipients[0].outcome, DELIVERY_SENT);
         CHECK_INT(ways[i], world.hops[0].connections, 2);
         CHECK_INT(ways[i], report->trouble, DELIVERY_TROUBLE_NONE);
         CHECK_TRUE(ways[i], !report->is_reused);
+        delivery_attempt_finish(&world.attempt);
+        hop_close(world.hops[0].open[1]);
+        run_for(&world, 20);
+        deliver(&world);
+        CHECK_INT("not held against the host", world.hops[0].connections, 3);
         world_clear(&world);
     }
 }
