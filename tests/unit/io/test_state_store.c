@@ -1,0 +1,158 @@
+#include "support/check.h"
+
+#include "io/clock.h"
+#include "io/state_store.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+struct place {
+    char directory[40];
+    struct strbuf why;
+    struct event_loop *loop;
+    struct state_store *store;
+    enum state_status status;
+    char value[100];
+    size_t value_len;
+};
+
+static void open_store(struct place *place, size_t entries)
+{
+    place->store = state_store_open(place->directory, entries, &place->why);
+    if (place->store == NULL) {
+        fail_msg("not opened: %s", strbuf_text(&place->why));
+    }
+}
+
+static void make_place(struct place *place, size_t entries)
+{
+    *place = (struct place){.directory = "/tmp/test-state-XXXXXX"};
+    assert_non_null(mkdtemp(place->directory));
+    strbuf_init(&place->why, 1000);
+    place->loop = event_loop_new();
+    open_store(place, entries);
+}
+
+static void remove_place(struct place *place)
+{
+    char command[80];
+
+    state_store_close(&place->store);
+    event_loop_free(&place->loop);
+    snprintf(command, sizeof(command), "rm -rf %s", place->directory);
+    assert_int_equal(system(command), 0);
+    strbuf_clear(&place->why);
+}
+
+static void on_put(void *context, enum state_status status)
+{
+    struct place *place = context;
+
+    place->status = status;
+    event_loop_stop(place->loop);
+}
+
+static void on_get(void *context, enum state_status status, struct bytes value)
+{
+    struct place *place = context;
+
+    place->status = status;
+    place->value_len = value.len;
+    assert_true(value.len <= sizeof(place->value));
+    if (value.len > 0) {
+        memcpy(place->value, value.data, value.len);
+    }
+    event_loop_stop(place->loop);
+}
+
+static enum state_status put(struct place *place, struct bytes key, struct bytes value,
+                             int64_t seconds)
+{
+    state_store_put(place->store, place->loop, key, value, clock_unix_ms() + seconds * 1000,
+                    on_put, place);
+    event_loop_run(place->loop);
+    return place->status;
+}
+
+static enum state_status get(struct place *place, struct bytes key)
+{
+    state_store_get(place->store, place->loop, key, on_get, place);
+    event_loop_run(place->loop);
+    return place->status;
+}
+
+static void value_survives(void **state)
+{
+    struct place place;
+
+    (void)state;
+    make_place(&place, 10);
+    CHECK_INT("missing", get(&place, BYTES("k")), STATE_MISSING);
+    CHECK_INT("put", put(&place, BYTES("k\0k"), BYTES("v\0v"), 60), STATE_OK);
+    state_store_close(&place.store);
+    open_store(&place, 10);
+    CHECK_INT("get", get(&place, BYTES("k\0k")), STATE_OK);
+    CHECK_BYTES("value", bytes_of(place.value, place.value_len), BYTES("v\0v"));
+    CHECK_INT("another key", get(&place, BYTES("k\0l")), STATE_MISSING);
+    CHECK_INT("replace", put(&place, BYTES("k\0k"), BYTES("new"), 60), STATE_OK);
+    CHECK_INT("get", get(&place, BYTES("k\0k")), STATE_OK);
+    CHECK_BYTES("value", bytes_of(place.value, place.value_len), BYTES("new"));
+    remove_place(&place);
+}
+
+static void expired_is_missing(void **state)
+{
+    struct place place;
+
+    (void)state;
+    make_place(&place, 10);
+    CHECK_INT("put", put(&place, BYTES("old"), BYTES("v"), -1), STATE_OK);
+    CHECK_INT("expired", get(&place, BYTES("old")), STATE_MISSING);
+    CHECK_INT("put", put(&place, BYTES("k"), BYTES("v"), 60), STATE_OK);
+    CHECK_INT("an earlier expiry", put(&place, BYTES("k"), BYTES("w"), -1), STATE_OK);
+    CHECK_INT("the later one counts", get(&place, BYTES("k")), STATE_OK);
+    remove_place(&place);
+}
+
+static void full_store_refuses_new_keys(void **state)
+{
+    struct place place;
+
+    (void)state;
+    make_place(&place, 2);
+    CHECK_INT("1", put(&place, BYTES("1"), BYTES("v"), 60), STATE_OK);
+    CHECK_INT("2", put(&place, BYTES("2"), BYTES("v"), -1), STATE_OK);
+    CHECK_INT("3, for 2 has expired", put(&place, BYTES("3"), BYTES("v"), 60), STATE_OK);
+    CHECK_INT("4", put(&place, BYTES("4"), BYTES("v"), 60), STATE_FULL);
+    CHECK_INT("4 is not there", get(&place, BYTES("4")), STATE_MISSING);
+    CHECK_INT("1 again", put(&place, BYTES("1"), BYTES("w"), 60), STATE_OK);
+    state_store_close(&place.store);
+    open_store(&place, 2);
+    CHECK_INT("counted at the start", put(&place, BYTES("4"), BYTES("v"), 60), STATE_FULL);
+    remove_place(&place);
+}
+
+static void second_opener_is_refused(void **state)
+{
+    struct place place;
+    struct state_store *second;
+
+    (void)state;
+    make_place(&place, 2);
+    second = state_store_open(place.directory, 2, &place.why);
+    CHECK_TRUE("refused", second == NULL);
+    CHECK_TRUE("says why", strstr(strbuf_text(&place.why), "in use") != NULL);
+    remove_place(&place);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(value_survives),
+        cmocka_unit_test(expired_is_missing),
+        cmocka_unit_test(full_store_refuses_new_keys),
+        cmocka_unit_test(second_opener_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
