@@ -4,6 +4,7 @@
  * Promise  when a change is answered SPOOL_OK it is on stable storage (WAL, synchronous=FULL).
  * Group    loops hand changes in from any thread; the spool thread takes all that wait into one
  *          transaction, commits, then answers each on the loop it came from. No timer is waited for.
+ * Loops    must live until spool_close has returned: its thread may be about to wake them.
  * Atomic   all changes of one spool_commit happen or none.
  * Memory   everything a request points to is *borrowed* until its `done` has run.
  * Errors   a failed write or sync is final for every request of that batch; the database is

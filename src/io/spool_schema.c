@@ -42,34 +42,34 @@ static const char *const STATEMENTS[STATEMENT_COUNT] = {
     [STATEMENT_ADD_MESSAGE] = "INSERT INTO message VALUES(?,?,?,?,?,?,?,?)",
     [STATEMENT_ADD_DELIVERY] = "INSERT INTO delivery VALUES(?,?,?,?,?,?,?,?,?,?,?)",
     [STATEMENT_HAS_DELIVERY] =
-        "SELECT 1 FROM delivery WHERE message=? AND number>=? AND number<=?"
-        " LIMIT 1",
+        ("SELECT 1 FROM delivery WHERE message=? AND number>=? AND number<=?"
+         " LIMIT 1"),
     [STATEMENT_HAS_MESSAGE] = "SELECT is_file FROM message WHERE id=?",
     [STATEMENT_CLOSE] = "DELETE FROM delivery WHERE message=? AND number=?",
-    [STATEMENT_UPDATE] = "UPDATE delivery SET state=?3, attempts=?4, next_attempt=?5,"
-                         " destination=?6, last_reply=?7 WHERE message=?1 AND number=?2",
+    [STATEMENT_UPDATE] = ("UPDATE delivery SET state=?3, attempts=?4, next_attempt=?5,"
+                          " destination=?6, last_reply=?7 WHERE message=?1 AND number=?2"),
     [STATEMENT_DELETE_DELIVERIES] = "DELETE FROM delivery WHERE message=?",
     [STATEMENT_DELETE_MESSAGE] = "DELETE FROM message WHERE id=?",
     [STATEMENT_RETRY_MESSAGE] = "UPDATE delivery SET state=0, next_attempt=?2 WHERE message=?1",
     [STATEMENT_RETRY_DESTINATION] =
         "UPDATE delivery SET state=0, next_attempt=?2 WHERE destination=?1",
     [STATEMENT_NEXT_DESTINATION] =
-        "SELECT destination, state, next_attempt FROM delivery INDEXED BY due"
-        " WHERE (destination, state) > (?1, ?2)"
-        " ORDER BY destination, state, next_attempt LIMIT 1",
-    [STATEMENT_READ_DUE] = "SELECT " DELIVERY_COLUMNS " FROM delivery INDEXED BY due"
-                           " WHERE destination=?1 AND state=0"
-                           " AND (next_attempt, message, number) > (?2, ?3, ?4)"
-                           " AND next_attempt < ?5"
-                           " ORDER BY next_attempt, message, number LIMIT ?6",
-    [STATEMENT_READ_ALL] = "SELECT " DELIVERY_COLUMNS " FROM delivery"
-                           " WHERE (message, number) > (?1, ?2)"
-                           " ORDER BY message, number LIMIT ?3",
+        ("SELECT destination, state, next_attempt FROM delivery INDEXED BY due"
+         " WHERE (destination, state) > (?1, ?2)"
+         " ORDER BY destination, state, next_attempt LIMIT 1"),
+    [STATEMENT_READ_DUE] = ("SELECT " DELIVERY_COLUMNS " FROM delivery INDEXED BY due"
+                            " WHERE destination=?1 AND state=0"
+                            " AND (next_attempt, message, number) > (?2, ?3, ?4)"
+                            " AND next_attempt < ?5"
+                            " ORDER BY next_attempt, message, number LIMIT ?6"),
+    [STATEMENT_READ_ALL] = ("SELECT " DELIVERY_COLUMNS " FROM delivery"
+                            " WHERE (message, number) > (?1, ?2)"
+                            " ORDER BY message, number LIMIT ?3"),
     [STATEMENT_READ_MESSAGE] =
-        "SELECT created, size, is_file, checksum, envelope, prefix, content"
-        " FROM message WHERE id=?",
-    [STATEMENT_READ_DELIVERIES] = "SELECT " DELIVERY_COLUMNS " FROM delivery WHERE message=?"
-                                  " ORDER BY number",
+        ("SELECT created, size, is_file, checksum, envelope, prefix, content"
+         " FROM message WHERE id=?"),
+    [STATEMENT_READ_DELIVERIES] = ("SELECT " DELIVERY_COLUMNS " FROM delivery WHERE message=?"
+                                   " ORDER BY number"),
 };
 
 /* The first column of the first row; `otherwise` when that fails or there is none. */

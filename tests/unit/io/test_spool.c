@@ -8,6 +8,7 @@
 #include "io/spool.h"
 
 #include <assert.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -164,8 +165,8 @@ static void *run_worker(void *context)
     worker->loop = event_loop_new();
     event_loop_post(worker->loop, &start);
     event_loop_run(worker->loop);
-    event_loop_free(&worker->loop);
-    return NULL;
+    return NULL; /* the loop goes after the spool: its thread may be about to wake it once more
+                  */
 }
 
 static struct content *content_of_size(size_t size)
@@ -261,7 +262,12 @@ static void read_listing(struct listing *listing, struct spool *spool, size_t si
     listing->start = (struct loop_task){.run = on_listing_start, .context = listing};
     event_loop_post(listing->loop, &listing->start);
     event_loop_run(listing->loop);
+}
+
+static void clear_listing(struct listing *listing)
+{
     event_loop_free(&listing->loop);
+    free(listing->found);
 }
 
 /* ---- tests ---- */
@@ -285,21 +291,24 @@ static void several_loops_share_it(void **state)
         pthread_join(threads[i], NULL);
         CHECK_INT("added", workers[i].added, LIVES);
         CHECK_INT("closed", workers[i].closed, LIVES / 2);
-        clear_worker(&workers[i]);
     }
     counters = spool_count(spool);
     CHECK_INT("messages", counters.messages, LOOPS * LIVES / 2);
     CHECK_INT("changes", counters.changes, LOOPS * LIVES * 3 / 2);
     CHECK_TRUE("grouped", counters.commits < counters.changes / 2);
     spool_close(&spool);
+    for (size_t i = 0; i < LOOPS; i++) {
+        event_loop_free(&workers[i].loop);
+        clear_worker(&workers[i]);
+    }
     spool = open_spool(&place);
     read_listing(&listing, spool, LOOPS * LIVES + 1);
     CHECK_INT("left", listing.count, LOOPS * LIVES / 2);
     for (size_t id = 1; id <= LOOPS * LIVES; id++) {
         CHECK_INT("the even ones", listing.found[id], id % 2 == 0);
     }
-    free(listing.found);
     spool_close(&spool);
+    clear_listing(&listing);
     remove_place(&place);
 }
 
@@ -358,7 +367,8 @@ static uint64_t collect(int from, char *fates)
 static uint64_t kill_once(const struct place *place, char *fates, uint64_t first_id,
                           unsigned round)
 {
-    struct timespec pause = {.tv_nsec = 1000000L * (8 + (round * 7919) % 40)};
+    struct timespec pause = {.tv_nsec = 100000L * ((round * 7919) % 300)};
+    struct pollfd first_answer = {.events = POLLIN};
     int ends[2];
     uint64_t last;
     pid_t child;
@@ -371,6 +381,8 @@ static uint64_t kill_once(const struct place *place, char *fates, uint64_t first
         child_under_load(place, ends[1], first_id);
     }
     close(ends[1]);
+    first_answer.fd = ends[0];
+    poll(&first_answer, 1, 10000);
     nanosleep(&pause, NULL);
     kill(child, SIGKILL);
     last = collect(ends[0], fates);
@@ -401,9 +413,9 @@ static void nothing_answered_is_lost(void **state)
         }
     }
     CHECK_TRUE("there was load", acknowledged > KILLS);
-    free(listing.found);
     free(fates);
     spool_close(&spool);
+    clear_listing(&listing);
     remove_place(&place);
 }
 
