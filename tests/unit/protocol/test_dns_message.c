@@ -547,6 +547,23 @@ static void test_pointers(void **state)
     }
 }
 
+/* A pointer forwards to what would be the right name: it could lead round and round. */
+static void test_pointer_forwards(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    dns_packet_begin(&f.packet, 1, ANSWER, "a.org", DNS_TYPE_TLSA, 1, 0);
+    strbuf_add(&f.packet, BYTES("\xc0\x23\0\x34\0\1\0\0\0\x3c\0\7\1a\3org\0"));
+    read_packet(&f, "a.org", DNS_TYPE_TLSA);
+    check_failed("forwards", &f.answer, "malformed");
+    f.packet.data[24] = 12; /* the same, backwards to the question */
+    read_packet(&f, "a.org", DNS_TYPE_TLSA);
+    CHECK_INT("backwards", f.answer.count, 1);
+    end(&f);
+}
+
 static void test_copy(void **state)
 {
     struct fixture f;
@@ -613,6 +630,7 @@ int main(void)
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_pointers),
+        cmocka_unit_test(test_pointer_forwards),
         cmocka_unit_test(test_copy),
         cmocka_unit_test(test_reverse_names),
     };
