@@ -408,14 +408,24 @@ static void keep_answers(struct delivery_attempt *attempt, bool is_last)
     transaction->count = 0;
 }
 
-static bool is_open(const struct delivery_attempt *attempt)
+static bool has_state(const struct delivery_attempt *attempt, enum recipient_state state)
 {
     for (size_t i = 0; i < attempt->request.count; i++) {
-        if (attempt->states[i] != RECIPIENT_CLOSED) {
+        if (attempt->states[i] == state) {
             return true;
         }
     }
     return false;
+}
+
+static void replace_state(struct delivery_attempt *attempt, enum recipient_state from,
+                          enum recipient_state to)
+{
+    for (size_t i = 0; i < attempt->request.count; i++) {
+        if (attempt->states[i] == from) {
+            attempt->states[i] = to;
+        }
+    }
 }
 
 /* The last trouble is told; but a 521 greeting is final only when every host says it. */
@@ -437,7 +447,8 @@ static void on_broken(struct delivery_attempt *attempt)
     bool is_harmless = is_before_content(connection);
 
     keep_answers(attempt, !is_harmless);
-    if (attempt->report.is_reused && is_harmless && is_open(attempt)) {
+    replace_state(attempt, RECIPIENT_TOO_MANY, RECIPIENT_DEFERRED);
+    if (attempt->report.is_reused && is_harmless && has_state(attempt, RECIPIENT_OPEN)) {
         /* The other side had closed it meanwhile: no failure of anybody. */
         attempt->preferred = connection->endpoint;
         next_hop_connection_abort(&attempt->connection);
@@ -455,7 +466,7 @@ static void on_broken(struct delivery_attempt *attempt)
                                  &connection->endpoint);
     }
     next_hop_connection_abort(&attempt->connection);
-    if (is_harmless && is_open(attempt) && !attempt->is_second_opinion) {
+    if (is_harmless && has_state(attempt, RECIPIENT_OPEN) && !attempt->is_second_opinion) {
         find_next_hops(attempt);
     } else {
         settle(attempt);
@@ -539,26 +550,6 @@ static void take_result(struct delivery_attempt *attempt, size_t position, bool 
                                      ? RECIPIENT_TOO_MANY
                                      : RECIPIENT_DEFERRED;
         break;
-    }
-}
-
-static bool has_state(const struct delivery_attempt *attempt, enum recipient_state state)
-{
-    for (size_t i = 0; i < attempt->request.count; i++) {
-        if (attempt->states[i] == state) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void replace_state(struct delivery_attempt *attempt, enum recipient_state from,
-                          enum recipient_state to)
-{
-    for (size_t i = 0; i < attempt->request.count; i++) {
-        if (attempt->states[i] == from) {
-            attempt->states[i] = to;
-        }
     }
 }
 

@@ -458,6 +458,25 @@ static void test_too_many_recipients(void **state)
     world_clear(&world);
 }
 
+/* The connection ends between the transaction that was full and the one for the rest. */
+static void test_too_many_then_gone(void **state)
+{
+    static const struct hop_script script = {.rcpt = {NULL, "452 4.5.3 too many\r\n"},
+                                             .dot = "!250 2.0.0 ok\r\n"};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    set_recipient(&world, 1, "two@d.example", "");
+    add_hop(&world, &script, 1);
+    add_hop(&world, &usual, 1);
+    deliver(&world);
+    CHECK_INT("first", world.recipients[0].outcome, DELIVERY_SENT);
+    CHECK_INT("second", world.recipients[1].outcome, DELIVERY_TEMPORARY);
+    CHECK_INT("second", world.recipients[1].code, 452);
+    world_clear(&world);
+}
+
 static void test_announcements(void **state)
 {
     static const struct hop_script small = {.ehlo = "250-hop\r\n250 SIZE 45\r\n"};
@@ -887,6 +906,7 @@ int main(void)
         cmocka_unit_test(test_mixed_recipients),
         cmocka_unit_test(test_refusals_survive_a_break),
         cmocka_unit_test(test_too_many_recipients),
+        cmocka_unit_test(test_too_many_then_gone),
         cmocka_unit_test(test_announcements),
         cmocka_unit_test(test_drop_in_content),
         cmocka_unit_test(test_silence),
