@@ -252,10 +252,30 @@ static bool start_thread(char *spare)
     return is_started;
 }
 
+/* A forked child has no writer; what waits is the parent's to write. */
+static void forget_writer(void)
+{
+    pthread_mutex_init(&writer.lock, NULL);
+    pthread_cond_init(&writer.has_work, NULL);
+    pthread_cond_init(&writer.is_done, NULL);
+    writer.is_running = false;
+    free(writer.waiting);
+    writer.waiting = NULL;
+    writer.waiting_len = 0;
+    writer.dropped = 0;
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_writer);
+}
+
 void log_start(void)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     char *spare;
 
+    pthread_once(&once, watch_forks);
     pthread_mutex_lock(&writer.lock);
     if (!writer.is_running) {
         spare = memory_alloc(WAITING_LIMIT);

@@ -1,0 +1,374 @@
+#include "io/process.h"
+
+#include "base/memory.h"
+#include "io/log.h"
+#include "loop_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <grp.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- signals ---- */
+
+/* Blocked signals that a descriptor tells a loop about. */
+struct signal_source {
+    struct event_loop *loop;
+    struct event *event;
+    int fd;
+    sigset_t signals;
+};
+
+static struct {
+    struct signal_source source;
+    void (*on_signal)(void *context, int number);
+    void *context;
+    bool is_on;
+} signals;
+
+static struct {
+    struct signal_source source;
+    void (*on_end)(void *context, const struct process_end *end);
+    void *context;
+    bool is_on;
+} children;
+
+static bool dies_with_parent;
+
+static void source_start(struct signal_source *source, struct event_loop *loop,
+                         event_callback_fn on_ready)
+{
+    pthread_sigmask(SIG_BLOCK, &source->signals, NULL);
+    source->loop = loop;
+    source->fd = signalfd(-1, &source->signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    assert(source->fd >= 0);
+    source->event =
+        event_new(event_loop_base(loop), source->fd, EV_READ | EV_PERSIST, on_ready, NULL);
+    assert(source->event != NULL);
+    event_add(source->event, NULL);
+}
+
+static void source_stop(struct signal_source *source)
+{
+    event_free(source->event);
+    close(source->fd);
+}
+
+/* 0: no more. */
+static int source_next(const struct signal_source *source)
+{
+    struct signalfd_siginfo info;
+
+    return read(source->fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
+}
+
+static void on_signal_ready(evutil_socket_t fd, short what, void *context)
+{
+    struct event_loop *loop = signals.source.loop;
+    int number;
+
+    (void)fd, (void)what, (void)context;
+    event_loop_enter(loop);
+    while (signals.is_on && (number = source_next(&signals.source)) != 0) {
+        signals.on_signal(signals.context, number);
+    }
+    event_loop_leave(loop);
+}
+
+void process_signals_start(struct event_loop *loop,
+                           void (*on_signal)(void *context, int number), void *context)
+{
+    assert(!signals.is_on);
+    signals.is_on = true;
+    signals.on_signal = on_signal;
+    signals.context = context;
+    sigemptyset(&signals.source.signals);
+    sigaddset(&signals.source.signals, SIGTERM);
+    sigaddset(&signals.source.signals, SIGINT);
+    sigaddset(&signals.source.signals, SIGHUP);
+    source_start(&signals.source, loop, on_signal_ready);
+}
+
+void process_signals_stop(void)
+{
+    if (signals.is_on) {
+        signals.is_on = false;
+        source_stop(&signals.source);
+    }
+}
+
+/* ---- children ---- */
+
+static void on_child_ready(evutil_socket_t fd, short what, void *context)
+{
+    struct event_loop *loop = children.source.loop;
+    struct process_end end;
+    int status;
+
+    (void)fd, (void)what, (void)context;
+    event_loop_enter(loop);
+    while (source_next(&children.source) != 0) {
+    }
+    /* One signal may stand for several children. */
+    while (children.is_on && (end.id = waitpid(-1, &status, WNOHANG)) > 0) {
+        end.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+        end.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+        children.on_end(children.context, &end);
+    }
+    event_loop_leave(loop);
+}
+
+void process_children_start(struct event_loop *loop,
+                            void (*on_end)(void *context, const struct process_end *end),
+                            void *context)
+{
+    assert(!children.is_on);
+    children.is_on = true;
+    children.on_end = on_end;
+    children.context = context;
+    sigemptyset(&children.source.signals);
+    sigaddset(&children.source.signals, SIGCHLD);
+    source_start(&children.source, loop, on_child_ready);
+}
+
+void process_children_stop(void)
+{
+    if (children.is_on) {
+        children.is_on = false;
+        source_stop(&children.source);
+    }
+}
+
+/* The parent's sources: only the descriptors are ours to close, the epoll behind the events is
+ * shared with the parent. */
+static void forget_parent(void)
+{
+    sigset_t none;
+
+    if (signals.is_on) {
+        close(signals.source.fd);
+        signals.is_on = false;
+    }
+    if (children.is_on) {
+        close(children.source.fd);
+        children.is_on = false;
+    }
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
+static void die_with_parent(void)
+{
+    dies_with_parent = true;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+int process_spawn(const char *name, int (*run)(void *context), void *context,
+                  struct strbuf *why)
+{
+    sigset_t all, before;
+    int parent = getpid();
+    int id;
+
+    log_flush();
+    fflush(NULL); /* or the child writes it again */
+    /* The child must not act on a signal before it has forgotten the parent. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    id = fork();
+    if (id == 0) {
+        die_with_parent();
+        if (getppid() != parent) {
+            _exit(EXIT_FAILURE); /* died before that */
+        }
+        prctl(PR_SET_NAME, name);
+        forget_parent();
+        process_exit(run(context));
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (id < 0) {
+        strbuf_addf(why, "fork: %s", strerror(errno));
+    }
+    return id;
+}
+
+void process_send_signal(int id, int number)
+{
+    if (id > 0) {
+        kill(id, number);
+    }
+}
+
+/* ---- privileges and limits ---- */
+
+bool process_is_root(void)
+{
+    return geteuid() == 0;
+}
+
+static bool fail(struct strbuf *why, const char *step, const char *user)
+{
+    strbuf_addf(why, "become user %s: %s: %s", user, step, strerror(errno));
+    return false;
+}
+
+static bool change_ids(const char *user, const struct passwd *entry, struct strbuf *why)
+{
+    uid_t real, effective, saved;
+    gid_t real_group, effective_group, saved_group;
+
+    if (initgroups(user, entry->pw_gid) != 0) {
+        return fail(why, "initgroups", user);
+    }
+    if (setresgid(entry->pw_gid, entry->pw_gid, entry->pw_gid) != 0) {
+        return fail(why, "setresgid", user);
+    }
+    if (setresuid(entry->pw_uid, entry->pw_uid, entry->pw_uid) != 0) {
+        return fail(why, "setresuid", user);
+    }
+    getresuid(&real, &effective, &saved);
+    getresgid(&real_group, &effective_group, &saved_group);
+    if (real != entry->pw_uid || effective != entry->pw_uid || saved != entry->pw_uid ||
+        real_group != entry->pw_gid || effective_group != entry->pw_gid ||
+        saved_group != entry->pw_gid || setuid(0) == 0 || seteuid(0) == 0 || setgid(0) == 0) {
+        errno = EPERM;
+        return fail(why, "privileges could be taken back", user);
+    }
+    return true;
+}
+
+bool process_drop_privileges(const char *user, struct strbuf *why)
+{
+    const struct passwd *entry;
+
+    errno = 0;
+    entry = getpwnam(user);
+    if (entry == NULL) {
+        errno = errno == 0 ? ENOENT : errno;
+        return fail(why, "look-up", user);
+    }
+    if (entry->pw_uid == 0 || entry->pw_gid == 0) {
+        strbuf_addf(why, "become user %s: that is root", user);
+        return false;
+    }
+    if (geteuid() != entry->pw_uid) {
+        if (!process_is_root()) {
+            errno = EPERM;
+            return fail(why, "not started as root", user);
+        }
+        if (!change_ids(user, entry, why)) {
+            return false;
+        }
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        return fail(why, "no_new_privs", user);
+    }
+    if (dies_with_parent) {
+        die_with_parent(); /* the kernel forgets it when the ids change */
+    }
+    return true;
+}
+
+uint64_t process_raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_cur;
+}
+
+void process_ignore_broken_pipes(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- facts ---- */
+
+int process_id(void)
+{
+    return getpid();
+}
+
+size_t process_cpu_count(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) {
+        return (size_t)CPU_COUNT(&set);
+    }
+    return 1;
+}
+
+void process_add_host_name(struct strbuf *out)
+{
+    char name[256];
+
+    if (gethostname(name, sizeof name) == 0) {
+        name[sizeof name - 1] = '\0';
+        strbuf_add_text(out, name);
+    }
+}
+
+void process_exit(int status)
+{
+    log_stop();
+    exit(status);
+}
+
+/* ---- threads ---- */
+
+struct process_thread {
+    pthread_t handle;
+    void (*run)(void *context);
+    void *context;
+};
+
+static void *run_thread(void *context)
+{
+    struct process_thread *thread = context;
+
+    thread->run(thread->context);
+    return NULL;
+}
+
+struct process_thread *process_thread_start(const char *name, void (*run)(void *context),
+                                            void *context)
+{
+    struct process_thread *thread = memory_alloc(sizeof *thread);
+    char short_name[16];
+    sigset_t all, before;
+    int error;
+
+    thread->run = run;
+    thread->context = context;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&thread->handle, NULL, run_thread, thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    assert(error == 0); /* no memory for a stack */
+    snprintf(short_name, sizeof short_name, "%s", name);
+    pthread_setname_np(thread->handle, short_name);
+    return thread;
+}
+
+void process_thread_join(struct process_thread **thread)
+{
+    if (*thread != NULL) {
+        pthread_join((*thread)->handle, NULL);
+        free(*thread);
+        *thread = NULL;
+    }
+}
