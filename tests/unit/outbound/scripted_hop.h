@@ -22,6 +22,8 @@ struct hop_script {
     const char *banner, *ehlo, *helo, *mail, *data, *dot;
     const char *rcpt[HOP_RECIPIENTS];
     bool is_octet_by_octet;
+    uint64_t drip_ms;          /* pause between those octets */
+    bool is_deaf;              /* takes nothing of the content */
     size_t drop_after_content; /* octets of content, 0: never */
     const char *unasked;       /* said right behind the answer to the dot */
 };
@@ -60,7 +62,7 @@ static inline void hop_drip(void *context)
     if (connection->stream != NULL && connection->waiting.len > 0) {
         stream_write(connection->stream, bytes_first(strbuf_bytes(&connection->waiting), 1));
         strbuf_drop_first(&connection->waiting, 1);
-        loop_timer_set(connection->drip, 0);
+        loop_timer_set(connection->drip, connection->script->drip_ms);
     }
 }
 
@@ -79,7 +81,7 @@ static inline void hop_say(struct hop_connection *connection, const char *answer
     }
     if (connection->script->is_octet_by_octet) {
         strbuf_add_text(&connection->waiting, text);
-        loop_timer_set(connection->drip, 0);
+        loop_timer_set(connection->drip, connection->script->drip_ms);
         return;
     }
     stream_write(connection->stream, bytes_from_text(text + is_last));
@@ -164,6 +166,9 @@ static inline void hop_on_input(void *context)
     struct hop_connection *connection = context;
     struct bytes input = stream_input(connection->stream);
 
+    if (connection->is_content && connection->script->is_deaf) {
+        return;
+    }
     connection->hop->reads++;
     strbuf_add(&connection->input, input);
     stream_consume(connection->stream, input.len);

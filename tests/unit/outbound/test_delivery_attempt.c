@@ -579,6 +579,39 @@ static void test_silence(void **state)
     }
 }
 
+/* Octets that trickle in are no answer: the wait for a reply has one end. */
+static void test_trickle(void **state)
+{
+    static const struct hop_script script = {.is_octet_by_octet = true, .drip_ms = 10};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    world.options.command_timeout_ms = 80;
+    add_hop(&world, &script, 1);
+    CHECK_TEXT("stage", deliver(&world)->stage, "banner");
+    CHECK_TEXT("enhanced", world.recipients[0].enhanced, "4.4.2");
+    world_clear(&world);
+}
+
+static void test_next_hop_takes_nothing(void **state)
+{
+    static const struct hop_script script = {.is_deaf = true};
+    const struct delivery_report *report;
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    world.options.block_timeout_ms = 60;
+    make_big(&world, 16 * 1024 * 1024);
+    add_hop(&world, &script, 1);
+    report = deliver(&world);
+    CHECK_TEXT("stage", report->stage, "content");
+    CHECK_TEXT("enhanced", world.recipients[0].enhanced, "4.4.2");
+    CHECK_TRUE("no dot", !report->is_in_doubt);
+    world_clear(&world);
+}
+
 static void test_refused(void **state)
 {
     const struct delivery_report *report;
@@ -910,6 +943,8 @@ int main(void)
         cmocka_unit_test(test_announcements),
         cmocka_unit_test(test_drop_in_content),
         cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_trickle),
+        cmocka_unit_test(test_next_hop_takes_nothing),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_second_host),
         cmocka_unit_test(test_failed_host_is_tried_last),
