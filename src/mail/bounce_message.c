@@ -46,6 +46,19 @@ static bool is_local_in_brackets(struct bytes text, size_t at, struct bytes hidd
            rest.data[local.len] == '>';
 }
 
+/* Octets before the next place where the address or "<local>" may begin. */
+static size_t plain_run(struct bytes text, size_t at, struct bytes hidden)
+{
+    unsigned char first = hidden.len == 0 ? '<' : ascii_lower((unsigned char)hidden.data[0]);
+    size_t end = at;
+
+    while (end < text.len && text.data[end] != '<' &&
+           ascii_lower((unsigned char)text.data[end]) != first) {
+        end++;
+    }
+    return end - at;
+}
+
 /* Copies text; where the hidden address stands, the alias is written. */
 static void add_without(struct strbuf *out, struct bytes text,
                         const struct bounce_recipient *about)
@@ -53,7 +66,12 @@ static void add_without(struct strbuf *out, struct bytes text,
     size_t at = 0;
 
     while (at < text.len) {
-        if (is_part_at(text, at, about->hidden)) {
+        size_t run = plain_run(text, at, about->hidden);
+
+        if (run > 0) {
+            strbuf_add(out, bytes_between(text, at, at + run));
+            at += run;
+        } else if (is_part_at(text, at, about->hidden)) {
             strbuf_add(out, about->alias);
             at += about->hidden.len;
         } else if (is_local_in_brackets(text, at, about->hidden)) {
@@ -197,7 +215,7 @@ static void read_header(struct strbuf *out, const struct bounce_facts *facts,
     struct strbuf raw;
 
     strbuf_init(&raw, 64 * BOUNCE_HEADER_LIMIT);
-    add_without_hidden(&raw, bytes_first(header, 4 * BOUNCE_HEADER_LIMIT), facts);
+    add_without_hidden(&raw, bytes_first(header, 2 * BOUNCE_HEADER_LIMIT), facts);
     copy_header(out, strbuf_bytes(&raw), boundary);
     strbuf_clear(&raw);
 }
