@@ -431,6 +431,7 @@ struct dns_lookup *dns_lookup_start(struct dns_resolver *resolver, struct dns_fa
                                     void *context)
 {
     struct dns_lookup *lookup;
+    uint64_t now_ms;
     size_t wanted;
 
     (void)dns_facts_wanted(facts, &wanted);
@@ -447,7 +448,8 @@ struct dns_lookup *dns_lookup_start(struct dns_resolver *resolver, struct dns_fa
         finish_lookup(lookup);
         return lookup;
     }
-    loop_timer_set(&lookup->deadline, deadline_ms - event_loop_now_ms(resolver->loop));
+    now_ms = event_loop_now_ms(resolver->loop); /* may have gone on since answer_now looked */
+    loop_timer_set(&lookup->deadline, deadline_ms > now_ms ? deadline_ms - now_ms : 0);
     send_waiting(resolver);
     return lookup;
 }

@@ -6,7 +6,8 @@
  * AD, "nx", "nodata", "servfail", "refused"; "tc" only TC over UDP, 100 addresses over TCP;
  *         "big" 60 addresses over UDP; "wrongid" first an answer of another id with another
  *         address; "silent"; "slow" after 100 ms; "hold" when no question has come for 50 ms;
- *         "formerr" no EDNS understood; "short" an answer cut in the middle; "ttl" 0 seconds.
+ *         "formerr" no EDNS understood;
+ *         "rst" TC over UDP, over TCP FORMERR, an answer and a reset at once; "short" an answer cut in the middle; "ttl" 0 seconds.
  */
 #ifndef TESTS_SUPPORT_DNS_SCRIPT_SERVER_H
 #define TESTS_SUPPORT_DNS_SCRIPT_SERVER_H
@@ -114,7 +115,7 @@ static inline void script_answer(const struct script_question *question, bool is
         dns_packet_begin(out, question->id, flags, question->name, question->type, 0, 0);
     } else if (script_is(question, "formerr") && question->has_opt) {
         dns_packet_begin(out, question->id, flags | 1, question->name, question->type, 0, 0);
-    } else if (script_is(question, "tc") && !is_tcp) {
+    } else if ((script_is(question, "tc") || script_is(question, "rst")) && !is_tcp) {
         script_addresses(out, question, flags | DNS_TC, 0, 300, 1);
     } else if (script_is(question, "tc")) {
         script_addresses(out, question, flags, 100, 300, 1);
@@ -209,8 +210,18 @@ static inline void script_take_tcp(struct dns_script_server *server)
     }
     server->tcp_questions++;
     strbuf_init(&out, 5000);
-    strbuf_init(&framed, 5002);
+    strbuf_init(&framed, 10000);
     if (script_read_question(data + 2, len - 2, &question)) {
+        if (script_is(&question, "rst")) {
+            struct linger at_once = {.l_onoff = 1};
+
+            (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+            dns_packet_begin(&out, question.id, DNS_QR | DNS_RD | DNS_RA | 1, question.name,
+                             question.type, 0, 0);
+            dns_packet_u16(&framed, (unsigned)out.len);
+            strbuf_add(&framed, strbuf_bytes(&out));
+            strbuf_reset(&out);
+        }
         script_answer(&question, true, &out);
         dns_packet_u16(&framed, (unsigned)out.len);
         strbuf_add(&framed, strbuf_bytes(&out));
