@@ -29,7 +29,6 @@ struct queue_destination *queue_destination_make(struct queue *queue, struct byt
     destination->name = bytes_of(destination + 1, name.len);
     list_init(&destination->ready);
     list_init(&destination->window);
-    list_init(&destination->settled);
     strbuf_init(&destination->trouble, 1024);
     hash_table_put(queue->destinations, destination->name, destination);
     return destination;
@@ -38,8 +37,6 @@ struct queue_destination *queue_destination_make(struct queue *queue, struct byt
 void queue_destination_free(struct queue_destination *destination)
 {
     queue_destination_drop_window(destination);
-    destination->is_reading = false;
-    queue_deliveries_unsettle(destination);
     assert(destination->known == 0 && destination->jobs_open == 0);
     list_remove(&destination->ready);
     queue_agenda_remove(&destination->queue->agenda, &destination->wake);
@@ -252,7 +249,7 @@ void queue_delivery_unwait(struct queue_delivery *delivery)
     delivery->destination->queue->waiting--;
 }
 
-static void forget_delivery(struct queue_delivery *delivery)
+void queue_delivery_release(struct queue_delivery *delivery)
 {
     struct queue_destination *destination = delivery->destination;
 
@@ -264,23 +261,5 @@ static void forget_delivery(struct queue_delivery *delivery)
         queue_message_drop(&message); /* the delivery lies in it */
     } else {
         free(delivery);
-    }
-}
-
-void queue_delivery_release(struct queue_delivery *delivery)
-{
-    /* An open read may have seen its row before it was closed: until the answer is there, the
-     * delivery stays known, or it would be made twice. */
-    if (delivery->destination->is_reading) {
-        list_append(&delivery->destination->settled, &delivery->link);
-    } else {
-        forget_delivery(delivery);
-    }
-}
-
-void queue_deliveries_unsettle(struct queue_destination *destination)
-{
-    while (!list_is_empty(&destination->settled)) {
-        forget_delivery(list_owner(destination->settled.next, struct queue_delivery, link));
     }
 }

@@ -141,17 +141,19 @@ void queue_job_expire(struct queue_destination *destination, struct queue_delive
     read_message(job);
 }
 
-static bool is_still_due(uint64_t number, const struct spool_delivery *rows, size_t count)
+static bool is_still_due(const struct queue_job *job, uint64_t number,
+                         const struct spool_delivery *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (rows[i].number == number) {
-            return rows[i].state == SPOOL_DUE;
+            return rows[i].state == SPOOL_DUE && rows[i].next_attempt_ms <= job->started_ms;
         }
     }
     return false;
 }
 
-/* An operator may have deleted or held some of it since we read the rows. */
+/* Since the rows were read, another attempt may have closed them or put them off (the read and its
+ * commit crossed), or an operator deleted or held them. What the spool says now counts. */
 static void leave_out_gone(struct queue_job *job, const struct spool_delivery *rows,
                            size_t count)
 {
@@ -159,7 +161,7 @@ static void leave_out_gone(struct queue_job *job, const struct spool_delivery *r
 
     for (size_t i = 0; i < job->count; i++) {
         struct queue_delivery *delivery = job->entries[i].delivery;
-        if (is_still_due(delivery->key.number, rows, count)) {
+        if (is_still_due(job, delivery->key.number, rows, count)) {
             job->entries[kept++].delivery = delivery;
         } else {
             queue_delivery_release(delivery);

@@ -26,7 +26,7 @@ struct queue_delivery_key {
 /* One delivery that is known in memory. Everything but the texts belongs to the owner's thread.
  */
 struct queue_delivery {
-    struct list link; /* window or settled list of its destination */
+    struct list link; /* in the window of its destination */
     struct queue_delivery_key key;
     struct queue_destination *destination;
     struct queue_message

@@ -305,7 +305,7 @@ static void on_due(void *context, enum spool_status status, const struct spool_d
     if (queue != NULL) {
         destination->is_reading = false;
         use_rows(read, status, rows, count);
-        queue_deliveries_unsettle(destination);
+
         queue_destination_review(destination);
     }
     close_read(read);

@@ -44,12 +44,12 @@ struct queue_set {
 
 struct queue_destination {
     struct queue *queue;
-    struct bytes name;   /* lies behind the struct */
-    struct list ready;   /* in queue->ready while an attempt may start */
-    struct list window;  /* waiting, first come first served */
-    struct list settled; /* done while a read was open: its answer may still name them */
-    size_t waiting;      /* in window */
-    size_t known;        /* in window, in jobs and settled */
+    struct bytes name;  /* lies behind the struct */
+    struct list ready;  /* in queue->ready while an attempt may start */
+    struct list window; /* waiting, first come first served */
+
+    size_t waiting; /* in window */
+    size_t known;   /* in window and in jobs */
     unsigned jobs_open;
     unsigned failures;        /* times in a row that it could not be reached */
     uint64_t paused_until_ms; /* 0: not paused */
@@ -136,9 +136,8 @@ void queue_delivery_know(struct queue_destination *destination,
                          struct queue_delivery *delivery);
 void queue_delivery_wait(struct queue_delivery *delivery);   /* into the window */
 void queue_delivery_unwait(struct queue_delivery *delivery); /* out of it */
-/* Done with in memory; stays known while a read is open. */
+/* Not known any more. */
 void queue_delivery_release(struct queue_delivery *delivery);
-void queue_deliveries_unsettle(struct queue_destination *destination);
 
 /* queue_reading.c */
 void queue_scan(struct queue *queue);

@@ -67,7 +67,12 @@ struct world_request {
 };
 
 struct event_loop {
-    struct loop_task *first, **last;
+    struct loop_task *first, **last; /* deferred */
+    struct loop_task *posted, **posted_last;
+};
+
+struct outbound {
+    size_t started;
 };
 
 struct loop_timer {
@@ -81,13 +86,14 @@ struct world {
     uint64_t now_ms;
     int64_t unix_offset_ms;
     struct event_loop loops[WORLD_LOOPS];
+    struct outbound outbounds[WORLD_LOOPS];
     struct list timers, requests, attempts;
     struct world_row *rows;
     size_t row_count;
     struct world_message *messages;
     size_t message_count;
     enum spool_status commit_status;
-    bool is_read_held, is_attempt_held;
+    bool is_read_held, is_attempt_held, is_post_held;
     void (*attempt)(struct delivery_attempt *attempt);
     char *lines[WORLD_LINES];
     size_t line_count;
@@ -137,24 +143,24 @@ struct siphash_key entropy_hash_key(void)
 
 /* -- loops -- */
 
-static inline void put_task(struct event_loop *loop, struct loop_task *task)
+static inline void put_task(struct loop_task ***last, struct loop_task *task)
 {
     assert(!task->is_pending);
     task->is_pending = true;
     task->next = NULL;
-    *loop->last = task;
-    loop->last = &task->next;
+    **last = task;
+    *last = &task->next;
 }
 
 void event_loop_defer(struct event_loop *loop, struct loop_task *task)
 {
-    put_task(loop, task);
+    put_task(&loop->last, task);
 }
 
 void event_loop_post(struct event_loop *loop, struct loop_task *task)
 {
     world.posts++;
-    put_task(loop, task);
+    put_task(&loop->posted_last, task);
 }
 
 uint64_t event_loop_now_ms(const struct event_loop *loop)
@@ -626,7 +632,7 @@ struct delivery_attempt *delivery_attempt_start(struct outbound *outbound,
 {
     struct delivery_attempt *attempt = memory_zero(sizeof *attempt);
 
-    (void)outbound;
+    outbound->started++;
     attempt->request = *request;
     attempt->on_done = on_done;
     attempt->context = context;
@@ -711,18 +717,28 @@ static inline bool finish_next_attempt(void)
 
 /* -- the run -- */
 
+static inline bool run_first_task(struct loop_task **first, struct loop_task ***last)
+{
+    struct loop_task *task = *first;
+
+    if (task == NULL) {
+        return false;
+    }
+    *first = task->next;
+    if (*first == NULL) {
+        *last = first;
+    }
+    task->is_pending = false;
+    task->run(task->context);
+    return true;
+}
+
 static inline bool run_next_task(void)
 {
     for (size_t i = 0; i < WORLD_LOOPS; i++) {
         struct event_loop *loop = &world.loops[i];
-        struct loop_task *task = loop->first;
-        if (task != NULL) {
-            loop->first = task->next;
-            if (loop->first == NULL) {
-                loop->last = &loop->first;
-            }
-            task->is_pending = false;
-            task->run(task->context);
+        if (run_first_task(&loop->first, &loop->last) ||
+            (!world.is_post_held && run_first_task(&loop->posted, &loop->posted_last))) {
             return true;
         }
     }
@@ -800,8 +816,8 @@ static inline void world_boot(size_t loops)
     world.set = queue_set_new(NULL, loops);
     for (size_t i = 0; i < loops; i++) {
         world.ids[i].loop = (unsigned)i;
-        world.queues[i] =
-            queue_new(world.set, i, &world.loops[i], NULL, &world.ids[i], &options);
+        world.queues[i] = queue_new(world.set, i, &world.loops[i], &world.outbounds[i],
+                                    &world.ids[i], &options);
     }
 }
 
@@ -823,6 +839,7 @@ static inline void world_stop(void)
     }
     world.is_read_held = false;
     world.is_attempt_held = false;
+    world.is_post_held = false;
     world_run(); /* answers to a queue that is gone */
     queue_set_free(&world.set);
 }
@@ -834,6 +851,7 @@ static inline void world_init(size_t loops)
     world.unix_offset_ms = 1700000000000;
     for (size_t i = 0; i < WORLD_LOOPS; i++) {
         world.loops[i].last = &world.loops[i].first;
+        world.loops[i].posted_last = &world.loops[i].posted;
     }
     list_init(&world.timers);
     list_init(&world.requests);

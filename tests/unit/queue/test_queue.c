@@ -557,30 +557,101 @@ static void test_each_loop_owns_its_destinations(void **state)
     CHECK_INT("answer", answer.status, SPOOL_OK);
     CHECK_INT("one post for the other loop", world.posts, 1);
     CHECK_INT("all sent", world.attempts_started, COUNT_OF(names));
+    CHECK_TRUE("some by each",
+               world.outbounds[0].started > 0 && world.outbounds[1].started > 0);
     CHECK_INT("rows left", world_open_rows(), 0);
     world_start();
     world_advance(120 * 1000);
     CHECK_INT("nothing twice", world.attempts_started, COUNT_OF(names));
 }
 
+/* The commit of a fresh message is seen in the spool before its hand-over comes. */
 static void test_rows_on_their_way_are_left_alone(void **state)
 {
-    struct answer answer;
+    struct answer answer = {0};
+    size_t owner = 0;
 
     (void)state;
     world_clear();
     world_init(2);
-    /* Held rows of the same destination make its owner read while the hand-over is posted. */
-    world.is_attempt_held = true;
-    for (uint64_t id = 1; id <= 200; id++) {
-        submit(id % 2, id, one_recipient, 1, &answer);
-    }
-    queue_set_refresh(world.set, 0);
+    submit(0, 1, one_recipient, 1, &answer);
+    world_run();
+    owner = world.outbounds[1].started;
+    world.is_post_held = true;
+    submit(1 - owner, 2, one_recipient, 1, &answer);
     world_start();
-    world.is_attempt_held = false;
+    world_advance(100);
+    CHECK_INT("not yet", world.attempts_started, 1);
+    world.is_post_held = false;
     world_advance(120 * 1000);
-    CHECK_INT("each once", world.attempts_started, 200);
+    CHECK_INT("once", world.attempts_started, 2);
     CHECK_INT("rows left", world_open_rows(), 0);
+}
+
+static void test_held_row_is_not_tried(void **state)
+{
+    (void)state;
+    world.is_attempt_held = true;
+    for (uint64_t id = 1; id <= 10; id++) {
+        submit_one(id);
+    }
+    world_run();
+    world_stop();
+    world_forget_counts();
+    world_boot(1);
+    world.is_attempt_held = true;
+    world_start();
+    CHECK_INT("the others wait in memory", world.attempts_started, 3);
+    find_row(10, 0)->delivery.state = SPOOL_HELD;
+    world.is_attempt_held = false;
+    world_advance(1000);
+    CHECK_INT("all but one", world.attempts_started, 9);
+    CHECK_INT("it stays", world_open_rows(), 1);
+}
+
+/* Neither what comes back before the next scan nor what comes between two scans is late. */
+static void test_attempts_come_in_time(void **state)
+{
+    struct queue_options options = world_options();
+
+    (void)state;
+    options.retry.pauses_seconds[0] = 20;
+    options.retry.pauses_seconds[1] = 90;
+    queue_set_options(world.queues[0], &options);
+    world_start();
+    world.attempt = attempt_greylisted;
+    submit_one(1);
+    world_advance(19 * 1000);
+    CHECK_INT("not before 20 s", world.attempts_started, 1);
+    world_advance(2 * 1000);
+    CHECK_INT("at 20 s", world.attempts_started, 2);
+    world_advance(88 * 1000);
+    CHECK_INT("not before 110 s", world.attempts_started, 2);
+    world_advance(2 * 1000);
+    CHECK_INT("at 110 s", world.attempts_started, 3);
+}
+
+/* A read that saw a row before it was put off must not bring it back early. */
+static void test_slow_read_brings_nothing_forward(void **state)
+{
+    (void)state;
+    world_start();
+    world.attempt = attempt_greylisted;
+    world.is_attempt_held = true;
+    world.is_read_held = true;
+    submit_one(1);
+    world_run();
+    queue_set_refresh(world.set, 0);
+    world_run();
+    CHECK_INT("a read is open", world.due_reads, 1);
+    world.is_attempt_held = false;
+    world_run();
+    CHECK_TEXT("put off", world.commit_kinds, "U");
+    world.is_read_held = false;
+    world_advance(50 * 1000);
+    CHECK_INT("one attempt", world.attempts_started, 1);
+    world_advance(20 * 1000);
+    CHECK_INT("the second in its time", world.attempts_started, 2);
 }
 
 int main(void)
@@ -613,6 +684,9 @@ int main(void)
         QUEUE_TEST(test_drain_when_idle),
         QUEUE_TEST(test_each_loop_owns_its_destinations),
         QUEUE_TEST(test_rows_on_their_way_are_left_alone),
+        QUEUE_TEST(test_held_row_is_not_tried),
+        QUEUE_TEST(test_attempts_come_in_time),
+        QUEUE_TEST(test_slow_read_brings_nothing_forward),
     };
 
     return cmocka_run_group_tests_name("queue", tests, NULL, NULL);
