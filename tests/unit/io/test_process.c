@@ -7,6 +7,19 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+
+/* The thread sanitizer does not know forks of processes with threads. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define HAS_FORKS 0
+#endif
+#elif defined(__SANITIZE_THREAD__)
+#define HAS_FORKS 0
+#endif
+#ifndef HAS_FORKS
+#define HAS_FORKS 1
+#endif
 
 struct watcher {
     struct event_loop *loop;
@@ -72,12 +85,21 @@ static int spawn(const char *name, int (*run)(void *context), void *context)
     return id;
 }
 
+static void skip_without_forks(struct watcher *watcher)
+{
+    if (!HAS_FORKS) {
+        event_loop_free(&watcher->loop);
+        skip();
+    }
+}
+
 static void test_children_end(void **state)
 {
     struct watcher watcher = {.loop = event_loop_new(), .want = 3};
     int seven = 7, zero = 0, ids[3];
 
     (void)state;
+    skip_without_forks(&watcher);
     process_children_start(watcher.loop, on_child, &watcher);
     ids[0] = spawn("seven", return_number, &seven);
     ids[1] = spawn("zero", return_number, &zero);
@@ -137,6 +159,7 @@ static void test_child_has_a_life_of_its_own(void **state)
     int id;
 
     (void)state;
+    skip_without_forks(&watcher);
     log_start();
     process_children_start(watcher.loop, on_child, &watcher);
     process_signals_start(watcher.loop, on_signal, &watcher);
@@ -192,14 +215,16 @@ static bool is_closed(void *context)
 static void test_worker_dies_with_its_supervisor(void **state)
 {
     struct watcher watcher = {.loop = event_loop_new()};
-    int ends[2];
+    int ends[2], id;
 
     (void)state;
+    skip_without_forks(&watcher);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     assert_int_equal(ends[1], ends[0] + 1);
-    spawn("supervisor", spawn_and_die, &ends[1]);
+    id = spawn("supervisor", spawn_and_die, &ends[1]);
     close(ends[1]);
     CHECK_TRUE("both are gone", run_until(watcher.loop, is_closed, &ends[0]));
+    CHECK_INT("reaped", waitpid(id, NULL, 0), id);
     close(ends[0]);
     event_loop_free(&watcher.loop);
 }
@@ -233,6 +258,7 @@ static void test_privileges(void **state)
     int id;
 
     (void)state;
+    skip_without_forks(&watcher);
     strbuf_init(&why, 1000);
     CHECK_TRUE("no such user", !process_drop_privileges("no-such-user", &why));
     CHECK_TEXT("why", strbuf_text(&why),
@@ -313,8 +339,8 @@ static void test_facts_and_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_children_end),
         cmocka_unit_test(test_signals_arrive_on_the_loop),
+        cmocka_unit_test(test_children_end),
         cmocka_unit_test(test_child_has_a_life_of_its_own),
         cmocka_unit_test(test_worker_dies_with_its_supervisor),
         cmocka_unit_test(test_privileges),
