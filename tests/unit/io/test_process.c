@@ -248,7 +248,11 @@ static int drop_to_nobody(void *context)
     if (!process_drop_privileges("nobody", &why)) {
         return 4; /* again is fine */
     }
-    return process_drop_privileges("daemon", &why) ? 5 : 0;
+    if (process_drop_privileges("daemon", &why)) {
+        return 5;
+    }
+    strbuf_clear(&why);
+    return 0;
 }
 
 static void test_privileges(void **state)
