@@ -45,16 +45,17 @@ struct spool_message {
 
 struct spool_delivery {
     uint64_t message;
-    uint32_t number;          /* 0.. within the message */
+    uint32_t number; /* 0.. within the message */
     enum spool_state state;
     struct bytes destination; /* the key deliveries are scheduled by */
     struct bytes recipient;   /* next hop's RCPT */
     struct bytes alias;       /* what the sender wrote to */
     struct bytes sender;      /* envelope sender to use, empty: null */
     uint32_t attempts;
-    int64_t next_attempt_ms;  /* unix */
-    int64_t created_ms;       /* of the message */
-    struct bytes last_reply;  /* why it waits: text for people */
+    int64_t next_attempt_ms; /* unix */
+    int64_t created_ms;      /* of the message */
+    struct bytes last_reply; /* why it waits: text for people */
+    uint64_t content_size;   /* of the message; in answers of read_all and read_message only */
 };
 
 enum spool_change_kind {
@@ -62,17 +63,17 @@ enum spool_change_kind {
     SPOOL_CLOSE,  /* one delivery is done; the message goes with its last one */
     SPOOL_UPDATE, /* state, attempts, next_attempt_ms, last_reply, destination of one delivery */
     SPOOL_DELETE, /* a message with all its deliveries */
-    SPOOL_RETRY,  /* all deliveries of a message (id) or, with id 0, of `destination`: due now */
+    SPOOL_RETRY, /* all deliveries of a message (id) or, with id 0, of `destination`: due now */
 };
 
 struct spool_change {
     enum spool_change_kind kind;
-    uint64_t id;                              /* CLOSE, DELETE, RETRY: the message */
-    uint32_t number;                          /* CLOSE */
-    struct bytes destination;                 /* RETRY with id 0 */
-    int64_t now_ms;                           /* RETRY */
-    const struct spool_message *message;      /* ADD */
-    const struct spool_delivery *deliveries;  /* ADD: all; UPDATE: one */
+    uint64_t id;                             /* CLOSE, DELETE, RETRY: the message */
+    uint32_t number;                         /* CLOSE */
+    struct bytes destination;                /* RETRY with id 0 */
+    int64_t now_ms;                          /* RETRY */
+    const struct spool_message *message;     /* ADD */
+    const struct spool_delivery *deliveries; /* ADD: all; UPDATE: one */
     size_t delivery_count;
 };
 
@@ -96,8 +97,9 @@ void spool_close(struct spool **spool);
 
 typedef void (*spool_done)(void *context, enum spool_status status);
 
-void spool_commit(struct spool *spool, struct event_loop *loop, const struct spool_change *changes,
-                  size_t count, spool_done done, void *context);
+void spool_commit(struct spool *spool, struct event_loop *loop,
+                  const struct spool_change *changes, size_t count, spool_done done,
+                  void *context);
 
 /* Reads. Rows are good during the callback only, except the content, which the callback may hold. */
 typedef void (*spool_rows_done)(void *context, enum spool_status status,

@@ -55,6 +55,9 @@ static void keep_row(struct row_list *list, sqlite3_stmt *statement)
     row->alias = arena_copy(list->arena, column(statement, 8));
     row->sender = arena_copy(list->arena, column(statement, 9));
     row->last_reply = arena_copy(list->arena, column(statement, 10));
+    row->content_size = sqlite3_column_count(statement) > 11
+                            ? (uint64_t)sqlite3_column_int64(statement, 11)
+                            : 0;
 }
 
 static enum spool_status keep_rows(struct spool_database *database, sqlite3_stmt *statement,
@@ -190,7 +193,7 @@ static enum spool_status keep_message(struct spool_database *database, sqlite3_s
 {
     bool is_file = sqlite3_column_int(statement, 2) != 0;
     uint64_t checksum = (uint64_t)sqlite3_column_int64(statement, 3);
-    struct bytes content = column(statement, 6);
+    struct bytes content;
 
     message->created_ms = sqlite3_column_int64(statement, 0);
     message->content_size = (uint64_t)sqlite3_column_int64(statement, 1);
@@ -199,6 +202,7 @@ static enum spool_status keep_message(struct spool_database *database, sqlite3_s
     if (!with_content) {
         return SPOOL_OK;
     }
+    content = column(statement, 6);
     if (checksum != spool_content_checksum(message, content)) {
         return spool_database_failure(database, SQLITE_CORRUPT);
     }

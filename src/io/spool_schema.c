@@ -36,6 +36,9 @@ static const char SCHEMA[] =
     "message, number, state, attempts, next_attempt, created, destination, recipient, alias,"  \
     " sender, last_reply"
 
+/* For listings only: it is one more seek a row. */
+#define MESSAGE_SIZE ", (SELECT size FROM message WHERE id=delivery.message)"
+
 static const char *const STATEMENTS[STATEMENT_COUNT] = {
     [STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
     [STATEMENT_COMMIT] = "COMMIT",
@@ -62,14 +65,15 @@ static const char *const STATEMENTS[STATEMENT_COUNT] = {
                             " AND (next_attempt, message, number) > (?2, ?3, ?4)"
                             " AND next_attempt < ?5"
                             " ORDER BY next_attempt, message, number LIMIT ?6"),
-    [STATEMENT_READ_ALL] = ("SELECT " DELIVERY_COLUMNS " FROM delivery"
+    [STATEMENT_READ_ALL] = ("SELECT " DELIVERY_COLUMNS MESSAGE_SIZE " FROM delivery"
                             " WHERE (message, number) > (?1, ?2)"
                             " ORDER BY message, number LIMIT ?3"),
     [STATEMENT_READ_MESSAGE] =
         ("SELECT created, size, is_file, checksum, envelope, prefix, content"
          " FROM message WHERE id=?"),
-    [STATEMENT_READ_DELIVERIES] = ("SELECT " DELIVERY_COLUMNS " FROM delivery WHERE message=?"
-                                   " ORDER BY number"),
+    [STATEMENT_READ_DELIVERIES] =
+        ("SELECT " DELIVERY_COLUMNS MESSAGE_SIZE " FROM delivery WHERE message=?"
+         " ORDER BY number"),
 };
 
 /* The first column of the first row; `otherwise` when that fails or there is none. */

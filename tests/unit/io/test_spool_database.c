@@ -170,6 +170,7 @@ static void message_comes_back(void **state)
     CHECK_BYTES("alias", rows[1].alias, BYTES("a@us.example"));
     CHECK_BYTES("sender", rows[1].sender, BYTES("s@us.example"));
     CHECK_INT("created of row", rows[1].created_ms, 77);
+    CHECK_INT("size of row", rows[1].content_size, content_size(content));
     CHECK_INT("messages", spool_database_count(database).messages, 1);
     CHECK_INT("deliveries", spool_database_count(database).deliveries, 2);
     content_drop(&message.content);
