@@ -1,10 +1,15 @@
 /*
  * What comes back from the spool.
  *
- *   scan     once a minute, and at the start: destinations with something due soon, page by
- * page; each queue keeps those it owns due      the rows of one destination, when its window
- * has room sweep    the same rows while the destination is paused: only those that expire are
- * taken refresh  an operator changed something: forget what waits, lift pauses, read anew
+ * Scan     once a minute, and at the start: destinations with something due soon, page by
+ *          page; each queue keeps those it owns.
+ *
+ * Due      the rows of one destination, when its window has room. A row may be closed or put
+ *          off while the answer is on its way: the job that takes it reads it once more.
+ *
+ * Sweep    the same rows while the destination is paused: only those that expire are taken.
+ *
+ * Refresh  an operator changed something: forget what waits, lift pauses, read anew.
  */
 #include "base/memory.h"
 #include "io/clock.h"

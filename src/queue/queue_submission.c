@@ -4,8 +4,7 @@
  *   1 queue_submit            copies it and asks the spool to add it
  *   2 on_added                it is durable: whoever submitted it hears so ...
  *   3 queue_message_hand_over ... and each loop that owns a destination of it gets one task
- *   4 queue_accept_handover   the owner puts its deliveries into their windows, or leaves them
- * in the spool where there is no room
+ *   4 queue_accept_handover   the owner puts its deliveries into their windows, if they have room
  */
 #include "base/memory.h"
 #include "io/clock.h"
