@@ -1,8 +1,8 @@
 /*
  * check_command - `postilion check` and `postilion explain-option`.
  *
- *   check [--dump | --sample]    errors and warnings to err; 0, or EX_CONFIG (78) with all
- * errors told explain-option [NAME]        one option (NAME or BLOCK.NAME), or the list of all
+ *   check [--dump | --sample]    errors and warnings to err; 0, or 78 (EX_CONFIG) with all told
+ *   explain-option [NAME]        one option (NAME or BLOCK.NAME), or the list of all
  *
  * argv[0] is the command's name. The result is an exit status of <sysexits.h>.
  */

@@ -1,8 +1,8 @@
 /*
  * config - the configuration as plain values, read once and never changed.
  *
- * Use     config_load makes it; `shared` is the hold counter of the snapshot (base/shared.h);
- * the last shared_drop frees it. daemon/config_build turns it into the options of each room.
+ * Use     config_load makes it; `shared` is the hold counter of the snapshot (base/shared.h); the
+ *         last shared_drop frees it. daemon/config_build makes the options of each room from it.
  * Errors  config_load returns NULL when there was any error; warnings alone do not matter.
  * Paths   relative ones in the file are taken from the directory of the file they stand in.
  */

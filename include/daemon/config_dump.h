@@ -1,6 +1,5 @@
 /*
- * config_dump - the effective configuration with the origin of each value, in the language
- * itself.
+ * config_dump - the effective configuration with the origin of each value, in its own language.
  *
  * Secrets  are shown as they are written ({file:...}), never as what they stand for.
  */

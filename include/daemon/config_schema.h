@@ -1,6 +1,7 @@
 /*
- * config_schema - the one table of all options: parser, check, dump, explain-option and the
- * sample file are driven by it.
+ * config_schema - the one table of all options.
+ *
+ * Use     parser, check, dump, explain-option and the sample file are driven by it.
  */
 #ifndef DAEMON_CONFIG_SCHEMA_H
 #define DAEMON_CONFIG_SCHEMA_H

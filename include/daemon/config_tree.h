@@ -2,10 +2,10 @@
  * config_tree - the configuration language: text to a tree of directives, each with its place.
  *
  * Form    one directive a line: words separated by blanks; "{" as its last word opens a block,
- * "}" closes it; "#" at the start of a word: a comment up to the end of the line; "..." holds
- * blanks, with \" and \\ inside. No line is ever continued. Pure    no files: `include` is an
- * ordinary directive here (daemon/config_load follows it). Errors  all of them go to `errors`;
- * the tree holds what could be read.
+ *         "}" closes it; "#" at the start of a word: a comment up to the end of the line; "..."
+ *         holds blanks, with \" and \\ inside. No line is ever continued.
+ * Pure    no files: `include` is an ordinary directive here (daemon/config_load follows it).
+ * Errors  all of them go to `errors`; the tree holds what could be read.
  */
 #ifndef DAEMON_CONFIG_TREE_H
 #define DAEMON_CONFIG_TREE_H
@@ -25,6 +25,7 @@ struct config_node {
     struct config_word *words; /* the first is the name */
     size_t count;
     bool has_block;
+    bool is_broken;           /* an error in it was told already */
     bool is_unclosed;         /* what follows in it may belong outside */
     struct config_place open; /* the brace */
     struct config_node *parent;

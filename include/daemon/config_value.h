@@ -2,8 +2,8 @@
  * config_value - words of the configuration as numbers: 20, 5m, 10M.
  *
  * Time    a number with ms, s, m, h, d or w; several may follow each other (1h30m). A bare 0 is
- * 0; other numbers need their unit. Size    a number of octets, or with K, M, G, T (1024 each);
- * "KB" and "KiB" say the same.
+ *         0; other numbers need their unit.
+ * Size    a number of octets, or with K, M, G, T (1024 each); "KB" and "KiB" say the same.
  */
 #ifndef DAEMON_CONFIG_VALUE_H
 #define DAEMON_CONFIG_VALUE_H

@@ -2,14 +2,15 @@
  * alias_table - the addresses we take mail for, of all our domains.
  *
  * Build   add every domain and own name first, then the texts ("name: target" a line, see
- *         forward/alias_line), then run alias_check. After that nobody changes it: many threads
- * read. Memory  texts are *borrowed* and must outlive the table; beside them an exact name
- * costs 8 octets in an open-addressing table over the text, at most half full. A look-up
- * allocates nothing. Names   ASCII case does not matter. Hashes are keyed: names come from
- * strangers. Order   exact, exact without "+tag", regex in the order they were written, "*".
+ *         forward/alias_line), then run alias_check. After that nobody changes it: many
+ *         threads read.
+ * Memory  texts are *borrowed* and must outlive the table; beside them an exact name costs 8
+ *         octets in an open-addressing table over the text, at most half full. A look-up
+ *         allocates nothing.
+ * Names   ASCII case does not matter. Hashes are keyed: names come from strangers.
+ * Order   exact, exact without "+tag", regex in the order they were written, "*".
  * Limits  4 GiB of text a domain; ALIAS_LINE_LIMIT octets a line.
- * Errors  all of them go to the report, with the octets they are about; wrong lines are left
- * out.
+ * Errors  all of them go to the report, with the octets they are about; wrong lines are left out.
  */
 #ifndef FORWARD_ALIAS_TABLE_H
 #define FORWARD_ALIAS_TABLE_H

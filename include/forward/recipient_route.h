@@ -4,18 +4,22 @@
  * Input   the address, the alias tables (forward/alias_table, an immutable snapshot), the SRS
  *         options, today. Whatever is not there is refused: nobody else's relay.
  * Order   1 address literal or domain not ours: 550 5.7.1 relay denied
- *         2 local part of SRS form in one of our SRS domains (and no alias of exactly this
- * name): verify and reverse, only for the null sender unless `accept any`; see below 3
- * <postmaster> without domain, at our host name or at an SRS domain: the first configured
- * domain's postmaster (RFC 5321 §4.5.1) 4 alias: exact, then without +tag, then regex in order,
- * then "*" (catch-all or domain mapping); expanded through aliases of our own domains (depth
- * 10), targets without repeats 5 nothing: 550 5.1.1 Mixed   of several targets any `defer`
- * defers the whole address; targets left over by refused or discarded ones are used; only
- * refusals: the first; only discards: discard. Return  not from the null sender  550 5.7.1
- * srs-sender-not-null forged                    550 5.7.1 srs-forged stamped in the future
- * 550 5.7.1 srs-future expired, or its token is  550 5.1.6 srs-expired, srs-token-gone (valid
- * once, not now) malformed                 550 5.1.3 srs-malformed Memory  the route lives in
- * the arena given.
+ *         2 local part of SRS form in one of our SRS domains (and no alias of exactly this name):
+ *           verify and reverse, only for the null sender unless `accept any`; see Return
+ *         3 <postmaster> without domain, at our host name or at an SRS domain: the first
+ *           configured domain's postmaster (RFC 5321 §4.5.1)
+ *         4 alias: exact, then without +tag, then regex in order, then "*" (catch-all or domain
+ *           mapping); expanded through aliases of our own domains (depth 10), targets without
+ *           repeats
+ *         5 nothing: 550 5.1.1
+ * Mixed   of several targets any `defer` defers the whole address; targets left over by refused
+ *         or discarded ones are used; only refusals: the first; only discards: discard.
+ * Return  not from the null sender  550 5.7.1 srs-sender-not-null
+ *         forged                    550 5.7.1 srs-forged
+ *         stamped in the future     550 5.7.1 srs-future
+ *         expired, or its token is  550 5.1.6 srs-expired, srs-token-gone (valid once, not now)
+ *         malformed                 550 5.1.3 srs-malformed
+ * Memory  the route lives in the arena given.
  */
 #ifndef FORWARD_RECIPIENT_ROUTE_H
 #define FORWARD_RECIPIENT_ROUTE_H

@@ -214,7 +214,7 @@ static void add_alias_file(struct building *building, size_t number,
         return;
     }
     file = config_read_file(loading, config_resolve_path(loading, &node->words[1]),
-                            ALIAS_FILE_LIMIT, node->words[1].place);
+                            ALIAS_FILE_LIMIT, node->words[1].place, NULL);
     if (file != NULL) {
         size_t index = building->source_count++;
         building->sources[index].file = file;

@@ -6,6 +6,9 @@
 
 enum { SECRET_FILE_LIMIT = 65536 };
 
+static const char HOW_TO_MAKE[] =
+    "make one: (umask 077; head -c 32 /dev/urandom | base64 >FILE)";
+
 static void *value_of(struct config_loading *loading, const struct config_option *option)
 {
     return (char *)loading->config + option->offset;
@@ -496,8 +499,7 @@ static void add_secret(struct config_loading *loading, const struct config_word 
 {
     if (octets.len < SRS_SECRET_MIN_OCTETS) {
         if (!is_classic) {
-            config_error_at(loading, word,
-                            "make one: head -c 32 /dev/urandom | base64 >FILE; chmod 600 FILE",
+            config_error_at(loading, word, HOW_TO_MAKE,
                             "a secret in %s has %zu octets, 16 are needed", path, octets.len);
             return;
         }
@@ -536,7 +538,7 @@ static void apply_secrets(struct config_loading *loading, const struct config_op
         return;
     }
     path = config_resolve_path(loading, word);
-    file = config_read_file(loading, path, SECRET_FILE_LIMIT, word->place);
+    file = config_read_file(loading, path, SECRET_FILE_LIMIT, word->place, HOW_TO_MAKE);
     if (file == NULL) {
         return;
     }
@@ -553,9 +555,7 @@ static void apply_secrets(struct config_loading *loading, const struct config_op
         }
     }
     if (found == 0) {
-        config_error_at(loading, word,
-                        "make one: head -c 32 /dev/urandom | base64 >FILE; chmod 600 FILE",
-                        "there is no secret in %s", path);
+        config_error_at(loading, word, HOW_TO_MAKE, "there is no secret in %s", path);
     }
 }
 

@@ -1,9 +1,9 @@
 /*
  * config_internal - what the files of the configuration loader share while it runs.
  *
- *   config_load     reads files, follows includes, walks the tree by the schema, checks the
- * whole config_apply    one directive into its value config_aliases  domain blocks and alias
- * files into the alias table
+ *   config_load     reads files, follows includes, walks the tree by the schema, checks the whole
+ *   config_apply    one directive into its value
+ *   config_aliases  domain blocks and alias files into the alias table
  */
 #ifndef DAEMON_CONFIG_INTERNAL_H
 #define DAEMON_CONFIG_INTERNAL_H
@@ -33,9 +33,9 @@ struct config_loading {
     const struct config_node *block; /* the block being walked */
 };
 
-/* Reads a file into the config's list; NULL and an error at `place` when it cannot be. */
+/* Reads a file into the config's list; NULL and an error at `place` when it cannot be read. */
 struct config_file *config_read_file(struct config_loading *loading, const char *path,
-                                     size_t limit, struct config_place place);
+                                     size_t limit, struct config_place place, const char *hint);
 /* An absolute path, or one beside the file the word stands in. */
 const char *config_resolve_path(struct config_loading *loading, const struct config_word *word);
 void config_error_at(struct config_loading *loading, const struct config_word *word,

@@ -46,7 +46,7 @@ static struct config_file *add_file(struct config_loading *loading, const char *
 }
 
 struct config_file *config_read_file(struct config_loading *loading, const char *path,
-                                     size_t limit, struct config_place place)
+                                     size_t limit, struct config_place place, const char *hint)
 {
     struct strbuf text, why;
     struct file_stamp stamp;
@@ -61,7 +61,7 @@ struct config_file *config_read_file(struct config_loading *loading, const char 
         file->stamp = stamp;
         file->is_on_disk = true;
     } else {
-        config_errors_add(loading->errors, CONFIG_ERROR, place, NULL, "cannot read %s: %s",
+        config_errors_add(loading->errors, CONFIG_ERROR, place, hint, "cannot read %s: %s",
                           path, strbuf_text(&why));
     }
     strbuf_clear(&why);
@@ -92,7 +92,7 @@ static void follow_includes(struct config_loading *loading, struct config_node *
 static struct config_node *read_tree(struct config_loading *loading, const char *path,
                                      struct config_place place, unsigned depth)
 {
-    struct config_file *file = config_read_file(loading, path, CONFIG_FILE_LIMIT, place);
+    struct config_file *file = config_read_file(loading, path, CONFIG_FILE_LIMIT, place, NULL);
     struct config_node *root;
 
     if (file == NULL) {
@@ -184,8 +184,8 @@ static bool add_substitute(struct config_loading *loading, const struct config_w
 
     name.text = bytes_skip(inside, is_file ? 5 : 4);
     if (is_file) {
-        struct config_file *file =
-            config_read_file(loading, config_resolve_path(loading, &name), 65536, word->place);
+        struct config_file *file = config_read_file(
+            loading, config_resolve_path(loading, &name), 65536, word->place, NULL);
         if (file == NULL) {
             return false;
         }
@@ -203,11 +203,12 @@ static bool add_substitute(struct config_loading *loading, const struct config_w
     return true;
 }
 
-static void substitute(struct config_loading *loading, struct config_word *word)
+/* False: an error was told. */
+static bool substitute(struct config_loading *loading, struct config_word *word)
 {
     struct bytes rest = word->text;
     struct strbuf out;
-    bool has_any = false;
+    bool has_any = false, is_good = true;
 
     strbuf_init(&out, 65536);
     while (rest.len > 0) {
@@ -217,10 +218,12 @@ static void substitute(struct config_loading *loading, struct config_word *word)
             if (close == rest.len) {
                 config_error_at(loading, word, "write {file:/path} or {env:NAME}",
                                 "the closing brace is missing");
+                is_good = false;
                 break;
             }
             has_any = true;
-            add_substitute(loading, word, bytes_between(rest, 1, close), &out);
+            is_good =
+                add_substitute(loading, word, bytes_between(rest, 1, close), &out) && is_good;
             rest = bytes_skip(rest, close + 1);
         } else {
             strbuf_add_char(&out, rest.data[0]);
@@ -231,6 +234,7 @@ static void substitute(struct config_loading *loading, struct config_word *word)
         word->text = arena_copy(loading->arena, strbuf_bytes(&out));
     }
     strbuf_clear(&out);
+    return is_good;
 }
 
 /* --- the walk ---------------------------------------------------------------------------- */
@@ -259,6 +263,7 @@ static void report_unknown(struct config_loading *loading, const char *context,
     const struct config_word *word = &node->words[0];
     const struct config_option *other = config_schema_find_any(word->text, 0);
     const char *near = config_schema_suggest(context, word->text);
+    const char *elsewhere = config_schema_suggest_any(word->text);
     struct strbuf hint;
 
     if (word->text.len == 0 ||
@@ -277,8 +282,13 @@ static void report_unknown(struct config_loading *loading, const char *context,
     strbuf_init(&hint, 500);
     if (near != NULL) {
         strbuf_addf(&hint, "did you mean \"%s\"?", near);
+    } else if (elsewhere != NULL) {
+        strbuf_addf(&hint,
+                    "did you mean \"%s\"? It stands elsewhere, see \"postilion "
+                    "explain-option %s\"",
+                    elsewhere, elsewhere);
     }
-    config_error_at(loading, word, near == NULL ? NULL : strbuf_text(&hint),
+    config_error_at(loading, word, hint.len == 0 ? NULL : strbuf_text(&hint),
                     "unknown option \"%.*s\"", BYTES_ARG(word->text));
     strbuf_clear(&hint);
 }
@@ -387,11 +397,15 @@ static void walk_directive(struct config_loading *loading, const char *context,
         report_unknown(loading, context, node);
         return;
     }
-    if (!has_form(loading, option, node) || !is_first(loading, option, node)) {
+    if (node->is_broken || !has_form(loading, option, node) ||
+        !is_first(loading, option, node)) {
         return;
     }
     for (size_t i = 1; i < node->count; i++) {
-        substitute(loading, &node->words[i]);
+        node->is_broken = !substitute(loading, &node->words[i]) || node->is_broken;
+    }
+    if (node->is_broken) {
+        return;
     }
     add_setting(loading, option, node, false);
     if (option->type == CONFIG_DOMAIN) {
@@ -565,7 +579,8 @@ struct config *config_load(const char *path, struct config_errors *errors)
     struct config *config = new_config(&loading, errors, path);
     struct config_file here = {.name = "postilion"};
     struct config_file *file = config_read_file(&loading, config->path, CONFIG_FILE_LIMIT,
-                                                (struct config_place){&here, 0, 0});
+                                                (struct config_place){&here, 0, 0},
+                                                "postilion -c FILE names another one");
 
     if (file == NULL) {
         config_free(&loading.config);

@@ -106,6 +106,7 @@ static void read_quoted(struct parser *parser)
                           "this quote is never closed");
         parser->at = at < text.len ? at : text.len;
         add_word(parser, (struct config_word){BYTES(""), place(parser, start, 1), true});
+        parser->node->is_broken = true;
         return;
     }
     octets = arena_alloc(parser->arena, at - start);
