@@ -1,0 +1,270 @@
+#include "mail/queue_listing.h"
+
+#include "base/calendar.h"
+#include "mail/message_id.h"
+
+#include <inttypes.h>
+
+/* Length of the UTF-8 character at the front, 0 when there is none (RFC 3629 §4). */
+static size_t utf8_length(struct bytes text)
+{
+    unsigned char first = (unsigned char)text.data[0];
+    unsigned char second = text.len > 1 ? (unsigned char)text.data[1] : 0;
+    size_t length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+
+    if (length == 1) {
+        return 1;
+    }
+    if (first < 0xc2 || first > 0xf4 || text.len < length) {
+        return 0;
+    }
+    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
+        (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) {
+        return 0; /* longer than needed, half of a pair, or beyond the last */
+    }
+    for (size_t i = 1; i < length; i++) {
+        if (((unsigned char)text.data[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    return length;
+}
+
+/* C1 controls too: some terminals obey them. */
+static bool is_control(struct bytes character)
+{
+    unsigned char first = (unsigned char)character.data[0];
+
+    return first < 0x20 || first == 0x7f ||
+           (character.len == 2 && first == 0xc2 && (unsigned char)character.data[1] < 0xa0);
+}
+
+static void add_escaped(struct strbuf *out, struct bytes text)
+{
+    while (text.len > 0) {
+        size_t length = utf8_length(text);
+        struct bytes character = bytes_first(text, length == 0 ? 1 : length);
+
+        if (length == 0 || is_control(character)) {
+            for (size_t i = 0; i < character.len; i++) {
+                strbuf_addf(out, "\\x%02x", (unsigned)(unsigned char)character.data[i]);
+            }
+        } else {
+            strbuf_add(out, character);
+        }
+        text = bytes_skip(text, character.len);
+    }
+}
+
+static void add_json_character(struct strbuf *out, struct bytes character)
+{
+    unsigned char first = (unsigned char)character.data[0];
+
+    if (first == '"' || first == '\\') {
+        strbuf_add_char(out, '\\');
+    }
+    if (first < 0x20 || first == 0x7f) {
+        strbuf_addf(out, "\\u%04x", (unsigned)first);
+    } else {
+        strbuf_add(out, character);
+    }
+}
+
+static void add_json_text(struct strbuf *out, struct bytes text)
+{
+    strbuf_add_char(out, '"');
+    while (text.len > 0) {
+        size_t length = utf8_length(text);
+
+        if (length == 0) {
+            strbuf_add(out, BYTES("\xef\xbf\xbd")); /* U+FFFD */
+            length = 1;
+        } else {
+            add_json_character(out, bytes_first(text, length));
+        }
+        text = bytes_skip(text, length);
+    }
+    strbuf_add_char(out, '"');
+}
+
+/* `,"key":"text"` */
+static void add_json_member(struct strbuf *out, const char *key, struct bytes text)
+{
+    strbuf_addf(out, ",\"%s\":", key);
+    add_json_text(out, text);
+}
+
+static void add_json_time(struct strbuf *out, const char *key, int64_t unix_ms)
+{
+    strbuf_addf(out, ",\"%s\":\"", key);
+    calendar_add_timestamp(out, unix_ms);
+    strbuf_add_char(out, '"');
+}
+
+/* "45s", "12m", "3h20m", "2d04h": short, and never more than six characters for years. */
+static void add_span(struct strbuf *out, int64_t span_ms)
+{
+    int64_t seconds = span_ms < 0 ? 0 : span_ms / 1000;
+
+    if (seconds < 60) {
+        strbuf_addf(out, "%" PRId64 "s", seconds);
+    } else if (seconds < 3600) {
+        strbuf_addf(out, "%" PRId64 "m", seconds / 60);
+    } else if (seconds < 86400) {
+        strbuf_addf(out, "%" PRId64 "h%02" PRId64 "m", seconds / 3600, seconds / 60 % 60);
+    } else {
+        strbuf_addf(out, "%" PRId64 "d%02" PRId64 "h", seconds / 86400, seconds / 3600 % 24);
+    }
+}
+
+static void add_padded(struct strbuf *out, size_t start, size_t width)
+{
+    while (out->len - start < width && !out->overflowed) {
+        strbuf_add_char(out, ' ');
+    }
+    strbuf_add_char(out, ' ');
+}
+
+static void add_next_attempt(struct strbuf *out, const struct queue_listing_row *row,
+                             int64_t now_ms)
+{
+    if (row->is_held) {
+        strbuf_add_text(out, "held");
+    } else if (row->next_attempt_ms <= now_ms) {
+        strbuf_add_text(out, "now");
+    } else {
+        add_span(out, row->next_attempt_ms - now_ms);
+    }
+}
+
+static void add_mailbox(struct strbuf *out, struct bytes address)
+{
+    strbuf_add_char(out, '<');
+    add_escaped(out, address);
+    strbuf_add_char(out, '>');
+}
+
+void queue_listing_add_header(struct strbuf *out)
+{
+    strbuf_add_text(out, "ID            AGE     SIZE       TRIES NEXT    FROM, TO AND WHY\n");
+}
+
+void queue_listing_add_row(struct strbuf *out, const struct queue_listing_row *row,
+                           int64_t now_ms)
+{
+    size_t start = out->len;
+
+    strbuf_add_text(out, message_id_text(row->id).text);
+    add_padded(out, start, MESSAGE_ID_LENGTH);
+    start = out->len;
+    add_span(out, now_ms - row->created_ms);
+    add_padded(out, start, 7);
+    start = out->len;
+    strbuf_add_u64(out, row->size);
+    add_padded(out, start, 10);
+    start = out->len;
+    strbuf_add_u64(out, row->attempts);
+    add_padded(out, start, 5);
+    start = out->len;
+    add_next_attempt(out, row, now_ms);
+    add_padded(out, start, 7);
+    add_mailbox(out, row->sender);
+    strbuf_add_text(out, " ");
+    add_mailbox(out, row->alias);
+    strbuf_add_text(out, " -> ");
+    add_mailbox(out, row->recipient);
+    strbuf_add_text(out, " at ");
+    add_escaped(out, row->destination);
+    if (row->last_reply.len > 0) {
+        strbuf_add_text(out, "\n              ");
+        add_escaped(out, row->last_reply);
+    }
+    strbuf_add_char(out, '\n');
+}
+
+void queue_listing_add_end(struct strbuf *out, uint64_t rows)
+{
+    if (rows == 0) {
+        strbuf_add_text(out, "The queue is empty.\n");
+        return;
+    }
+    strbuf_addf(out, "%" PRIu64 " deliver%s\n", rows, rows == 1 ? "y" : "ies");
+}
+
+static void add_row_members(struct strbuf *out, const struct queue_listing_row *row,
+                            int64_t now_ms)
+{
+    strbuf_addf(out, "{\"id\":\"%s\",\"number\":%" PRIu32, message_id_text(row->id).text,
+                row->number);
+    add_json_time(out, "created", row->created_ms);
+    strbuf_addf(out, ",\"age_seconds\":%" PRId64 ",\"size\":%" PRIu64,
+                now_ms > row->created_ms ? (now_ms - row->created_ms) / 1000 : 0, row->size);
+    add_json_member(out, "sender", row->sender);
+    add_json_member(out, "alias", row->alias);
+    add_json_member(out, "recipient", row->recipient);
+    add_json_member(out, "destination", row->destination);
+    strbuf_addf(out, ",\"state\":\"%s\",\"attempts\":%" PRIu32, row->is_held ? "held" : "due",
+                row->attempts);
+    add_json_time(out, "next_attempt", row->next_attempt_ms);
+    add_json_member(out, "last_reply", row->last_reply);
+    strbuf_add_char(out, '}');
+}
+
+void queue_listing_add_row_json(struct strbuf *out, const struct queue_listing_row *row,
+                                int64_t now_ms)
+{
+    add_row_members(out, row, now_ms);
+    strbuf_add_char(out, '\n');
+}
+
+static void add_field(struct strbuf *out, const char *name, struct bytes text)
+{
+    if (text.len > 0) {
+        strbuf_add_text(out, name);
+        add_escaped(out, text);
+        strbuf_add_char(out, '\n');
+    }
+}
+
+void queue_listing_add_message(struct strbuf *out, const struct queue_listing_message *message,
+                               const struct queue_listing_row *rows, size_t count,
+                               int64_t now_ms)
+{
+    strbuf_addf(out, "message   %s\narrived   ", message_id_text(message->id).text);
+    calendar_add_timestamp(out, message->created_ms);
+    strbuf_add_text(out, " (");
+    add_span(out, now_ms - message->created_ms);
+    strbuf_addf(out, " ago)\nsize      %" PRIu64 "\nfrom      ", message->size);
+    add_mailbox(out, message->sender);
+    strbuf_add_char(out, '\n');
+    add_field(out, "client    ", message->client_ip);
+    add_field(out, "helo      ", message->client_helo);
+    add_field(out, "session   ", message->session);
+    strbuf_add_char(out, '\n');
+    queue_listing_add_header(out);
+    for (size_t i = 0; i < count; i++) {
+        queue_listing_add_row(out, &rows[i], now_ms);
+    }
+}
+
+void queue_listing_add_message_json(struct strbuf *out,
+                                    const struct queue_listing_message *message,
+                                    const struct queue_listing_row *rows, size_t count,
+                                    int64_t now_ms)
+{
+    strbuf_addf(out, "{\"id\":\"%s\"", message_id_text(message->id).text);
+    add_json_time(out, "created", message->created_ms);
+    strbuf_addf(out, ",\"size\":%" PRIu64, message->size);
+    add_json_member(out, "sender", message->sender);
+    add_json_member(out, "client_ip", message->client_ip);
+    add_json_member(out, "client_helo", message->client_helo);
+    add_json_member(out, "session", message->session);
+    strbuf_add_text(out, ",\"deliveries\":[");
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) {
+            strbuf_add_char(out, ',');
+        }
+        add_row_members(out, &rows[i], now_ms);
+    }
+    strbuf_add_text(out, "]}\n");
+}

@@ -1,0 +1,162 @@
+#include "support/check.h"
+
+#include "mail/message_id.h"
+#include "mail/queue_listing.h"
+#include "mail/queue_order.h"
+
+enum { ID = 123456789 };
+
+static const struct queue_listing_row ROW = {
+    .id = ID,
+    .number = 1,
+    .created_ms = 1000000,
+    .size = 4321,
+    .sender = {"s@a.example", 11},
+    .recipient = {"r@b.example", 11},
+    .alias = {"", 0},
+    .destination = {"b.example", 9},
+    .attempts = 3,
+    .next_attempt_ms = 1000000 + 90 * 60000,
+    .last_reply = {"451 \"no\"\x1b[2J \xff \xc3\xa4 \\", 19},
+};
+
+static void row_as_text(void **state)
+{
+    struct strbuf out;
+    char want[400];
+
+    (void)state;
+    strbuf_init(&out, 10000);
+    queue_listing_add_row(&out, &ROW, 1000000 + 60000);
+    snprintf(
+        want, sizeof(want),
+        "%s 1m      4321       3     1h29m   <s@a.example> <> -> <r@b.example> at b.example\n"
+        "              451 \"no\"\\x1b[2J \\xff \xc3\xa4 \\\n",
+        message_id_text(ID).text);
+    CHECK_TEXT("row", strbuf_text(&out), want);
+    strbuf_clear(&out);
+}
+
+static void row_as_json(void **state)
+{
+    struct strbuf out;
+    char want[600];
+
+    (void)state;
+    strbuf_init(&out, 10000);
+    queue_listing_add_row_json(&out, &ROW, 1000000 + 60000);
+    snprintf(want, sizeof(want),
+             "{\"id\":\"%s\",\"number\":1,\"created\":\"1970-01-01T00:16:40.000Z\","
+             "\"age_seconds\":60,\"size\":4321,\"sender\":\"s@a.example\",\"alias\":\"\","
+             "\"recipient\":\"r@b.example\",\"destination\":\"b.example\",\"state\":\"due\","
+             "\"attempts\":3,\"next_attempt\":\"1970-01-01T01:46:40.000Z\","
+             "\"last_reply\":\"451 \\\"no\\\"\\u001b[2J \xef\xbf\xbd \xc3\xa4 \\\\\"}\n",
+             message_id_text(ID).text);
+    CHECK_TEXT("row", strbuf_text(&out), want);
+    strbuf_clear(&out);
+}
+
+static void message_as_json(void **state)
+{
+    struct queue_listing_message message = {
+        .id = ID, .size = 1, .client_ip = BYTES("192.0.2.1")};
+    struct queue_listing_row rows[] = {ROW, ROW};
+    struct strbuf out;
+
+    (void)state;
+    strbuf_init(&out, 10000);
+    queue_listing_add_message_json(&out, &message, rows, 2, 0);
+    CHECK_TRUE("two deliveries in a list", strstr(strbuf_text(&out), "},{\"id\":") != NULL);
+    CHECK_TRUE("one line", strchr(strbuf_text(&out), '\n') == out.data + out.len - 1);
+    CHECK_TRUE("end", bytes_ends_with_nocase(strbuf_bytes(&out), BYTES("}]}\n")));
+    strbuf_clear(&out);
+}
+
+static void next_attempt(void **state)
+{
+    struct queue_listing_row row = ROW;
+    struct strbuf out;
+
+    (void)state;
+    strbuf_init(&out, 10000);
+    row.is_held = true;
+    queue_listing_add_row(&out, &row, 0);
+    CHECK_TRUE("held", strstr(strbuf_text(&out), " held ") != NULL);
+    strbuf_reset(&out);
+    row.is_held = false;
+    queue_listing_add_row(&out, &row, row.next_attempt_ms);
+    CHECK_TRUE("now", strstr(strbuf_text(&out), " now ") != NULL);
+    strbuf_reset(&out);
+    queue_listing_add_row(&out, &row, row.created_ms + 50 * INT64_C(3600000));
+    CHECK_TRUE("age", strstr(strbuf_text(&out), " 2d02h ") != NULL);
+    strbuf_clear(&out);
+}
+
+static void orders(void **state)
+{
+    const struct {
+        const char *line, *again; /* NULL: refused */
+    } cases[] = {
+        {"queue list", "queue list\n"},
+        {"queue  list json", "queue list json\n"},
+        {"queue --json list", "queue list json\n"},
+        {"queue retry all", "queue retry all\n"},
+        {"queue retry gmail.example", "queue retry gmail.example\n"},
+        {"queue delete all", NULL},
+        {"queue delete gmail.example", NULL},
+        {"queue delete", NULL},
+        {"queue list more", NULL},
+        {"queue", NULL},
+        {"", NULL},
+        {"status", NULL},
+        {"queue list a b c d e f g h i j", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct queue_order order;
+        struct strbuf out;
+        const char *why = NULL;
+        bool parsed = queue_order_parse_line(bytes_from_text(cases[i].line), &order, &why);
+
+        CHECK_INT(cases[i].line, parsed, cases[i].again != NULL);
+        if (!parsed) {
+            CHECK_TRUE(cases[i].line, why != NULL);
+            continue;
+        }
+        strbuf_init(&out, QUEUE_ORDER_LINE_LIMIT);
+        queue_order_write(&out, &order);
+        CHECK_TEXT(cases[i].line, strbuf_text(&out), cases[i].again);
+        strbuf_clear(&out);
+    }
+}
+
+static void order_with_an_id(void **state)
+{
+    struct queue_order order;
+    const char *why = NULL;
+    char line[60], again[70];
+    struct strbuf out;
+
+    (void)state;
+    snprintf(line, sizeof(line), "queue show %s json", message_id_text(ID).text);
+    snprintf(again, sizeof(again), "%s\n", line);
+    CHECK_TRUE("parsed", queue_order_parse_line(bytes_from_text(line), &order, &why));
+    CHECK_INT("kind", order.kind, QUEUE_SHOW);
+    CHECK_INT("id", order.id, ID);
+    strbuf_init(&out, QUEUE_ORDER_LINE_LIMIT);
+    queue_order_write(&out, &order);
+    CHECK_TEXT("again", strbuf_text(&out), again);
+    strbuf_clear(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(row_as_text),     cmocka_unit_test(row_as_json),
+        cmocka_unit_test(message_as_json), cmocka_unit_test(next_attempt),
+        cmocka_unit_test(orders),          cmocka_unit_test(order_with_an_id),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
