@@ -28,15 +28,16 @@ struct event_loop *event_loop_new(void);
 void event_loop_free(struct event_loop **loop);
 /* Runs until event_loop_stop. */
 void event_loop_run(struct event_loop *loop);
-void event_loop_stop(struct event_loop *loop);                              /* any thread */
-void event_loop_defer(struct event_loop *loop, struct loop_task *task);     /* own thread */
-void event_loop_post(struct event_loop *loop, struct loop_task *task);      /* any thread */
+void event_loop_stop(struct event_loop *loop);                          /* any thread */
+void event_loop_defer(struct event_loop *loop, struct loop_task *task); /* own thread */
+void event_loop_post(struct event_loop *loop, struct loop_task *task);  /* any thread */
 /* Monotonic time of this turn of the loop; no system call. */
 uint64_t event_loop_now_ms(const struct event_loop *loop);
 
 struct loop_timer;
 
-struct loop_timer *loop_timer_new(struct event_loop *loop, void (*run)(void *context), void *context);
+struct loop_timer *loop_timer_new(struct event_loop *loop, void (*run)(void *context),
+                                  void *context);
 void loop_timer_set(struct loop_timer *timer, uint64_t delay_ms); /* (re)arms it, once */
 void loop_timer_stop(struct loop_timer *timer);
 void loop_timer_free(struct loop_timer **timer); /* safe on NULL; never runs after this */

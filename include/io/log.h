@@ -33,10 +33,11 @@ struct log_line {
     char text[LOG_LINE_LIMIT];
 };
 
-void log_configure(const struct log_options *options); /* any time; before it: info, logfmt, stderr */
-void log_start(void);  /* starts the writer thread (after fork) */
-void log_stop(void);   /* writes out what waits and stops it */
-void log_flush(void);  /* waits until what waits is written; for the end and for fatal lines */
+void log_configure(
+    const struct log_options *options); /* any time; before it: info, logfmt, stderr */
+void log_start(void);                   /* starts the writer thread (after fork) */
+void log_stop(void);                    /* writes out what waits and stops it */
+void log_flush(void); /* waits until what waits is written; for the end and for fatal lines */
 
 void log_begin(struct log_line *line, enum log_level level, const char *event);
 void log_bytes(struct log_line *line, const char *key, struct bytes value);

@@ -38,18 +38,18 @@ enum {
 
 enum stream_end {
     STREAM_END_EOF,
-    STREAM_END_RESET,       /* connection reset, broken pipe */
-    STREAM_END_REFUSED,     /* connect: nobody listens */
-    STREAM_END_UNREACHABLE, /* connect: no route, host or network down */
-    STREAM_END_TIMEOUT,     /* connect: the time given ran out, or TCP gave up */
+    STREAM_END_RESET,        /* connection reset, broken pipe */
+    STREAM_END_REFUSED,      /* connect: nobody listens */
+    STREAM_END_UNREACHABLE,  /* connect: no route, host or network down */
+    STREAM_END_TIMEOUT,      /* connect: the time given ran out, or TCP gave up */
     STREAM_END_NO_RESOURCES, /* no file descriptor, no port */
-    STREAM_END_FAILED,      /* anything else */
+    STREAM_END_FAILED,       /* anything else */
 };
 
 struct stream_callbacks {
     void (*on_connected)(void *context); /* outgoing only; once */
     void (*on_input)(void *context);
-    void (*on_drained)(void *context);   /* may be NULL */
+    void (*on_drained)(void *context); /* may be NULL */
     void (*on_end)(void *context, enum stream_end end);
 };
 
@@ -57,13 +57,14 @@ struct stream;
 
 /* A connection a listener took, on its way to the loop that will own it. */
 struct stream_accepted {
-    int handle; /* owned by whoever holds the struct; >= 0 */
+    int handle;               /* owned by whoever holds the struct; >= 0 */
     struct ip_endpoint peer;  /* family IP_NONE for Unix sockets */
     struct ip_endpoint local; /* IP_NONE when the listener has a wildcard address (no system
                                  call for each connection): stream_local knows it then */
 };
 
-struct stream *stream_from_accepted(struct event_loop *loop, const struct stream_accepted *accepted,
+struct stream *stream_from_accepted(struct event_loop *loop,
+                                    const struct stream_accepted *accepted,
                                     const struct stream_callbacks *callbacks, void *context);
 /* Throws an accepted connection away; `last_words` are tried to be sent first (may be empty). */
 void stream_accepted_drop(const struct stream_accepted *accepted, struct bytes last_words);
@@ -71,7 +72,8 @@ void stream_accepted_drop(const struct stream_accepted *accepted, struct bytes l
 struct stream *stream_connect(struct event_loop *loop, const struct ip_endpoint *to,
                               const struct ip_address *from, uint64_t timeout_ms,
                               const struct stream_callbacks *callbacks, void *context);
-struct stream *stream_connect_unix(struct event_loop *loop, const char *path, uint64_t timeout_ms,
+struct stream *stream_connect_unix(struct event_loop *loop, const char *path,
+                                   uint64_t timeout_ms,
                                    const struct stream_callbacks *callbacks, void *context);
 
 struct bytes stream_input(const struct stream *stream);

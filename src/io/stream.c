@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "loop_internal.h"
 #include "socket_address.h"
+#include "stream_end.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -179,37 +180,6 @@ static bool is_owned_by_loop(const struct stream *stream)
            stream->phase == PHASE_CLOSED;
 }
 
-static enum stream_end end_from_errno(int error)
-{
-    switch (error) {
-    case ECONNRESET:
-    case EPIPE:
-    case ECONNABORTED:
-        return STREAM_END_RESET;
-    case ECONNREFUSED:
-    case ENOENT: /* Unix sockets */
-        return STREAM_END_REFUSED;
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-    case ENETDOWN:
-    case EHOSTDOWN:
-    case EACCES: /* a "prohibit" route or a firewall of ours */
-    case EPERM:
-        return STREAM_END_UNREACHABLE;
-    case ETIMEDOUT:
-        return STREAM_END_TIMEOUT;
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-    case EADDRNOTAVAIL: /* connect: no free port */
-    case EAGAIN:        /* the same; Unix sockets: backlog full */
-        return STREAM_END_NO_RESOURCES;
-    default:
-        return STREAM_END_FAILED;
-    }
-}
-
 static void tell_end_now(struct stream *stream, enum stream_end end)
 {
     if (end == STREAM_END_EOF) {
@@ -320,7 +290,7 @@ static void break_output(struct stream *stream, int error)
     drop_output(stream);
     set_writing(stream, false);
     if (!stream->is_reading || (error != EPIPE && error != ECONNRESET)) {
-        schedule_end(stream, end_from_errno(error));
+        schedule_end(stream, stream_end_from_errno(error));
     }
 }
 
@@ -465,7 +435,8 @@ static void read_nothing(struct stream *stream, ssize_t got, int error)
         }
         return;
     }
-    tell_end_now(stream, end_from_errno(stream->is_write_broken ? stream->write_error : error));
+    tell_end_now(stream,
+                 stream_end_from_errno(stream->is_write_broken ? stream->write_error : error));
 }
 
 static void read_input(struct stream *stream)
@@ -620,7 +591,7 @@ static void end_connecting(struct stream *stream)
         return;
     }
     if (error != 0) {
-        tell_end_now(stream, end_from_errno(error));
+        tell_end_now(stream, stream_end_from_errno(error));
         return;
     }
     become_open(stream);
@@ -667,7 +638,7 @@ static void start_connecting(struct stream *stream, const struct socket_address 
         loop_timer_set(&stream->timer, timeout_ms);
         set_writing(stream, true);
     } else {
-        schedule_end(stream, end_from_errno(error));
+        schedule_end(stream, stream_end_from_errno(error));
     }
 }
 
@@ -803,25 +774,4 @@ static void on_timer(void *context)
     } else {
         discard(stream);
     }
-}
-
-const char *stream_end_text(enum stream_end end)
-{
-    switch (end) {
-    case STREAM_END_EOF:
-        return "closed";
-    case STREAM_END_RESET:
-        return "reset";
-    case STREAM_END_REFUSED:
-        return "refused";
-    case STREAM_END_UNREACHABLE:
-        return "unreachable";
-    case STREAM_END_TIMEOUT:
-        return "timeout";
-    case STREAM_END_NO_RESOURCES:
-        return "no-resources";
-    case STREAM_END_FAILED:
-        return "failed";
-    }
-    return "failed";
 }
