@@ -55,7 +55,7 @@ static const char *const STATEMENTS[STATEMENT_COUNT] = {
     [STATEMENT_DELETE_MESSAGE] = "DELETE FROM message WHERE id=?",
     [STATEMENT_RETRY_MESSAGE] = "UPDATE delivery SET state=0, next_attempt=?2 WHERE message=?1",
     [STATEMENT_RETRY_DESTINATION] =
-        "UPDATE delivery SET state=0, next_attempt=?2 WHERE destination=?1",
+        "UPDATE delivery SET next_attempt=?2 WHERE destination=?1 AND state=0",
     [STATEMENT_NEXT_DESTINATION] =
         ("SELECT destination, state, next_attempt FROM delivery INDEXED BY due"
          " WHERE (destination, state) > (?1, ?2)"
