@@ -17,7 +17,7 @@ USES_daemon   := daemon inbound queue outbound io forward auth mail protocol bas
 USES_ctl      := ctl io forward mail protocol base
 
 LIBS_mail := -lcrypto
-LIBS_io   := -levent_core -levent_pthreads -lcares -lsqlite3 -lpthread
+LIBS_io   := -lcrypto -levent_core -levent_pthreads -lcares -lsqlite3 -lpthread
 
 BUILD  ?= build
 CC     ?= gcc
@@ -29,6 +29,7 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude -Wall -Wextra -Wshadow -Wstrict-pr
              -Wmissing-prototypes -Wwrite-strings -Wvla $(WERROR) $(HARDEN) $(CFLAGS) $(SAN)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS) $(SAN)
 PYTHON := /usr/bin/python3
+Q := $(if $(V),,@) # V=1 shows every command
 
 sources_of = $(wildcard src/$(1)/*.c)
 objects_of = $(patsubst src/%.c,$(BUILD)/%.o,$(call sources_of,$(1)))
@@ -45,17 +46,17 @@ SIM_SUPPORT := $(patsubst tests/support/io_sim/%.c,$(BUILD)/io_sim/%.o,$(wildcar
 all: deps-build $(PROGRAM) ## build build/postilion
 
 $(PROGRAM): $(BUILD)/postilion.o $(call archives_of,ctl daemon inbound queue outbound io forward auth mail protocol base)
-	$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(call libs_of,$(ROOMS))
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(call libs_of,$(ROOMS))
 
 $(BUILD)/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 define room_archive
 $(BUILD)/lib$(1).a: $(call objects_of,$(1))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(Q)ar rcs $$@ $$^
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_archive,$(r))))
 
@@ -63,7 +64,7 @@ $(foreach r,$(ROOMS),$(eval $(call room_archive,$(r))))
 define room_tests
 $(BUILD)/unit/$(1)/%: tests/unit/$(1)/%.c $(call archives_of,$(USES_$(1)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_CFLAGS) -Itests -MMD -MP -MF $$@.d $$(ALL_LDFLAGS) -o $$@ $$< \
+	$$(Q)$$(CC) $$(ALL_CFLAGS) -Itests -MMD -MP -MF $$@.d $$(ALL_LDFLAGS) -o $$@ $$< \
 	    -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $(call libs_of,$(USES_$(1))) -lcmocka -lpthread
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_tests,$(r))))
@@ -71,11 +72,11 @@ $(foreach r,$(ROOMS),$(eval $(call room_tests,$(r))))
 # The simulated world in the place of io.
 $(BUILD)/io_sim/%.o: tests/support/io_sim/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Itests -Isrc -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests -Isrc -MMD -MP -c -o $@ $<
 
 $(BUILD)/sim/%: tests/sim/%.c $(SIM_SUPPORT) $(call archives_of,inbound queue outbound forward auth mail protocol base)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(SIM_SUPPORT) \
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(SIM_SUPPORT) \
 	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcrypto -lsqlite3 -lcmocka -lpthread
 
 .PHONY: deps-build deps

@@ -18,8 +18,7 @@ struct snapshot {
     struct outbound_options outbound;
     struct queue_options queue;
     struct acceptor_limits limits;
-    struct ip_endpoint *own_addresses;
-    char loop_secret[64]; /* hexadecimal text */
+    struct strbuf loop_secret;
     struct strbuf bounce_from;
 };
 

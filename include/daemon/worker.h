@@ -22,7 +22,7 @@ struct worker_setup {
     struct config *config;       /* *taken* */
     struct listener **listeners; /* bound, not started; borrowed */
     size_t listener_count;
-    struct listener *control;    /* bound, or NULL */
+    struct listener *control; /* bound, or NULL */
 };
 
 /* Runs until it is told to stop; returns the exit status. */

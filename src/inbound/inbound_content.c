@@ -380,7 +380,9 @@ static void finish_content(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
 
-    content_seal(transaction->content);
+    if (transaction->content_status == CONTENT_OK) {
+        transaction->content_status = content_seal(transaction->content);
+    }
     if (transaction->decoder.has_bare_cr_or_lf) {
         /* What stands behind it may be what two servers disagree about: hang up. */
         refuse_content(session, 550, "5.6.11", "bare CR or LF in the message", "bare-cr-or-lf");

@@ -1,0 +1,21 @@
+/*
+ * supervisor - `postilion serve`: binds the ports, drops root, keeps one worker running.
+ *
+ * Restart  a worker that crashed is started anew at once, or after SUPERVISOR_PAUSE_MS when it
+ *          did not live that long; the listening sockets stay open meanwhile. A worker that ends
+ *          with WORKER_EXIT_HOPELESS is not started again.
+ * Signals  go on to the worker: SIGTERM and SIGINT (drain; the second one stops at once, the third one
+ *          kills), SIGHUP (reload).
+ * Exit     0 after an orderly stop; sysexits otherwise.
+ */
+#ifndef DAEMON_SUPERVISOR_H
+#define DAEMON_SUPERVISOR_H
+
+#include "daemon/config.h"
+
+enum { SUPERVISOR_PAUSE_MS = 500 };
+
+/* *takes* the configuration. */
+int supervisor_run(const char *config_path, struct config *config);
+
+#endif

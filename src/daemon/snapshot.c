@@ -1,0 +1,123 @@
+#include "daemon/snapshot.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+enum { BOUNCE_FROM_LIMIT = 512, REUSE_IDLE_MS = 10000, CONNECT_TIMEOUT_MS = 30000 };
+/* RFC 5321 §4.5.3.2 */
+enum { MINUTE_MS = 60000 };
+
+static void destroy(struct shared *shared)
+{
+    struct snapshot *snapshot = (struct snapshot *)(void *)shared;
+
+    strbuf_clear(&snapshot->bounce_from);
+    strbuf_clear(&snapshot->loop_secret);
+    config_free(&snapshot->config);
+    free(snapshot);
+}
+
+static void fill_outbound(struct snapshot *snapshot, const struct ip_endpoint *listening,
+                          size_t listening_count)
+{
+    const struct config *config = snapshot->config;
+    struct next_hop_options *hops = &snapshot->outbound.next_hops;
+    struct ip_endpoint *own = arena_alloc(config->arena, (listening_count + 1) * sizeof *own);
+
+    if (listening_count > 0) {
+        memcpy(own, listening, listening_count * sizeof *own);
+    }
+    snapshot->outbound = (struct outbound_options){
+        .snapshot = &snapshot->shared,
+        .helo_name = config->delivery.helo,
+        .loop_secret = strbuf_bytes(&snapshot->loop_secret),
+        .routes = &config->routes,
+        .source_v4 = config->delivery.source_v4,
+        .source_v6 = config->delivery.source_v6,
+        .reuse_messages = (unsigned)config->delivery.reuse,
+        .reuse_idle_ms = REUSE_IDLE_MS,
+        .connect_timeout_ms = CONNECT_TIMEOUT_MS,
+        .command_timeout_ms = 5 * MINUTE_MS,
+        .data_timeout_ms = 2 * MINUTE_MS,
+        .block_timeout_ms = 3 * MINUTE_MS,
+        .dot_timeout_ms = 10 * MINUTE_MS,
+    };
+    hops->own_names[hops->own_name_count++] = config->hostname;
+    hops->own_addresses = own;
+    hops->own_address_count = listening_count;
+    hops->allowed = config->allowed_next_hops.items;
+    hops->allowed_count = config->allowed_next_hops.count;
+    hops->port = (uint16_t)config->delivery.port;
+    /* A source address of one family only means: the other one is not to be used. */
+    hops->use_ipv4 = config->delivery.source_v4.family != IP_NONE ||
+                     config->delivery.source_v6.family == IP_NONE;
+    hops->use_ipv6 = config->delivery.source_v6.family != IP_NONE ||
+                     config->delivery.source_v4.family == IP_NONE;
+}
+
+static void fill_inbound(struct snapshot *snapshot)
+{
+    const struct config *config = snapshot->config;
+
+    snapshot->inbound = (struct inbound_options){
+        .snapshot = &snapshot->shared,
+        .hostname = config->hostname,
+        .routes = {.aliases = config->aliases,
+                   .srs = &config->srs,
+                   .srs_domain = config->srs_domain,
+                   .accept_any_return = config->srs_accept == CONFIG_SRS_ACCEPT_ANY},
+        .long_sender = (enum long_sender_rule)config->srs_long,
+        .delivery_routes = &config->routes,
+        .loop_secret = strbuf_bytes(&snapshot->loop_secret),
+        .spool_directory = config->spool.data,
+        .message_size = config->limits.message_size,
+        .header_size = (size_t)config->limits.header_size,
+        .recipients = (unsigned)config->limits.recipients,
+        .errors = (unsigned)config->limits.errors,
+        .hops = (unsigned)config->limits.hops,
+        .command_timeout_ms = config->limits.command_timeout_ms,
+        .data_timeout_ms = config->limits.data_timeout_ms,
+        .min_rate = config->limits.min_rate,
+    };
+}
+
+struct snapshot *snapshot_new(struct config *config, const struct ip_endpoint *listening,
+                              size_t listening_count)
+{
+    struct snapshot *snapshot = memory_zero(sizeof *snapshot);
+
+    shared_init(&snapshot->shared, destroy);
+    snapshot->config = config;
+    strbuf_init(&snapshot->bounce_from, BOUNCE_FROM_LIMIT);
+    strbuf_add_text(&snapshot->bounce_from, "postmaster@");
+    strbuf_add(&snapshot->bounce_from, config->hostname);
+    /* The loop mark's key is the SRS secret under a name of its own, so that no tag of one kind is
+     * ever a tag of the other. */
+    strbuf_init(&snapshot->loop_secret, 4096);
+    strbuf_add_text(&snapshot->loop_secret, "loop mark:");
+    strbuf_add(&snapshot->loop_secret, config->srs.secrets[0].octets);
+    fill_outbound(snapshot, listening, listening_count);
+    fill_inbound(snapshot);
+    snapshot->queue = (struct queue_options){
+        .snapshot = &snapshot->shared,
+        .retry = config->delivery.retry,
+        .concurrency = (unsigned)config->delivery.concurrency,
+        .our_name = config->hostname,
+        .bounce_from = strbuf_bytes(&snapshot->bounce_from),
+        .routes = &config->routes,
+    };
+    snapshot->limits = (struct acceptor_limits){
+        .connections = (size_t)config->limits.connections,
+        .per_client = (unsigned)config->limits.per_client,
+    };
+    return snapshot;
+}
+
+void snapshot_drop(struct snapshot **snapshot)
+{
+    if (*snapshot != NULL) {
+        shared_drop(&(*snapshot)->shared);
+        *snapshot = NULL;
+    }
+}

@@ -1,0 +1,215 @@
+#include "daemon/supervisor.h"
+
+#include "base/memory.h"
+#include "daemon/worker.h"
+#include "io/clock.h"
+#include "io/process.h"
+
+#include <stdlib.h>
+#include <sysexits.h>
+
+enum { CONTROL_MODE = 0660 };
+
+struct supervisor {
+    const char *config_path;
+    struct config *config;
+    struct event_loop *loop;
+    struct loop_timer *restart_timer;
+    struct listener **listeners;
+    size_t listener_count;
+    struct listener *control;
+    int worker; /* its process id, or 0 */
+    uint64_t worker_started_ms;
+    unsigned restarts;
+    unsigned stops; /* how often we were told to stop */
+    int status;
+};
+
+static void log_why(enum log_level level, const char *event, const struct strbuf *why)
+{
+    struct log_line line;
+
+    log_begin(&line, level, event);
+    log_bytes(&line, "why", strbuf_bytes(why));
+    log_end(&line);
+}
+
+/* Runs in the child. After a crash the file may say something new; when it has errors, what was
+ * good before is good enough. */
+static int run_worker(void *context)
+{
+    struct supervisor *supervisor = context;
+    struct worker_setup setup = {
+        .config_path = supervisor->config_path,
+        .config = supervisor->config,
+        .listeners = supervisor->listeners,
+        .listener_count = supervisor->listener_count,
+        .control = supervisor->control,
+    };
+
+    if (supervisor->restarts > 0) {
+        struct config_errors *errors = config_errors_new();
+        struct config *fresh = config_load(supervisor->config_path, errors);
+        config_errors_free(&errors);
+        if (fresh != NULL) {
+            config_free(&setup.config);
+            setup.config = fresh;
+        }
+    }
+    return worker_run(&setup);
+}
+
+static void stop(struct supervisor *supervisor, int status)
+{
+    supervisor->status = status;
+    event_loop_stop(supervisor->loop);
+}
+
+static void start_worker(void *context)
+{
+    struct supervisor *supervisor = context;
+    struct strbuf why;
+    int id;
+
+    strbuf_init(&why, 1024);
+    id = process_spawn("postilion-work", run_worker, supervisor, &why);
+    if (id < 0) {
+        log_why(LOG_ERROR, "worker-not-started", &why);
+        loop_timer_set(supervisor->restart_timer, SUPERVISOR_PAUSE_MS);
+    } else {
+        supervisor->worker = id;
+        supervisor->worker_started_ms = clock_now_ms();
+    }
+    strbuf_clear(&why);
+}
+
+static void restart_worker(struct supervisor *supervisor, const struct process_end *end)
+{
+    uint64_t lived_ms = clock_now_ms() - supervisor->worker_started_ms;
+    struct log_line line;
+
+    log_begin(&line, LOG_ERROR, "worker-crashed");
+    log_number(&line, "pid", end->id);
+    log_number(&line, "status", end->status);
+    log_number(&line, "signal", end->signal);
+    log_number(&line, "lived_ms", (int64_t)lived_ms);
+    log_end(&line);
+    supervisor->restarts++;
+    loop_timer_set(supervisor->restart_timer,
+                   lived_ms < SUPERVISOR_PAUSE_MS ? SUPERVISOR_PAUSE_MS : 0);
+}
+
+static void on_worker_end(void *context, const struct process_end *end)
+{
+    struct supervisor *supervisor = context;
+
+    if (end->id != supervisor->worker) {
+        return;
+    }
+    supervisor->worker = 0;
+    if (supervisor->stops > 0) {
+        stop(supervisor, end->status == 0 ? 0 : EX_SOFTWARE);
+    } else if (end->signal == 0 && end->status == WORKER_EXIT_HOPELESS) {
+        stop(supervisor, end->status);
+    } else {
+        restart_worker(supervisor, end);
+    }
+}
+
+static void on_signal(void *context, int number)
+{
+    struct supervisor *supervisor = context;
+
+    if (number != SIGHUP) {
+        supervisor->stops++;
+        if (supervisor->worker == 0) {
+            stop(supervisor, 0);
+            return;
+        }
+    }
+    if (supervisor->worker != 0) {
+        process_send_signal(supervisor->worker, supervisor->stops > 2 ? SIGKILL : number);
+    }
+}
+
+static bool open_listeners(struct supervisor *supervisor, struct strbuf *why)
+{
+    const struct config_endpoints *listen = &supervisor->config->listen;
+
+    supervisor->listeners = memory_zero((listen->count + 1) * sizeof(struct listener *));
+    for (size_t i = 0; i < listen->count; i++) {
+        supervisor->listeners[i] = listener_open(&listen->items[i], why);
+        if (supervisor->listeners[i] == NULL) {
+            return false;
+        }
+        supervisor->listener_count++;
+    }
+    return true;
+}
+
+/* A control socket that cannot be made is no reason to take no mail. */
+static void open_control(struct supervisor *supervisor)
+{
+    struct strbuf why;
+
+    strbuf_init(&why, 1024);
+    supervisor->control =
+        listener_open_unix(supervisor->config->control.data, CONTROL_MODE, &why);
+    if (supervisor->control == NULL) {
+        log_why(LOG_ERROR, "control-unusable", &why);
+    }
+    strbuf_clear(&why);
+}
+
+static int prepare(struct supervisor *supervisor)
+{
+    struct strbuf why;
+    int status = EX_OK;
+
+    strbuf_init(&why, 1024);
+    process_ignore_broken_pipes();
+    process_raise_file_limit();
+    if (!open_listeners(supervisor, &why)) {
+        log_why(LOG_FATAL, "cannot-listen", &why);
+        status = EX_UNAVAILABLE;
+    } else if (!process_drop_privileges(supervisor->config->user.data, &why)) {
+        log_why(LOG_FATAL, "cannot-drop-privileges", &why);
+        status = EX_NOPERM;
+    } else {
+        open_control(supervisor);
+    }
+    strbuf_clear(&why);
+    return status;
+}
+
+static void clear(struct supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->listener_count; i++) {
+        listener_close(&supervisor->listeners[i]);
+    }
+    free(supervisor->listeners);
+    listener_close(&supervisor->control);
+    config_free(&supervisor->config);
+}
+
+int supervisor_run(const char *config_path, struct config *config)
+{
+    struct supervisor supervisor = {.config_path = config_path, .config = config};
+
+    log_configure(&config->log);
+    supervisor.status = prepare(&supervisor);
+    if (supervisor.status == EX_OK) {
+        supervisor.loop = event_loop_new();
+        supervisor.restart_timer = loop_timer_new(supervisor.loop, start_worker, &supervisor);
+        process_signals_start(supervisor.loop, on_signal, &supervisor);
+        process_children_start(supervisor.loop, on_worker_end, &supervisor);
+        loop_timer_set(supervisor.restart_timer, 0);
+        event_loop_run(supervisor.loop);
+        process_children_stop();
+        process_signals_stop();
+        loop_timer_free(&supervisor.restart_timer);
+        event_loop_free(&supervisor.loop);
+    }
+    clear(&supervisor);
+    return supervisor.status;
+}

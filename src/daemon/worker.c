@@ -1,0 +1,381 @@
+/*
+ * The worker's life, in the order it happens:
+ *
+ *   1 open_stores      spool and state; a spool that cannot be used ends the run
+ *   2 start_loops      each with its resolver, connections, queue and sessions
+ *   3 listen           the acceptor and the control socket; "ready"
+ *   4 on_signal        reload (5) or drain (6)
+ *   5 reload           in a thread of its own, so that a million aliases stop nobody; then the new
+ *                      snapshot goes to every loop, or the old one stays
+ *   6 drain, stop      loops first, then the stores (they commit what waits), then the memory
+ */
+#include "daemon/worker.h"
+
+#include "worker_loop.h"
+
+#include "base/memory.h"
+#include "daemon/control_server.h"
+#include "io/log.h"
+#include "io/process.h"
+
+#include <stdlib.h>
+
+enum {
+    ALIAS_CHECK_MS = 5000,
+    STATE_ENTRIES = 100000, /* stored senders; each lives max-age days */
+    LISTENERS_MOST = 64,
+};
+
+struct reload {
+    struct worker *worker;
+    struct loop_task done;
+    struct process_thread *thread;
+    struct config *config; /* NULL: there were errors, they have been logged */
+};
+
+struct worker {
+    const struct worker_setup *setup;
+    struct event_loop *main_loop;
+    struct snapshot *snapshot;
+    struct spool *spool;
+    struct state_store *state;
+    struct queue_set *queues;
+    struct worker_loop *loops;
+    size_t loop_count;
+    struct acceptor_target *targets;
+    struct acceptor *acceptor;
+    struct control_server *control;
+    struct loop_timer *alias_timer;
+    struct loop_timer *drain_timer;
+    struct reload *reload; /* running, or NULL */
+    bool reload_again;
+    bool is_draining;
+    size_t loops_draining;
+};
+
+static void log_fatal(const char *event, struct bytes why)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_FATAL, event);
+    log_bytes(&line, "why", why);
+    log_end(&line);
+}
+
+static bool open_stores(struct worker *worker)
+{
+    const struct config *config = worker->snapshot->config;
+    struct spool_options options = {.directory = config->spool.data,
+                                    .free_space_floor = config->limits.free_space};
+    enum spool_status status;
+    struct strbuf why;
+    bool is_open = false;
+
+    strbuf_init(&why, 4096);
+    worker->spool = spool_open(&options, &status, &why);
+    if (worker->spool == NULL) {
+        log_fatal("spool-unusable", strbuf_bytes(&why));
+        goto cleanup;
+    }
+    worker->state = state_store_open(config->state.data, STATE_ENTRIES, &why);
+    if (worker->state == NULL) {
+        log_fatal("state-unusable", strbuf_bytes(&why));
+        spool_close(&worker->spool);
+        goto cleanup;
+    }
+    is_open = true;
+
+cleanup:
+    strbuf_clear(&why);
+    return is_open;
+}
+
+static size_t loops_wanted(const struct config *config)
+{
+    size_t wanted = config->workers == 0 ? process_cpu_count() : config->workers;
+
+    return wanted > 64 ? 64 : wanted; /* message ids have room for 64 sources */
+}
+
+static bool init_loops(struct worker *worker)
+{
+    struct worker_loop_parts parts = {
+        .main_loop = worker->main_loop, .state = worker->state, .snapshot = worker->snapshot};
+    struct strbuf why;
+    bool is_ready = true;
+
+    worker->loop_count = loops_wanted(worker->snapshot->config);
+    worker->loops = memory_zero(worker->loop_count * sizeof *worker->loops);
+    worker->targets = memory_zero(worker->loop_count * sizeof *worker->targets);
+    worker->queues = queue_set_new(worker->spool, worker->loop_count);
+    parts.queues = worker->queues;
+    strbuf_init(&why, 1024);
+    for (size_t i = 0; is_ready && i < worker->loop_count; i++) {
+        is_ready = worker_loop_init(&worker->loops[i], i, &parts, &why);
+        if (is_ready) {
+            worker->targets[i] =
+                (struct acceptor_target){worker->loops[i].loop, worker->loops[i].inbound};
+        } else {
+            log_fatal("resolver-unusable", strbuf_bytes(&why));
+            worker->loop_count = i;
+        }
+    }
+    strbuf_clear(&why);
+    return is_ready;
+}
+
+static void stop_at_once(struct worker *worker)
+{
+    event_loop_stop(worker->main_loop);
+}
+
+static void on_drain_timeout(void *context)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_WARNING, "drain-timeout");
+    log_end(&line);
+    stop_at_once(context);
+}
+
+static void on_loop_drained(void *context)
+{
+    struct worker *worker = context;
+
+    if (--worker->loops_draining == 0) {
+        stop_at_once(worker);
+    }
+}
+
+static void stop_listening(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->setup->listener_count; i++) {
+        listener_stop(worker->setup->listeners[i]);
+    }
+}
+
+static void drain(struct worker *worker)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_INFO, "draining");
+    log_end(&line);
+    worker->is_draining = true;
+    worker->loops_draining = worker->loop_count;
+    stop_listening(worker);
+    for (size_t i = 0; i < worker->loop_count; i++) {
+        worker_loop_drain(&worker->loops[i], on_loop_drained, worker);
+    }
+    worker->drain_timer = loop_timer_new(worker->main_loop, on_drain_timeout, worker);
+    loop_timer_set(worker->drain_timer, WORKER_DRAIN_MS);
+}
+
+static void start_reload(struct worker *worker);
+
+static void take_configuration(struct worker *worker, struct config *config)
+{
+    struct ip_endpoint listening[LISTENERS_MOST];
+    size_t count = worker->setup->listener_count;
+    struct snapshot *before = worker->snapshot;
+    struct log_line line;
+
+    for (size_t i = 0; i < count; i++) {
+        listening[i] = listener_address(worker->setup->listeners[i]);
+    }
+    worker->snapshot = snapshot_new(config, listening, count);
+    log_configure(&config->log);
+    acceptor_set_limits(worker->acceptor, &worker->snapshot->limits);
+    for (size_t i = 0; i < worker->loop_count; i++) {
+        worker_loop_set_snapshot(&worker->loops[i], worker->snapshot);
+    }
+    snapshot_drop(&before);
+    log_begin(&line, LOG_INFO, "reloaded");
+    log_end(&line);
+}
+
+static void on_reload_done(void *context)
+{
+    struct reload *reload = context;
+    struct worker *worker = reload->worker;
+    struct log_line line;
+
+    process_thread_join(&reload->thread);
+    worker->reload = NULL;
+    if (reload->config != NULL) {
+        take_configuration(worker, reload->config);
+    } else {
+        log_begin(&line, LOG_ERROR, "reload-failed");
+        log_text(&line, "why", "the configuration has errors; the old one stays in force");
+        log_end(&line);
+    }
+    free(reload);
+    if (worker->reload_again) {
+        worker->reload_again = false;
+        start_reload(worker);
+    }
+}
+
+/* NULL: it has errors, which have been logged. */
+static struct config *load_and_log(const char *path)
+{
+    struct config_errors *errors = config_errors_new();
+    struct config *config = config_load(path, errors);
+    const struct config_error *error;
+    struct log_line line;
+
+    for (size_t i = 0; (error = config_errors_get(errors, i)) != NULL; i++) {
+        log_begin(&line, error->severity == CONFIG_ERROR ? LOG_ERROR : LOG_WARNING,
+                  error->severity == CONFIG_ERROR ? "config-error" : "config-warning");
+        log_text(&line, "file", error->file);
+        log_number(&line, "line", error->line);
+        log_number(&line, "column", error->column);
+        log_text(&line, "why", error->message);
+        log_end(&line);
+    }
+    config_errors_free(&errors);
+    return config;
+}
+
+static void load_in_thread(void *context)
+{
+    struct reload *reload = context;
+    struct worker *worker = reload->worker;
+
+    reload->config = load_and_log(worker->setup->config_path);
+    event_loop_post(worker->main_loop, &reload->done);
+}
+
+static void start_reload(struct worker *worker)
+{
+    struct reload *reload;
+
+    if (worker->reload != NULL) {
+        worker->reload_again = true;
+        return;
+    }
+    reload = memory_zero(sizeof *reload);
+    reload->worker = worker;
+    reload->done = (struct loop_task){.run = on_reload_done, .context = reload};
+    worker->reload = reload;
+    reload->thread = process_thread_start("reload", load_in_thread, reload);
+}
+
+static void on_signal(void *context, int number)
+{
+    struct worker *worker = context;
+
+    if (number == SIGHUP) {
+        start_reload(worker);
+    } else if (worker->is_draining) {
+        stop_at_once(worker);
+    } else {
+        drain(worker);
+    }
+}
+
+/* Alias files that changed are read again, together with the whole configuration. */
+static void check_alias_files(void *context)
+{
+    struct worker *worker = context;
+
+    if (worker->reload == NULL && config_is_stale(worker->snapshot->config)) {
+        start_reload(worker);
+    }
+    loop_timer_set(worker->alias_timer, ALIAS_CHECK_MS);
+}
+
+static void log_ready(const struct worker *worker)
+{
+    struct log_line line;
+
+    for (size_t i = 0; i < worker->setup->listener_count; i++) {
+        struct ip_endpoint address = listener_address(worker->setup->listeners[i]);
+        log_begin(&line, LOG_INFO, "listening");
+        log_text(&line, "address", ip_endpoint_text(&address).text);
+        log_end(&line);
+    }
+    log_begin(&line, LOG_INFO, "ready");
+    log_number(&line, "pid", process_id());
+    log_number(&line, "loops", (int64_t)worker->loop_count);
+    log_end(&line);
+}
+
+static void serve(struct worker *worker)
+{
+    worker->acceptor = acceptor_new(worker->main_loop, worker->targets, worker->loop_count,
+                                    &worker->snapshot->limits);
+    for (size_t i = 0; i < worker->loop_count; i++) {
+        worker_loop_start(&worker->loops[i]);
+    }
+    for (size_t i = 0; i < worker->setup->listener_count; i++) {
+        acceptor_add(worker->acceptor, worker->setup->listeners[i]);
+    }
+    if (worker->setup->control != NULL) {
+        worker->control = control_server_new(worker->main_loop, worker->setup->control,
+                                             worker->spool, worker->queues);
+    }
+    worker->alias_timer = loop_timer_new(worker->main_loop, check_alias_files, worker);
+    loop_timer_set(worker->alias_timer, ALIAS_CHECK_MS);
+    log_ready(worker);
+    event_loop_run(worker->main_loop);
+
+    stop_listening(worker);
+    control_server_free(&worker->control);
+    for (size_t i = 0; i < worker->loop_count; i++) {
+        worker_loop_stop(&worker->loops[i]);
+    }
+}
+
+/* The loops have stopped. The stores go first: they still answer what loops asked them, and what
+ * they were given to write belongs to the loops' objects. */
+static void clear(struct worker *worker)
+{
+    if (worker->reload != NULL) {
+        process_thread_join(&worker->reload->thread);
+        config_free(&worker->reload->config);
+        free(worker->reload);
+    }
+    spool_close(&worker->spool);
+    state_store_close(&worker->state);
+    for (size_t i = 0; i < worker->loop_count; i++) {
+        worker_loop_clear(&worker->loops[i]);
+    }
+    queue_set_free(&worker->queues);
+    acceptor_free(&worker->acceptor);
+    loop_timer_free(&worker->alias_timer);
+    loop_timer_free(&worker->drain_timer);
+    event_loop_free(&worker->main_loop);
+    snapshot_drop(&worker->snapshot);
+    free(worker->loops);
+    free(worker->targets);
+}
+
+int worker_run(const struct worker_setup *setup)
+{
+    struct worker worker = {.setup = setup};
+    struct ip_endpoint listening[LISTENERS_MOST];
+    struct log_line line;
+    int status = WORKER_EXIT_HOPELESS;
+
+    for (size_t i = 0; i < setup->listener_count; i++) {
+        listening[i] = listener_address(setup->listeners[i]);
+    }
+    worker.snapshot = snapshot_new(setup->config, listening, setup->listener_count);
+    log_configure(&setup->config->log);
+    log_start();
+    worker.main_loop = event_loop_new();
+    process_signals_start(worker.main_loop, on_signal, &worker);
+    if (open_stores(&worker)) {
+        if (init_loops(&worker)) {
+            serve(&worker);
+            status = 0;
+        }
+    }
+    process_signals_stop();
+    clear(&worker);
+    log_begin(&line, LOG_INFO, "stopped");
+    log_number(&line, "status", status);
+    log_end(&line);
+    log_stop();
+    return status;
+}

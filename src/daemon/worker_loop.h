@@ -1,0 +1,49 @@
+/*
+ * worker_loop - one loop thread of the worker and all that lives on it.
+ *
+ * Private to room daemon. Made, started, told and freed by the main thread (worker.c); everything on
+ * the loop is touched by its own thread while it runs.
+ */
+#ifndef DAEMON_WORKER_LOOP_H
+#define DAEMON_WORKER_LOOP_H
+
+#include "daemon/snapshot.h"
+#include "io/process.h"
+
+struct worker_loop {
+    size_t index;
+    struct event_loop *main_loop;
+    struct event_loop *loop;
+    struct process_thread *thread;
+    struct dns_resolver *resolver;
+    struct outbound *outbound;
+    struct queue *queue;
+    struct inbound_server *inbound;
+    struct message_id_source ids;
+    struct loop_task start_task, drain_task, drained_task;
+    void (*on_drained)(void *context); /* on the main loop */
+    void *on_drained_context;
+};
+
+struct worker_loop_parts {
+    struct event_loop *main_loop;
+    struct queue_set *queues;
+    struct state_store *state;
+    const struct snapshot *snapshot;
+};
+
+/* False: the resolver would not start; *why says why. */
+bool worker_loop_init(struct worker_loop *loop, size_t index,
+                      const struct worker_loop_parts *parts, struct strbuf *why);
+void worker_loop_start(struct worker_loop *loop);
+/* Hands a new configuration over; the snapshot is held until the loop has taken it. */
+void worker_loop_set_snapshot(struct worker_loop *loop, struct snapshot *snapshot);
+/* No new mail, open work is finished; then on_drained runs on the main loop. */
+void worker_loop_drain(struct worker_loop *loop, void (*on_drained)(void *context),
+                       void *context);
+/* Stops the thread and waits for it. */
+void worker_loop_stop(struct worker_loop *loop);
+/* After all loops have stopped. */
+void worker_loop_clear(struct worker_loop *loop);
+
+#endif

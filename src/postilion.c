@@ -1,0 +1,235 @@
+/*
+ * postilion - the program: finds the command, loads what it needs, hands over.
+ *
+ * It stands above all rooms, because `serve` and `check` live in daemon, `srs` and `queue` in ctl, and
+ * neither of these two may know the other.
+ */
+#include "ctl/queue_command.h"
+#include "ctl/srs_command.h"
+#include "daemon/check_command.h"
+#include "daemon/supervisor.h"
+#include "daemon/version_command.h"
+#include "io/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+static const char DEFAULT_CONFIG[] = "/etc/postilion/postilion.conf";
+
+/* What stands behind the command, without -c FILE. */
+struct arguments {
+    const char *config_path;
+    int argc;
+    char **argv; /* argv[0] is the command */
+};
+
+struct command {
+    const char *name;
+    const char *usage;
+    const char *help;
+    int (*run)(const struct arguments *arguments);
+};
+
+static void print_errors(const struct config_errors *errors)
+{
+    struct strbuf text;
+
+    strbuf_init(&text, 1024 * 1024);
+    config_errors_print(errors, &text);
+    fputs(strbuf_text(&text), stderr);
+    strbuf_clear(&text);
+}
+
+/* NULL: it has errors, which have been printed. Warnings are printed as well when asked for. */
+static struct config *load(const char *path, bool with_warnings)
+{
+    struct config_errors *errors = config_errors_new();
+    struct config *config = config_load(path, errors);
+
+    if (config == NULL || with_warnings) {
+        print_errors(errors);
+    }
+    config_errors_free(&errors);
+    return config;
+}
+
+static int run_serve(const struct arguments *arguments)
+{
+    struct config *config;
+
+    if (arguments->argc > 1) {
+        fprintf(stderr, "postilion serve: it takes no argument \"%s\"\n", arguments->argv[1]);
+        return EX_USAGE;
+    }
+    config = load(arguments->config_path, true);
+    return config == NULL ? EX_CONFIG : supervisor_run(arguments->config_path, config);
+}
+
+static int run_check(const struct arguments *arguments)
+{
+    return check_command_run(arguments->config_path, arguments->argc, arguments->argv, stdout,
+                             stderr);
+}
+
+static int run_explain_option(const struct arguments *arguments)
+{
+    return explain_option_command_run(arguments->argc, arguments->argv, stdout, stderr);
+}
+
+static int run_srs(const struct arguments *arguments)
+{
+    struct config *config = load(arguments->config_path, false);
+    struct srs_command_options options;
+    int status;
+
+    if (config == NULL) {
+        return EX_CONFIG;
+    }
+    options = (struct srs_command_options){
+        .srs = &config->srs,
+        .srs_domain = config->srs_domain,
+        .today = (uint32_t)(clock_unix_seconds() / 86400),
+        .long_rule = (enum long_sender_rule)config->srs_long,
+    };
+    status = srs_command_run(&options, arguments->argc - 1, arguments->argv + 1);
+    config_free(&config);
+    return status;
+}
+
+static int run_queue(const struct arguments *arguments)
+{
+    struct config *config = load(arguments->config_path, false);
+    struct queue_command_options options;
+    int status;
+
+    if (config == NULL) {
+        return EX_CONFIG;
+    }
+    options = (struct queue_command_options){.spool_directory = config->spool.data,
+                                             .control_path = config->control.data};
+    status = queue_command_run(&options, arguments->argc, arguments->argv, stdout, stderr);
+    config_free(&config);
+    return status;
+}
+
+static int run_version(const struct arguments *arguments)
+{
+    (void)arguments;
+    version_command_run(stdout);
+    return EX_OK;
+}
+
+static int run_help(const struct arguments *arguments);
+
+static const struct command commands[] = {
+    {"serve", "serve", "run in the foreground: SIGHUP reloads, SIGTERM drains", run_serve},
+    {"check", "check [--dump | --sample]",
+     "check the configuration: every error with file, line, column and a hint", run_check},
+    {"explain-option", "explain-option [NAME]", "what an option does, its range and default",
+     run_explain_option},
+    {"srs", "srs forward|reverse ADDRESS ...",
+     "what a sender becomes when it is forwarded, and what an SRS address stands for", run_srs},
+    {"queue", "queue list|show|retry|delete [ID|all] [--json]",
+     "the queue of a running or a stopped daemon", run_queue},
+    {"version", "version", "the version of the program and of its libraries", run_version},
+    {"help", "help [COMMAND]", "this text", run_help},
+};
+
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+static void print_command_help(const struct command *command)
+{
+    printf("usage: postilion %s [-c FILE]\n\n    %s\n", command->usage, command->help);
+    printf("\n    -c FILE   the configuration (%s)\n", DEFAULT_CONFIG);
+}
+
+static int run_help(const struct arguments *arguments)
+{
+    const struct command *command =
+        arguments->argc > 1 ? find_command(arguments->argv[1]) : NULL;
+
+    if (command != NULL) {
+        print_command_help(command);
+        return EX_OK;
+    }
+    printf(
+        "postilion: a forwarding MTA\n\nusage: postilion COMMAND [ARGUMENT ...] [-c FILE]\n\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        printf("  %-52s %s\n", commands[i].usage, commands[i].help);
+    }
+    printf("\n  -c FILE   the configuration (%s)\n  --help    about a command\n",
+           DEFAULT_CONFIG);
+    return EX_OK;
+}
+
+/* Takes -c FILE (or -cFILE) out, wherever it stands. False: FILE is missing. */
+static bool take_config_option(int argc, char **argv, struct arguments *arguments)
+{
+    arguments->argc = 0;
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0) {
+            if (i + 1 == argc) {
+                return false;
+            }
+            arguments->config_path = argv[++i];
+        } else if (strncmp(argv[i], "-c", 2) == 0) {
+            arguments->config_path = argv[i] + 2;
+        } else {
+            arguments->argv[arguments->argc++] = argv[i];
+        }
+    }
+    arguments->argv[arguments->argc] = NULL;
+    return true;
+}
+
+static bool wants_help(const struct arguments *arguments)
+{
+    for (int i = 1; i < arguments->argc; i++) {
+        if (strcmp(arguments->argv[i], "--help") == 0 ||
+            strcmp(arguments->argv[i], "-h") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {.config_path = DEFAULT_CONFIG, .argv = argv + 1};
+    const struct command *command;
+
+    if (argc < 2) {
+        run_help(&arguments);
+        return EX_USAGE;
+    }
+    if (!take_config_option(argc - 1, argv + 1, &arguments) || arguments.argc == 0) {
+        fputs("postilion: -c needs a file, and a command must be there\n", stderr);
+        return EX_USAGE;
+    }
+    if (strcmp(arguments.argv[0], "--help") == 0 || strcmp(arguments.argv[0], "-h") == 0) {
+        return run_help(&arguments);
+    }
+    command = find_command(strcmp(arguments.argv[0], "--version") == 0 ? "version"
+                                                                       : arguments.argv[0]);
+    if (command == NULL) {
+        fprintf(stderr, "postilion: unknown command \"%s\"; see postilion help\n",
+                arguments.argv[0]);
+        return EX_USAGE;
+    }
+    if (wants_help(&arguments)) {
+        print_command_help(command);
+        return EX_OK;
+    }
+    return command->run(&arguments);
+}
