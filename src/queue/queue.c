@@ -125,8 +125,10 @@ static void pump(struct queue *queue)
         struct queue_destination *destination =
             list_owner(queue->ready.next, struct queue_destination, ready);
         list_remove(&destination->ready);
-        queue_job_start(destination);
-        queue_destination_review(destination);
+        if (queue_destination_may_start(destination)) {
+            queue_job_start(destination);
+            queue_destination_review(destination);
+        }
     }
 }
 

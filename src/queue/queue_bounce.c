@@ -11,7 +11,7 @@
 enum {
     HEADER_READ_LIMIT = 64 * 1024,
     BOUNCE_TEXT_LIMIT =
-        1024 * 1024, /* QUEUE_GROUP recipients and BOUNCE_HEADER_LIMIT fit well */
+        16 * 1024 * 1024, /* QUEUE_GROUP recipients and BOUNCE_HEADER_LIMIT fit well */
     RECORD_LIMIT = 64 * 1024,
 };
 

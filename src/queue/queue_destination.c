@@ -7,9 +7,33 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum { EVICT_TRIES = 16 };
+
 struct queue_destination *queue_destination_get(struct queue *queue, struct bytes name)
 {
     return hash_table_get(queue->destinations, name);
+}
+
+static bool is_paused_only(const struct queue_destination *destination)
+{
+    return destination->known == 0 && !destination->is_reading &&
+           queue_now_ms(destination->queue) < destination->paused_until_ms;
+}
+
+/* Unreachable destinations must not keep out all others for as long as their pauses last: one of
+ * them is forgotten. What it has is in the spool, where the scan finds it when it is due. The
+ * end of a heap is where late times are. */
+static bool make_room(struct queue *queue)
+{
+    for (size_t i = 0; i < EVICT_TRIES && i < queue->agenda.count; i++) {
+        struct queue_destination *destination = list_owner(
+            queue->agenda.items[queue->agenda.count - 1 - i], struct queue_destination, wake);
+        if (is_paused_only(destination)) {
+            queue_destination_free(destination);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* NULL when there are too many: then the scan has to find it again. */
@@ -20,7 +44,7 @@ struct queue_destination *queue_destination_make(struct queue *queue, struct byt
     if (destination != NULL) {
         return destination;
     }
-    if (hash_table_count(queue->destinations) >= QUEUE_DESTINATIONS) {
+    if (hash_table_count(queue->destinations) >= QUEUE_DESTINATIONS && !make_room(queue)) {
         return NULL;
     }
     destination = memory_alloc(sizeof *destination + name.len);
@@ -47,11 +71,35 @@ void queue_destination_free(struct queue_destination *destination)
 
 static unsigned concurrency(const struct queue_destination *destination)
 {
-    /* After a pause one attempt finds out whether it is worth more. */
-    if (destination->failures > 0 || destination->queue->options.concurrency == 0) {
+    const struct queue *queue = destination->queue;
+
+    /* After a pause one attempt finds out whether it is worth more. And when many attempts are
+     * open, each destination gets one, so that slow ones cannot take all there are. */
+    if (destination->failures > 0 || queue->job_count >= QUEUE_ATTEMPTS / 2 ||
+        queue->options.concurrency == 0) {
         return 1;
     }
-    return destination->queue->options.concurrency;
+    return queue->options.concurrency;
+}
+
+/* When it may not, an attempt of its own is open, and it is reviewed when that ends. */
+bool queue_destination_may_start(const struct queue_destination *destination)
+{
+    return destination->jobs_open < concurrency(destination);
+}
+
+/* How many more may wait in memory. A few always may, or destinations that are slow would
+ * starve the others by filling the memory. */
+size_t queue_destination_room(const struct queue_destination *destination)
+{
+    size_t waiting = destination->queue->waiting;
+    size_t all = waiting < QUEUE_WAITING ? QUEUE_WAITING - waiting : 0;
+    size_t share = destination->waiting < QUEUE_SHARE ? QUEUE_SHARE - destination->waiting : 0;
+    size_t window =
+        destination->waiting < QUEUE_WINDOW ? QUEUE_WINDOW - destination->waiting : 0;
+
+    all = all > share ? all : share;
+    return window < all ? window : all;
 }
 
 static void update_ready(struct queue_destination *destination, bool is_ready)
@@ -114,7 +162,7 @@ void queue_destination_review(struct queue_destination *destination)
         queue_read_due(destination);
     }
     update_ready(destination, !is_paused && !queue->is_draining && destination->waiting > 0 &&
-                                  destination->jobs_open < concurrency(destination));
+                                  queue_destination_may_start(destination));
     update_wake(destination, is_paused, now);
     if (!is_needed(destination, is_paused)) {
         queue_destination_free(destination);

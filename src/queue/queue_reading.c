@@ -147,16 +147,6 @@ static void on_scanned(void *context, enum spool_status status,
 static void on_due(void *context, enum spool_status status, const struct spool_delivery *rows,
                    size_t count);
 
-static size_t room_for(const struct queue_destination *destination)
-{
-    size_t room = QUEUE_WINDOW - destination->waiting;
-    size_t all = destination->queue->waiting < QUEUE_WAITING
-                     ? QUEUE_WAITING - destination->queue->waiting
-                     : 0;
-
-    return room < all ? room : all;
-}
-
 static void read_later(struct queue_destination *destination, uint64_t delay_ms)
 {
     destination->due_ms = queue_now_ms(destination->queue) + delay_ms;
@@ -168,7 +158,7 @@ void queue_read_due(struct queue_destination *destination)
 {
     struct queue *queue = destination->queue;
     bool is_sweep = destination->is_sweeping;
-    size_t room = is_sweep ? QUEUE_SWEEP_ROWS : room_for(destination);
+    size_t room = is_sweep ? QUEUE_SWEEP_ROWS : queue_destination_room(destination);
 
     if (room == 0) {
         read_later(destination, QUEUE_RETRY_MS);

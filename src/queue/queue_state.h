@@ -16,10 +16,11 @@
 enum {
     QUEUE_ATTEMPTS = 1000,          /* open at once, per queue */
     QUEUE_WAITING = 20 * 1000,      /* deliveries waiting in memory, per queue */
-    QUEUE_DESTINATIONS = 20 * 1000, /* in memory, per queue; more are left in the spool */
-    QUEUE_GROUP = 100,              /* recipients of one attempt */
-    QUEUE_SCAN_MS = 60 * 1000,      /* between two scans ... */
-    QUEUE_HORIZON_MS = 75 * 1000,   /* ... each of which looks so far ahead */
+    QUEUE_DESTINATIONS = 10 * 1000, /* in memory, per queue; more are left in the spool */
+    QUEUE_SHARE = 10,  /* waiting deliveries that each destination may have in any case */
+    QUEUE_GROUP = 100, /* recipients of one attempt */
+    QUEUE_SCAN_MS = 60 * 1000,    /* between two scans ... */
+    QUEUE_HORIZON_MS = 75 * 1000, /* ... each of which looks so far ahead */
     QUEUE_SCAN_ROWS = 500,
     QUEUE_SWEEP_ROWS = 200,
     QUEUE_RETRY_MS = 1000,        /* after a failed commit or read, or when memory is full */
@@ -124,6 +125,8 @@ struct queue_destination *queue_destination_make(struct queue *queue, struct byt
 /* The only function that decides what a destination does next. May free it. */
 void queue_destination_review(struct queue_destination *destination);
 void queue_destination_pause(struct queue_destination *destination, struct bytes why);
+bool queue_destination_may_start(const struct queue_destination *destination);
+size_t queue_destination_room(const struct queue_destination *destination);
 void queue_destination_reached(struct queue_destination *destination); /* it answered */
 void queue_destination_resume(struct queue_destination *destination);  /* try it now */
 void queue_destination_drop_window(struct queue_destination *destination);

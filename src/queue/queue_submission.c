@@ -121,10 +121,8 @@ void queue_tickets_forget(struct queue *queue)
 
 static bool may_wait(const struct queue_destination *destination)
 {
-    const struct queue *queue = destination->queue;
-
-    return destination->waiting < QUEUE_WINDOW && queue->waiting < QUEUE_WAITING &&
-           queue_now_ms(queue) >= destination->paused_until_ms;
+    return queue_destination_room(destination) > 0 &&
+           queue_now_ms(destination->queue) >= destination->paused_until_ms;
 }
 
 void queue_accept_handover(struct queue *queue, struct queue_message *message)

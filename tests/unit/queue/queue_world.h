@@ -89,7 +89,7 @@ struct world {
     struct outbound outbounds[WORLD_LOOPS];
     struct list timers, requests, attempts;
     struct world_row *rows;
-    size_t row_count;
+    size_t row_count, row_capacity;
     struct world_message *messages;
     size_t message_count;
     enum spool_status commit_status;
@@ -394,7 +394,10 @@ static inline struct world_row *find_row(uint64_t message, uint32_t number)
 
 static inline void world_add_row(const struct spool_delivery *from)
 {
-    world.rows = memory_resize(world.rows, world.row_count + 1, sizeof *world.rows);
+    if (world.row_count == world.row_capacity) {
+        world.row_capacity = world.row_capacity * 2 + 64;
+        world.rows = memory_resize(world.rows, world.row_capacity, sizeof *world.rows);
+    }
     struct world_row *row = &world.rows[world.row_count++];
 
     *row = (struct world_row){*from, true};

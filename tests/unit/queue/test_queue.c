@@ -654,6 +654,72 @@ static void test_slow_read_brings_nothing_forward(void **state)
     CHECK_INT("the second in its time", world.attempts_started, 2);
 }
 
+/* One message to `count` recipients at each of some destinations, named by number. */
+static void submit_many(uint64_t id, size_t first, size_t destinations, size_t each)
+{
+    static struct answer answer;
+    size_t count = destinations * each;
+    char *names = memory_zero(destinations * 16);
+    struct queue_recipient *recipients = memory_resize(NULL, count, sizeof *recipients);
+
+    for (size_t i = 0; i < count; i++) {
+        char *name = names + i / each * 16;
+        snprintf(name, 16, "d%zu.test", first + i / each);
+        recipients[i] = one_recipient[0];
+        recipients[i].destination = bytes_from_text(name);
+    }
+    submit(0, id, recipients, count, &answer);
+    free(recipients);
+    free(names);
+}
+
+static void test_slow_destinations_leave_attempts_to_others(void **state)
+{
+    struct queue_options options = world_options();
+
+    (void)state;
+    options.concurrency = 20;
+    queue_set_options(world.queues[0], &options);
+    world.is_attempt_held = true;
+    for (uint64_t id = 1; id <= 20; id++) {
+        submit_many(id, 0, 60, 1);
+    }
+    world_run();
+    CHECK_TRUE("some are left", world.attempts_open < 700);
+    world_forget_counts();
+    submit_one(21);
+    world_run();
+    CHECK_INT("another destination starts", world.attempts_started, 1);
+    world.is_attempt_held = false;
+    world_run();
+    CHECK_INT("rows left", world_open_rows(), 0);
+}
+
+static void test_slow_destinations_leave_memory_to_others(void **state)
+{
+    (void)state;
+    world.is_attempt_held = true;
+    submit_many(1, 0, 25, 1100);
+    world_run();
+    world_forget_counts();
+    submit_one(2);
+    world_run();
+    CHECK_INT("another destination starts", world.attempts_started, 1);
+}
+
+static void test_dead_destinations_leave_places_to_others(void **state)
+{
+    (void)state;
+    world.attempt = attempt_unreachable;
+    submit_many(1, 0, 10 * 1000, 1);
+    world_run();
+    CHECK_INT("all paused", world_lines_with("destination-paused", ""), WORLD_LINES / 2);
+    world.attempt = attempt_sent;
+    submit_one(2);
+    world_run();
+    CHECK_INT("another destination starts", find_row(2, 0) == NULL, 1);
+}
+
 int main(void)
 {
 #define QUEUE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -687,6 +753,9 @@ int main(void)
         QUEUE_TEST(test_held_row_is_not_tried),
         QUEUE_TEST(test_attempts_come_in_time),
         QUEUE_TEST(test_slow_read_brings_nothing_forward),
+        QUEUE_TEST(test_slow_destinations_leave_attempts_to_others),
+        QUEUE_TEST(test_slow_destinations_leave_memory_to_others),
+        QUEUE_TEST(test_dead_destinations_leave_places_to_others),
     };
 
     return cmocka_run_group_tests_name("queue", tests, NULL, NULL);
