@@ -161,6 +161,23 @@ static void open_control(struct supervisor *supervisor)
     strbuf_clear(&why);
 }
 
+/* `user root` is somebody's explicit wish (a container, a test); without root there is nothing to
+ * drop. */
+static bool drop_privileges(const struct config *config, struct strbuf *why)
+{
+    struct log_line line;
+
+    if (!process_is_root()) {
+        return true;
+    }
+    if (bytes_equal(config->user, BYTES("root"))) {
+        log_begin(&line, LOG_WARNING, "running-as-root");
+        log_end(&line);
+        return true;
+    }
+    return process_drop_privileges(config->user.data, why);
+}
+
 static int prepare(struct supervisor *supervisor)
 {
     struct strbuf why;
@@ -172,7 +189,7 @@ static int prepare(struct supervisor *supervisor)
     if (!open_listeners(supervisor, &why)) {
         log_why(LOG_FATAL, "cannot-listen", &why);
         status = EX_UNAVAILABLE;
-    } else if (!process_drop_privileges(supervisor->config->user.data, &why)) {
+    } else if (!drop_privileges(supervisor->config, &why)) {
         log_why(LOG_FATAL, "cannot-drop-privileges", &why);
         status = EX_NOPERM;
     } else {

@@ -3,7 +3,7 @@
  *
  *   1 inbound_content_begin  354, an id for the message, a place for its octets
  *   2 inbound_content_input  octets are unstuffed and kept; nothing is decided before the end
- *   3 finish_content         what the octets themselves forbid: bare CR or LF, size, loops
+ *   3 inbound_content_end    what the octets themselves forbid: bare CR or LF, size, loops
  *   4 store_long_senders     stored SRS tokens are made durable first, so that no bounce is
  * lost 5 submit                 the message goes to the queue ... 6 on_safe                ...
  * and only when it is on stable storage the client reads 250
@@ -376,7 +376,7 @@ static bool check_header(struct inbound_session *session)
     return may_travel_on(session, bytes_first(octets, length));
 }
 
-static void finish_content(struct inbound_session *session)
+void inbound_content_end(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
 
@@ -414,12 +414,7 @@ static void finish_content(struct inbound_session *session)
 size_t inbound_content_input(struct inbound_session *session, struct bytes input)
 {
     struct inbound_transaction *transaction = &session->transaction;
-    size_t used;
 
     transaction->size_limit = session->options->message_size;
-    used = smtp_content_decode(&transaction->decoder, input, take_octets, transaction);
-    if (transaction->decoder.is_done) {
-        finish_content(session);
-    }
-    return used;
+    return smtp_content_decode(&transaction->decoder, input, take_octets, transaction);
 }

@@ -169,46 +169,84 @@ void inbound_session_begin_wait(struct inbound_session *session, enum inbound_wa
 }
 
 /* Reads on over a line that was too long; its one answer was given when it was noticed. */
-static size_t swallow_line(struct inbound_session *session, struct bytes input)
+static void swallow_line(struct inbound_session *session, struct bytes input)
 {
     bool found;
     size_t used = smtp_line_skip(input, &found);
 
     session->swallowed += used;
+    stream_consume(session->stream, used);
     if (found) {
         session->swallowed = 0;
     } else if (session->swallowed > INBOUND_SWALLOW_LIMIT) {
         inbound_session_bye(session, 421, "4.5.2", "line too long, closing connection",
                             "line-too-long");
     }
-    return used;
 }
 
-/* Takes one line; returns octets used, 0 when it is not whole yet. */
-static size_t take_line(struct inbound_session *session, struct bytes input)
+/* Takes one line; false when it is not whole yet. The input is consumed before the command runs, so
+ * that a connection that ends with it (QUIT) ends with nothing unread. */
+static bool take_line(struct inbound_session *session, struct bytes input)
 {
-    struct bytes line;
+    char copy[INBOUND_LINE_LIMIT];
+    struct bytes line = {NULL, 0};
     size_t used = 0;
+    enum smtp_line_result result = smtp_line_next(input, INBOUND_LINE_LIMIT, &line, &used);
 
-    switch (smtp_line_next(input, INBOUND_LINE_LIMIT, &line, &used)) {
+    if (result == SMTP_LINE_NEED_MORE) {
+        return false;
+    }
+    if (result == SMTP_LINE_READY && line.len > 0) {
+        memcpy(copy, line.data, line.len);
+    }
+    stream_consume(session->stream, used);
+    switch (result) {
     case SMTP_LINE_READY:
-        inbound_command(session, line);
-        return used;
+        inbound_command(session, bytes_of(copy, line.len));
+        break;
     case SMTP_LINE_NEED_MORE:
-        return 0;
+        break;
     case SMTP_LINE_TOO_LONG:
         session->swallowed = used;
         inbound_session_reply(session, 500, "5.5.2", BYTES("line too long"));
-        return used;
+        break;
     case SMTP_LINE_BARE_CR:
     case SMTP_LINE_BARE_LF:
         inbound_session_reply(session, 500, "5.5.2", BYTES("lines must end with CRLF"));
-        return used;
+        break;
     case SMTP_LINE_NUL:
         inbound_session_reply(session, 500, "5.5.2", BYTES("NUL in a command"));
-        return used;
+        break;
     }
-    return used;
+    return true;
+}
+
+static void take_content(struct inbound_session *session, struct bytes input)
+{
+    stream_consume(session->stream, inbound_content_input(session, input));
+    if (session->transaction.decoder.is_done) {
+        inbound_content_end(session);
+    } else {
+        extend_content_deadline(session);
+    }
+}
+
+/* Takes what the input starts with; false when more must come first. */
+static bool take_input(struct inbound_session *session)
+{
+    struct bytes input = stream_input(session->stream);
+
+    if (input.len == 0) {
+        return false;
+    }
+    if (session->swallowed > 0) {
+        swallow_line(session, input);
+    } else if (session->dialogue.phase == SMTP_PHASE_CONTENT) {
+        take_content(session, input);
+    } else {
+        return take_line(session, input);
+    }
+    return true;
 }
 
 static void go_on_later(void *context)
@@ -217,25 +255,6 @@ static void go_on_later(void *context)
 
     session->is_again_pending = false;
     inbound_session_go_on(session);
-}
-
-/* Takes what the input starts with; returns octets used, 0 when more must come first. */
-static size_t take_input(struct inbound_session *session, struct bytes input)
-{
-    size_t used;
-
-    if (session->swallowed > 0) {
-        return swallow_line(session, input);
-    }
-    if (session->dialogue.phase != SMTP_PHASE_CONTENT) {
-        return take_line(session, input);
-    }
-    used = inbound_content_input(session, input);
-    if (!session->is_closed && session->dialogue.phase == SMTP_PHASE_CONTENT &&
-        session->wait == INBOUND_WAITS_NOTHING) {
-        extend_content_deadline(session);
-    }
-    return used;
 }
 
 static void go_on_next_turn(struct inbound_session *session)
@@ -250,8 +269,6 @@ void inbound_session_go_on(struct inbound_session *session)
 {
     for (unsigned turn = 0; !session->is_closed && session->wait == INBOUND_WAITS_NOTHING;
          turn++) {
-        size_t used;
-
         if (stream_output_waiting(session->stream) > STREAM_OUTPUT_HIGH) {
             return; /* it does not read our answers: on_drained goes on */
         }
@@ -259,16 +276,9 @@ void inbound_session_go_on(struct inbound_session *session)
             go_on_next_turn(session);
             return;
         }
-        used = stream_input(session->stream).len == 0
-                   ? 0
-                   : take_input(session, stream_input(session->stream));
-        if (session->is_closed) {
-            return;
-        }
-        if (used == 0) {
+        if (!take_input(session)) {
             break;
         }
-        stream_consume(session->stream, used);
     }
     if (session->has_peer_ended && !session->is_closed &&
         session->wait == INBOUND_WAITS_NOTHING) {

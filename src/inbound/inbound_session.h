@@ -136,8 +136,10 @@ void inbound_transaction_reset(struct inbound_session *session);
 
 /* inbound_content.c */
 void inbound_content_begin(struct inbound_session *session);
-/* Takes content from the input; returns octets used. The answer may come later. */
+/* Takes content from the input; returns octets used. When the decoder is done, what was used is
+ * consumed and inbound_content_end called; the answer may come later. */
 size_t inbound_content_input(struct inbound_session *session, struct bytes input);
+void inbound_content_end(struct inbound_session *session);
 
 /* inbound_lookup.c: state store requests that survive their session. */
 void inbound_lookup_token(struct inbound_session *session, struct bytes token,
