@@ -63,7 +63,7 @@ enum spool_change_kind {
     SPOOL_CLOSE,  /* one delivery is done; the message goes with its last one */
     SPOOL_UPDATE, /* state, attempts, next_attempt_ms, last_reply, destination of one delivery */
     SPOOL_DELETE, /* a message with all its deliveries */
-    SPOOL_RETRY,  /* due now: all of a message (id); or, with id 0, what is not held of `destination` */
+    SPOOL_RETRY, /* due now: all of a message (id); or, with id 0, what is not held of `destination` */
 };
 
 struct spool_change {
