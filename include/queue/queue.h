@@ -9,9 +9,13 @@
  * Window   per destination at most QUEUE_WINDOW deliveries wait in memory; the rest is read
  *          from the spool by index when there is room. Fresh messages keep their content in memory
  *          as long as all of them together stay under QUEUE_CONTENT_MEMORY.
+ * Share    attempts, memory and places for destinations are limited per queue (queue_state.h), and no
+ *          few destinations can take all of them.
  * Retry    forward/retry_schedule per delivery; a destination that cannot be reached pauses as a
- *          whole; expiry makes a bounce (forward/bounce_rule).
+ *          whole; expiry makes a bounce (forward/bounce_rule). Nothing expires for an hour after the
+ *          wall clock has jumped by more than one.
  * Bounces  one message per failed message and attempt, in the same commit that closes the deliveries.
+ *          Their deliveries have no alias.
  * Failure  an outcome that cannot be recorded (disk full) is kept and tried again; it is never
  *          delivered a second time because of that.
  */
@@ -28,12 +32,13 @@
 enum { QUEUE_WINDOW = 1000, QUEUE_CONTENT_MEMORY = 64 * 1024 * 1024 };
 
 struct queue_options {
-    struct shared *snapshot;       /* what the rest points into */
+    struct shared *snapshot; /* what the rest points into */
     struct retry_schedule retry;
-    unsigned concurrency;          /* attempts at once per destination */
-    struct bytes our_name;         /* Reporting-MTA, Received of bounces */
-    struct bytes bounce_from;      /* "postmaster@..." */
-    const struct delivery_route_table *routes; /* for bounces: sender's domain to destination */
+    unsigned concurrency;     /* attempts at once per destination */
+    struct bytes our_name;    /* Reporting-MTA, Received of bounces */
+    struct bytes bounce_from; /* "postmaster@..." */
+    /* For bounces: sender's domain to destination. Never NULL. */
+    const struct delivery_route_table *routes;
 };
 
 /* All queues of a process. */
@@ -53,7 +58,8 @@ void queue_set_options(struct queue *queue, const struct queue_options *options)
 void queue_start(struct queue *queue);
 /* Starts nothing new; on_idle runs when no attempt and no commit is open any more. */
 void queue_drain(struct queue *queue, void (*on_idle)(void *context), void *context);
-void queue_free(struct queue **queue); /* aborts what is open; what is durable stays in the spool */
+void queue_free(
+    struct queue **queue); /* aborts what is open; what is durable stays in the spool */
 
 struct queue_recipient {
     struct bytes destination;
@@ -76,8 +82,9 @@ struct queue_submission {
 struct queue_ticket; /* a pending submission */
 
 /* done: SPOOL_OK, SPOOL_FULL (452) or SPOOL_FAILED (451). Never from inside. */
-struct queue_ticket *queue_submit(struct queue *queue, const struct queue_submission *submission,
-                                  spool_done done, void *context);
+struct queue_ticket *queue_submit(struct queue *queue,
+                                  const struct queue_submission *submission, spool_done done,
+                                  void *context);
 /* The client is gone: done will not run; the message may be durable all the same, and then it is
  * delivered. Safe on NULL. */
 void queue_ticket_abandon(struct queue_ticket **ticket);
