@@ -1,5 +1,6 @@
 """The server's dialogue over a real socket: codes, limits, order, line ends."""
 import re
+import select
 import socket
 import time
 
@@ -54,7 +55,7 @@ ROWS = [
     ("quoted sender", ["EHLO c", 'MAIL FROM:<"a b"@b.test>'], "250 2.1.0"),
     ("source route", ["EHLO c", "MAIL FROM:<@r.test,@s.test:a@b.test>"], "250 2.1.0"),
     ("address literal", ["EHLO c", "MAIL FROM:<a@[192.0.2.1]>"], "250 2.1.0"),
-    ("8-bit sender", ["EHLO c", "MAIL FROM:<\xe4@b.test>"], "553 5.6.7"),
+    ("8-bit sender", ["EHLO c", "MAIL FROM:<\xe4@b.test>"], "501 5.1.7"),
     ("local part too long", ["EHLO c", f"MAIL FROM:<{'a' * 65}@b.test>"], "501 5.1.7"),
     ("SIZE", ["EHLO c", "MAIL FROM:<a@b.test> SIZE=1000"], "250 2.1.0"),
     ("SIZE over the limit", ["EHLO c", "MAIL FROM:<a@b.test> SIZE=99999999999"], "552 5.3.4"),
@@ -215,12 +216,8 @@ def test_a_slow_client_is_cut_by_the_command_deadline(postilion):
         try:
             for _ in range(100):  # an octet now and then does not buy more time
                 client.send("N")
-                client.socket.settimeout(0.1)
-                try:
-                    client.stream.peek(1)
+                if select.select([client.socket], [], [], 0.1)[0]:
                     break
-                except TimeoutError:
-                    continue
         except (BrokenPipeError, ConnectionResetError):
             pass
         assert time.monotonic() - begin < 8
@@ -242,7 +239,7 @@ def test_message_size_is_a_limit_while_it_streams(postilion, next_hop):
 
 def test_header_size_hops_and_recipients_are_limits(postilion, next_hop):
     hop = next_hop("127.0.0.1")
-    server = postilion(domain=ALIASES, limits="    header-size 16K\n    hops 5\n    recipients 2\n",
+    server = postilion(domain=ALIASES, limits="    header-size 16K\n    hops 10\n    recipients 2\n",
                        extra=f"route * to 127.0.0.1:{hop.port}\n").start()
     with Client(server.port) as client:
         client.hello()
@@ -250,8 +247,8 @@ def test_header_size_hops_and_recipients_are_limits(postilion, next_hop):
         assert client.message("a@b.test", "info@fwd.test", a_message(extra=big))[1][0][:9] == "552 5.3.4"
         received = "Received: from a by b; Sat, 21 Nov 2026 12:00:00 +0000\r\n"
         assert client.message("a@b.test", "info@fwd.test",
-                              a_message(extra=received * 6))[1][0][:9] == "554 5.4.6"
-        assert client.message("a@b.test", "info@fwd.test", a_message(extra=received * 5))[0] == 250
+                              a_message(extra=received * 11))[1][0][:9] == "554 5.4.6"
+        assert client.message("a@b.test", "info@fwd.test", a_message(extra=received * 10))[0] == 250
         client.expect("MAIL FROM:<a@b.test>", 250)
         client.expect("RCPT TO:<info@fwd.test>", 250)
         client.expect("RCPT TO:<many@fwd.test>", 250)
