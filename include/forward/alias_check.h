@@ -12,7 +12,7 @@
 
 #include "forward/alias_table.h"
 
-enum { ALIAS_DEPTH_LIMIT = 10, ALIAS_TARGETS_LIMIT = 1000 };
+enum { ALIAS_DEPTH_LIMIT = 10 };
 
 void alias_check(const struct alias_table *table, const struct alias_report *report);
 

@@ -19,7 +19,12 @@
 
 #include "base/bytes.h"
 
-enum { ALIAS_LOCAL_LIMIT = 64, ALIAS_REPLY_LIMIT = 400, ALIAS_LINE_LIMIT = 65536 };
+enum {
+    ALIAS_LOCAL_LIMIT = 64,
+    ALIAS_REPLY_LIMIT = 400,
+    ALIAS_LINE_LIMIT = 65536,
+    ALIAS_TARGETS_LIMIT = 1000, /* behind one name, nested ones counted */
+};
 
 enum alias_name_kind { ALIAS_NAME_EXACT, ALIAS_NAME_REGEX, ALIAS_NAME_ANY };
 enum alias_action { ALIAS_FORWARD, ALIAS_REFUSE, ALIAS_DEFER, ALIAS_DISCARD };

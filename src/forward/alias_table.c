@@ -475,6 +475,11 @@ static bool check_targets(struct loading *loading, const struct alias_line *line
         *is_nested = *is_nested || is_own;
         count++;
     }
+    if (count > ALIAS_TARGETS_LIMIT) {
+        report_at(loading, line->name, "more than 1000 addresses stand behind this name",
+                  "long lists belong to a mailing list manager", NULL);
+        return false;
+    }
     if (count == 0) {
         report_at(loading, line->name, "this name has no target",
                   "write \"name: :discard:\" to throw its mail away", NULL);

@@ -260,6 +260,28 @@ static void test_too_many_targets(void **state)
     strbuf_clear(&text);
 }
 
+static void test_long_list(void **state)
+{
+    struct strbuf text;
+
+    (void)state;
+    strbuf_init(&text, 100000);
+    strbuf_add_text(&text, PM "all: ");
+    for (unsigned i = 0; i < 1000; i++) {
+        strbuf_addf(&text, "u%u@x.test ", i);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        struct notes notes;
+        struct alias_table *table = load(&notes, strbuf_text(&text));
+        CHECK_TEXT("a thousand, and one more", strbuf_text(&notes.out),
+                   i == 0 ? "" : "error 3:1 more than 1000 addresses stand behind this name\n");
+        alias_table_free(&table);
+        strbuf_clear(&notes.out);
+        strbuf_add_text(&text, "another@x.test");
+    }
+    strbuf_clear(&text);
+}
+
 static const struct {
     const char *name;
     struct bytes text;
@@ -296,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_problems),         cmocka_unit_test(test_lookups),
         cmocka_unit_test(test_own_names),        cmocka_unit_test(test_long_chain),
         cmocka_unit_test(test_too_many_targets), cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_long_list),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
