@@ -13,10 +13,13 @@ struct row_list {
     size_t count, capacity;
 };
 
-static enum spool_status check_readable(const struct spool_database *database)
+static enum spool_status check_readable(struct spool_database *database)
 {
     if (database->is_damaged) {
         return SPOOL_DAMAGED;
+    }
+    if (database->connection == NULL) {
+        spool_database_reopen(database);
     }
     return database->connection == NULL ? SPOOL_FAILED : SPOOL_OK;
 }
@@ -88,8 +91,8 @@ enum spool_status spool_database_read_due(struct spool_database *database, struc
                                           size_t limit, struct spool_delivery **rows,
                                           size_t *count)
 {
-    sqlite3_stmt *statement = database->statements[STATEMENT_READ_DUE];
     enum spool_status status = check_readable(database);
+    sqlite3_stmt *statement = database->statements[STATEMENT_READ_DUE];
 
     *rows = NULL;
     *count = 0;
@@ -109,8 +112,8 @@ enum spool_status spool_database_read_all(struct spool_database *database, struc
                                           const struct spool_position *after, size_t limit,
                                           struct spool_delivery **rows, size_t *count)
 {
-    sqlite3_stmt *statement = database->statements[STATEMENT_READ_ALL];
     enum spool_status status = check_readable(database);
+    sqlite3_stmt *statement = database->statements[STATEMENT_READ_ALL];
 
     *rows = NULL;
     *count = 0;
@@ -134,8 +137,8 @@ enum spool_status spool_database_read_destinations(struct spool_database *databa
                                                    struct spool_destination **rows,
                                                    size_t *count)
 {
-    sqlite3_stmt *statement = database->statements[STATEMENT_NEXT_DESTINATION];
     enum spool_status status = check_readable(database);
+    sqlite3_stmt *statement = database->statements[STATEMENT_NEXT_DESTINATION];
     int64_t after_state = after.len == 0 ? -1 : INT64_MAX;
     int code = SQLITE_ROW;
 
@@ -216,8 +219,8 @@ enum spool_status spool_database_read_message(struct spool_database *database,
                                               bool with_content, struct spool_message *message,
                                               struct spool_delivery **rows, size_t *count)
 {
-    sqlite3_stmt *statement = database->statements[STATEMENT_READ_MESSAGE];
     enum spool_status status = check_readable(database);
+    sqlite3_stmt *statement = database->statements[STATEMENT_READ_MESSAGE];
     int code;
 
     *message = (struct spool_message){.id = id};
