@@ -5,6 +5,7 @@
 #include "io/clock.h"
 #include "mail/bounce_message.h"
 #include "mail/header_block.h"
+#include "protocol/smtp_path.h"
 
 #include <assert.h>
 
@@ -110,11 +111,15 @@ static bool has_8bit(struct bytes text)
     return false;
 }
 
+/* By the same parser as every other destination, so that one domain has one key. */
 static struct bytes destination_of(struct queue_job *job, struct bytes address)
 {
-    struct bytes domain = bytes_skip(address, bytes_find_last(address, '@') + 1);
+    struct smtp_mailbox mailbox;
 
-    return delivery_route_destination(job->queue->options.routes, domain, job->arena);
+    if (smtp_mailbox_parse(address, true, true, job->arena, &mailbox) != SMTP_PATH_OK) {
+        mailbox.domain = bytes_skip(address, bytes_find_last(address, '@') + 1);
+    }
+    return delivery_route_destination(job->queue->options.routes, mailbox.domain, job->arena);
 }
 
 static struct queue_message *make_message(struct queue_job *job, uint64_t id, struct bytes text)
