@@ -57,5 +57,7 @@ bool ip_network_contains(const struct ip_network *network, const struct ip_addre
  * (64:ff9b::/96) and 6to4 wrappers. */
 bool ip_address_is_never_next_hop(const struct ip_address *address);
 bool ip_address_is_loopback(const struct ip_address *address);
+/* 0.0.0.0 or ::, "any address" */
+bool ip_address_is_unspecified(const struct ip_address *address);
 
 #endif

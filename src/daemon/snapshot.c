@@ -1,6 +1,7 @@
 #include "daemon/snapshot.h"
 
 #include "base/memory.h"
+#include "io/local_addresses.h"
 
 #include <stdlib.h>
 
@@ -18,16 +19,35 @@ static void destroy(struct shared *shared)
     free(snapshot);
 }
 
+/* What we listen on; a wildcard stands for every address this host has now. */
+static size_t own_addresses(struct arena *arena, const struct ip_endpoint *listening,
+                            size_t listening_count, struct ip_endpoint **own)
+{
+    struct ip_address *local;
+    size_t local_count = local_addresses(arena, &local);
+    size_t count = 0;
+
+    *own = arena_alloc(arena, (listening_count * (local_count + 1) + 1) * sizeof **own);
+    for (size_t i = 0; i < listening_count; i++) {
+        (*own)[count++] = listening[i];
+        for (size_t j = 0; ip_address_is_unspecified(&listening[i].address) && j < local_count;
+             j++) {
+            if (local[j].family == listening[i].address.family) {
+                (*own)[count++] = (struct ip_endpoint){local[j], listening[i].port};
+            }
+        }
+    }
+    return count;
+}
+
 static void fill_outbound(struct snapshot *snapshot, const struct ip_endpoint *listening,
                           size_t listening_count)
 {
     const struct config *config = snapshot->config;
     struct next_hop_options *hops = &snapshot->outbound.next_hops;
-    struct ip_endpoint *own = arena_alloc(config->arena, (listening_count + 1) * sizeof *own);
+    struct ip_endpoint *own;
+    size_t own_count = own_addresses(config->arena, listening, listening_count, &own);
 
-    if (listening_count > 0) {
-        memcpy(own, listening, listening_count * sizeof *own);
-    }
     snapshot->outbound = (struct outbound_options){
         .snapshot = &snapshot->shared,
         .helo_name = config->delivery.helo,
@@ -45,7 +65,7 @@ static void fill_outbound(struct snapshot *snapshot, const struct ip_endpoint *l
     };
     hops->own_names[hops->own_name_count++] = config->hostname;
     hops->own_addresses = own;
-    hops->own_address_count = listening_count;
+    hops->own_address_count = own_count;
     hops->allowed = config->allowed_next_hops.items;
     hops->allowed_count = config->allowed_next_hops.count;
     hops->port = (uint16_t)config->delivery.port;

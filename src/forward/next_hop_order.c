@@ -231,13 +231,6 @@ static bool is_own_name(const struct next_hop_options *options, struct bytes hos
     return false;
 }
 
-static bool is_unspecified(const struct ip_address *address)
-{
-    static const uint8_t zeros[16];
-
-    return memcmp(address->octets, zeros, address->family == IP_V4 ? 4 : 16) == 0;
-}
-
 /* With the port: something else may answer on another port of this machine. A connection to the
  * unspecified address ends at loopback. */
 static bool is_own_endpoint(const struct next_hop_options *options,
@@ -245,10 +238,10 @@ static bool is_own_endpoint(const struct next_hop_options *options,
 {
     for (size_t i = 0; i < options->own_address_count; i++) {
         const struct ip_endpoint *own = &options->own_addresses[i];
-        bool is_local = ip_address_is_loopback(address) || is_unspecified(address);
+        bool is_local = ip_address_is_loopback(address) || ip_address_is_unspecified(address);
 
         if (own->port == port && (ip_address_equal(&own->address, address) ||
-                                  (is_unspecified(&own->address) &&
+                                  (ip_address_is_unspecified(&own->address) &&
                                    own->address.family == address->family && is_local))) {
             return true;
         }

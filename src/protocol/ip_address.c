@@ -390,3 +390,10 @@ bool ip_address_is_loopback(const struct ip_address *address)
     }
     return false;
 }
+
+bool ip_address_is_unspecified(const struct ip_address *address)
+{
+    static const uint8_t zeros[16];
+
+    return memcmp(address->octets, zeros, address->family == IP_V4 ? 4 : 16) == 0;
+}

@@ -1,0 +1,13 @@
+/*
+ * local_addresses - the addresses of this host's interfaces, as they are now.
+ */
+#ifndef IO_LOCAL_ADDRESSES_H
+#define IO_LOCAL_ADDRESSES_H
+
+#include "base/arena.h"
+#include "protocol/ip_address.h"
+
+/* In the arena; their number. Addresses of interfaces that are down are there too: they are ours. */
+size_t local_addresses(struct arena *arena, struct ip_address **addresses);
+
+#endif
