@@ -369,7 +369,7 @@ bool alias_table_find(const struct alias_table *table, size_t domain, struct byt
 
     return local.len > 0 &&
            (alias_table_find_exact(table, domain, local, match) ||
-            (plus > 0 && plus < local.len &&
+            (plus < local.len &&
              alias_table_find_exact(table, domain, bytes_first(local, plus), match)) ||
             find_regex(&table->domains[domain], local, match) ||
             alias_table_find_any(table, domain, match));

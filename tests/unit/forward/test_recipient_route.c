@@ -20,12 +20,15 @@ static const char OWN[] = "postmaster: admin@x.test\n"
                           "gone: void@own.test, no@own.test\n"
                           "empty: void@own.test\n"
                           "loop: loop@own.test\n"
-                          "srs0-list: list@x.test\n"
                           "/team-.*/: team@x.test\n";
 static const char SECOND[] = "postmaster: second@x.test\n"
                              "abuse: second@x.test\n"
                              "old: kept@x.test\n"
                              "*: *@new.test\n";
+
+/* aliases and SRS addresses in the same domain, as small sites have it */
+static const char BOTH[] = "srs0-list: list@x.test\n"
+                           "*: any@x.test\n";
 
 struct world {
     struct alias_table *aliases;
@@ -52,6 +55,8 @@ static void set_up(struct world *world)
     alias_table_add_own_name(world->aliases, BYTES("srs.test"), true);
     alias_table_add_text(world->aliases, 0, 0, bytes_from_text(OWN), &report);
     alias_table_add_text(world->aliases, 1, 1, bytes_from_text(SECOND), &report);
+    alias_table_add_domain(world->aliases, BYTES("both.test"), BYTES("both.test"));
+    alias_table_add_text(world->aliases, 2, 2, bytes_from_text(BOTH), &report);
     world->secret = (struct srs_secret){BYTES("0123456789abcdef"), false};
     world->srs = (struct srs_options){.separator = '=',
                                       .max_age_days = 21,
@@ -166,8 +171,12 @@ static const struct {
      "refuse 550 5.1.1 unknown-recipient"},
     {"SRS form outside an SRS domain", BYTES("<SRS0=a=b=x.test=u@own.test>"),
      "refuse 550 5.1.1 unknown-recipient"},
-    {"an alias that looks like SRS", BYTES("<srs0-list@own.test>"),
-     "forward srs0-list@own.test srs.test list@x.test"},
+    {"an alias that looks like SRS", BYTES("<srs0-list@both.test>"),
+     "forward srs0-list@both.test both.test list@x.test"},
+    {"a catch-all takes no SRS address", BYTES("<SRS0=zzz@both.test>"),
+     "refuse 550 5.1.3 srs-malformed"},
+    {"nor a forged one", BYTES("<SRS1=AAAAAAAA=x.test==BB=AA=y.test=u@both.test>"),
+     "refuse 550 5.7.1 srs-forged"},
     {"malformed", BYTES("<SRS0=zzz@srs.test>"), "refuse 550 5.1.3 srs-malformed"},
     {"forged", BYTES("<SRS0=AAAAAAAA=AA=x.test=u@srs.test>"), "refuse 550 5.7.1 srs-forged"},
 };
