@@ -1,5 +1,6 @@
 #include "daemon/control_server.h"
 
+#include "base/arena.h"
 #include "base/list.h"
 #include "base/memory.h"
 #include "io/clock.h"
@@ -29,6 +30,8 @@ struct client {
     struct queue_order order;
     struct strbuf line; /* what order.destination points into */
     struct spool_change change;
+    struct arena *arena; /* `retry all`: a page of destinations */
+    struct bytes after;  /* the last of them */
     bool has_order;
     bool is_asking; /* the spool owes an answer */
     uint64_t after_message;
@@ -42,6 +45,7 @@ static void bury(void *context)
     struct client *client = context;
 
     strbuf_clear(&client->line);
+    arena_free(&client->arena);
     free(client);
 }
 
@@ -206,26 +210,74 @@ static void on_message(void *context, enum spool_status status,
     end_answer(client, '+', "ok");
 }
 
+static void log_change(const struct client *client)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_INFO,
+              client->order.kind == QUEUE_DELETE ? "queue-deleted" : "queue-retried");
+    if (client->order.id != 0) {
+        log_text(&line, "id", message_id_text(client->order.id).text);
+    } else if (client->order.destination.len > 0) {
+        log_bytes(&line, "destination", client->order.destination);
+    }
+    log_text(&line, "why", "operator");
+    log_end(&line);
+}
+
 static void on_changed(void *context, enum spool_status status)
 {
     struct client *client = context;
-    struct log_line line;
 
     if (status == SPOOL_OK) {
         queue_set_refresh(client->server->queues, client->order.id);
-        log_begin(&line, LOG_INFO,
-                  client->order.kind == QUEUE_DELETE ? "queue-deleted" : "queue-retried");
-        if (client->order.id != 0) {
-            log_text(&line, "id", message_id_text(client->order.id).text);
-        } else if (client->order.destination.len > 0) {
-            log_bytes(&line, "destination", client->order.destination);
-        }
-        log_text(&line, "why", "operator");
-        log_end(&line);
+        log_change(client);
     }
     if (is_heard(client)) {
         end_answer(client, status == SPOOL_OK ? '+' : '-', spool_status_text(status));
     }
+}
+
+static void retry_page(struct client *client);
+
+static void on_page_retried(void *context, enum spool_status status)
+{
+    struct client *client = context;
+
+    if (status != SPOOL_OK) {
+        on_changed(client, status);
+    } else if (is_heard(client)) {
+        retry_page(client);
+    }
+}
+
+static void on_destinations(void *context, enum spool_status status,
+                            const struct spool_destination *rows, size_t count)
+{
+    struct client *client = context;
+    struct spool_change *changes;
+
+    if (status != SPOOL_OK || count == 0) {
+        on_changed(client, status);
+        return;
+    }
+    arena_reset(client->arena); /* `after` points into it, and is not needed any more */
+    changes = arena_alloc(client->arena, count * sizeof *changes);
+    for (size_t i = 0; i < count; i++) {
+        client->after = arena_copy(client->arena, rows[i].name);
+        changes[i] = (struct spool_change){
+            .kind = SPOOL_RETRY, .destination = client->after, .now_ms = clock_unix_ms()};
+    }
+    spool_commit(client->server->spool, client->server->loop, changes, count, on_page_retried,
+                 client);
+}
+
+/* `retry all`, destination by destination: one commit never takes long. */
+static void retry_page(struct client *client)
+{
+    client->is_asking = true;
+    spool_read_destinations(client->server->spool, client->server->loop, client->after,
+                            INT64_MAX, CONTROL_PAGE, on_destinations, client);
 }
 
 static void change_queue(struct client *client)
@@ -261,6 +313,14 @@ static void run_order(struct client *client)
                            on_message, client);
         return;
     case QUEUE_RETRY:
+        if (client->order.id == 0 && client->order.destination.len == 0) {
+            client->arena = arena_new();
+            client->after = BYTES("");
+            retry_page(client);
+            return;
+        }
+        change_queue(client);
+        return;
     case QUEUE_DELETE:
         change_queue(client);
         return;
