@@ -56,10 +56,11 @@ void config_errors_add(struct config_errors *errors, enum config_severity severi
 void config_errors_add_note(struct config_errors *errors, struct config_place place,
                             const char *note);
 size_t config_errors_count(const struct config_errors *errors, enum config_severity severity);
-/* The kept ones in order, NULL behind the last. */
+/* The kept ones in the order they were added, NULL behind the last. */
 const struct config_error *config_errors_get(const struct config_errors *errors, size_t index);
 /* The number of the line a place begins on. */
 unsigned config_place_line(struct config_place place);
+/* File by file, line by line. */
 void config_errors_print(const struct config_errors *errors, struct strbuf *out);
 
 #endif

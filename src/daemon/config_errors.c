@@ -179,12 +179,39 @@ unsigned config_place_line(struct config_place place)
     return line;
 }
 
+/* The first error of the same file: files keep the order in which they were met. */
+static size_t file_rank(const struct config_errors *errors, const struct config_error *error)
+{
+    size_t i = 0;
+
+    while (strcmp(errors->kept[i].file, error->file) != 0) {
+        i++;
+    }
+    return i;
+}
+
+static bool goes_before(const struct config_errors *errors, const struct config_error *a,
+                        const struct config_error *b)
+{
+    size_t rank_a = file_rank(errors, a), rank_b = file_rank(errors, b);
+
+    return rank_a != rank_b ? rank_a < rank_b : a->line < b->line;
+}
+
 void config_errors_print(const struct config_errors *errors, struct strbuf *out)
 {
     size_t all = errors->counts[CONFIG_ERROR] + errors->counts[CONFIG_WARNING];
+    const struct config_error *sorted[CONFIG_ERRORS_KEPT];
 
     for (size_t i = 0; i < errors->kept_count; i++) {
-        strbuf_add(out, errors->kept[i].text);
+        size_t at = i;
+        for (; at > 0 && goes_before(errors, &errors->kept[i], sorted[at - 1]); at--) {
+            sorted[at] = sorted[at - 1];
+        }
+        sorted[at] = &errors->kept[i];
+    }
+    for (size_t i = 0; i < errors->kept_count; i++) {
+        strbuf_add(out, sorted[i]->text);
     }
     if (all > errors->kept_count) {
         strbuf_addf(out, "... and %zu more\n", all - errors->kept_count);
