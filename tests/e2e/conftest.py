@@ -47,3 +47,9 @@ def postilion(tmp_path):
         if daemon.log_path.exists():
             text = daemon.log_path.read_text(errors="replace")
             assert "ERROR: AddressSanitizer" not in text and "runtime error:" not in text, text[-4000:]
+
+
+@pytest.fixture
+def world(postilion, resolver, next_hop):
+    """All of it together; see harness.World."""
+    return harness.World(postilion, resolver, next_hop)

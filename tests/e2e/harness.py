@@ -79,6 +79,7 @@ class Postilion:
             "delivery": "",    # lines inside delivery { }
             "limits": "",
             "next_hop_port": 25,
+            "allow": "127.0.0.0/8 ::1",
         }
         self.settings.update(settings)
         self.secret = self.directory / "srs.secret"
@@ -107,7 +108,9 @@ class Postilion:
         text.append(f"domain fwd.test {{\n{domain}\n}}")
         text.append("policy {\n    authenticate off\n}")
         text.append(f"delivery {{\n    mode store\n    port {s['next_hop_port']}\n{s['delivery']}\n}}")
-        text.append(f"allow-next-hop 127.0.0.0/8 ::1\nlimits {{\n{s['limits']}\n}}")
+        if s["allow"]:
+            text.append(f"allow-next-hop {s['allow']}")
+        text.append(f"limits {{\n{s['limits']}\n}}")
         text.append(s["extra"])
         self.config.write_text("\n".join(text) + "\n")
 
@@ -215,23 +218,8 @@ class Unbound:
         import dns.query
         for _ in range(5):  # somebody else may take the free port before unbound does
             self.port = free_port()
-            data = []
-            for name, records in self.zone.items():
-                for kind, value in records:
-                    value = value.replace('"', '\\"') if kind == "TXT" else value
-                    if kind == "TXT":
-                        data.append(f"    local-data: '{name}. 60 IN TXT \"{value}\"'")
-                    else:
-                        data.append(f"    local-data: \"{name}. 60 IN {kind} {value}\"")
+            self._write_files()
             config = self.directory / "unbound.conf"
-            config.write_text("\n".join([
-                "server:", f"    interface: 127.0.0.1@{self.port}", "    do-daemonize: no",
-                '    chroot: ""', '    username: ""', f'    directory: "{self.directory}"',
-                '    pidfile: ""', "    use-syslog: no", "    access-control: 127.0.0.0/8 allow",
-                '    module-config: "iterator"', "    do-ip6: no", "    num-threads: 1",
-                '    local-zone: "test." static', '    local-zone: "127.in-addr.arpa." static',
-                '    local-zone: "broken.test." always_null', *data,
-                "remote-control:", "    control-enable: no", ""]))
             self.process = subprocess.Popen(
                 [str(PEERS / "usr/sbin/unbound"), "-d", "-c", str(config)],
                 stdout=open(self.directory / "unbound.log", "ab"), stderr=subprocess.STDOUT,
@@ -247,6 +235,30 @@ class Unbound:
             self.stop()
         raise AssertionError((self.directory / "unbound.log").read_text()[-2000:])
 
+    def _write_files(self):
+        """The zone comes from a file, so that unbound answers as it does for the rest of the world:
+        CNAMEs are followed, negative answers carry their SOA. the servers of servfail.test do not
+        exist."""
+        lines = ["test. 60 IN SOA ns.test. admin.test. 1 3600 600 86400 60", "test. 60 IN NS ns.test.",
+                 "ns.test. 60 IN A 127.0.0.1", "servfail.test. 60 IN NS nowhere.test."]
+        for name, records in self.zone.items():
+            for kind, value in records:
+                if kind == "TXT":
+                    value = " ".join('"' + value[i:i + 250].replace('"', '\\"') + '"'
+                                     for i in range(0, len(value), 250))
+                lines.append(f"{name}. 60 IN {kind} {value}")
+        (self.directory / "test.zone").write_text("\n".join(lines) + "\n")
+        (self.directory / "unbound.conf").write_text("\n".join([
+            "server:", f"    interface: 127.0.0.1@{self.port}", "    do-daemonize: no",
+            '    chroot: ""', '    username: ""', f'    directory: "{self.directory}"',
+            '    pidfile: ""', "    use-syslog: no", "    access-control: 127.0.0.0/8 allow",
+            '    module-config: "iterator"', "    do-ip6: no", "    num-threads: 1",
+            "    do-not-query-localhost: no", '    local-zone: "test." nodefault',
+            '    local-zone: "127.in-addr.arpa." static',
+            "auth-zone:", '    name: "test."', f'    zonefile: "{self.directory}/test.zone"',
+            "    for-downstream: no", "    for-upstream: yes", "    fallback-enabled: no",
+            "remote-control:", "    control-enable: no", ""]))
+
     def stop(self):
         if self.process is not None:
             self.process.terminate()
@@ -260,6 +272,8 @@ class Message:
         self.recipients = recipients
         self.data = data              # dots unstuffed
         self.parameters = parameters  # of MAIL
+        self.connection = None        # the how-manieth of its next hop
+        self.time = time.monotonic()
 
     def header(self):
         return self.data.split(b"\r\n\r\n", 1)[0] + b"\r\n"
@@ -283,7 +297,7 @@ class NextHop:
         self.connections = 0
         self.commands = []
         self.arrived = threading.Condition()
-        self.server = socket.socket()
+        self.server = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         self.server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.server.bind((address, port))
         self.server.listen(1024)
@@ -302,7 +316,8 @@ class NextHop:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
             self.open.add(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            threading.Thread(target=self._serve, args=(connection, self.connections),
+                             daemon=True).start()
 
     def _act(self, connection, stage, line, session):
         """True: go on with the dialogue (and whether the reply was positive)."""
@@ -330,8 +345,8 @@ class NextHop:
         connection.sendall(data)
         return data[:1] in b"23"
 
-    def _serve(self, connection):
-        session = {"accept": None}
+    def _serve(self, connection, number):
+        session = {"accept": None, "connection": number}
         try:
             with connection, connection.makefile("rb") as stream:
                 self._act(connection, "banner", b"", session)
@@ -368,6 +383,7 @@ class NextHop:
                     continue
                 data = self._content(connection, stream, session)
                 message = Message(sender, recipients, data, parameters)
+                message.connection = session["connection"]
                 self.attempts.append(message)
 
                 def accept():
@@ -418,6 +434,50 @@ class NextHop:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+
+class World:
+    """A daemon, a real resolver with a zone, and next hops at 127.0.0.2 and up, all on one port."""
+    DEST, SENDER = "127.0.0.2", "127.0.0.3"
+    ZONE = {
+        "dest.test": [("MX", "10 mx.dest.test.")],
+        "mx.dest.test": [("A", DEST)],
+        "sender.test": [("MX", "10 mx.sender.test.")],
+        "mx.sender.test": [("A", SENDER)],
+    }
+    DOMAIN = """
+    forward info  to anna@dest.test
+    forward sales to sepp@dest.test
+    forward many  to anna@dest.test bert@dest.test
+    """
+
+    def __init__(self, make_daemon, make_resolver, make_hop):
+        self.make_daemon, self.make_resolver, self.make_hop = make_daemon, make_resolver, make_hop
+        self.port = None
+        self.daemon = None
+
+    def hop(self, address=DEST, **options):
+        """A next hop on the port that all of them share."""
+        if self.port is None:
+            hop = self.make_hop(address, **options)
+            self.port = hop.port
+            return hop
+        return self.make_hop(address, port=self.port, **options)
+
+    def start(self, zone=None, domain=None, is_started=True, **settings):
+        self.port = self.port or free_port(self.DEST)
+        resolver = self.make_resolver({**self.ZONE, **(zone or {})})
+        self.daemon = self.make_daemon(resolver_port=resolver.port, next_hop_port=self.port,
+                                       domain=domain or self.DOMAIN, **settings)
+        return self.daemon.start() if is_started else self.daemon
+
+    def send(self, recipients="info@fwd.test", data=None, sender="anna@sender.test"):
+        """One message over a connection of its own; it must be accepted. Returns its id."""
+        with Client(self.daemon.port) as client:
+            code, lines = client.hello().message(sender, recipients, data or a_message(sender=sender))
+            assert code == 250, lines
+            client.command("QUIT")
+            return lines[0].rsplit("id=", 1)[1]
 
 
 class Client:
