@@ -1,0 +1,559 @@
+"""make bench: postilion in store mode beside Debian's Postfix, in one run on one machine.
+
+Both take 4 KB messages on loopback, rewrite the sender with SRS, and relay to the same sink. Cells are
+measured in turn, several rounds of them, and the table shows medians: what else the machine does then
+hits both alike, and the ratios stand. The figures are shown, not judged.
+
+Everything runs in a mount and a network namespace of its own: the ports are nobody else's, and the
+users Postfix wants exist only there. Where the file system has no journal, the queues lie on a journaled
+ext4 in a file, because file-per-message queues behave quite differently without one. Needs root for that,
+and because Postfix's master does.
+
+    BENCH_QUICK=1    one short round
+    BENCH_CELLS=x,y  only these parts: load, open, calls, idle, aliases
+"""
+import ctypes
+import fcntl
+import json
+import os
+import pathlib
+import platform
+import resource
+import shutil
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("POSTILION_BUILD", ROOT / "build")).resolve()
+PEERS = pathlib.Path(os.environ.get("POSTILION_PEERS", ROOT / "build" / "peers")).resolve()
+WORK = BUILD / "bench"
+DISK = WORK / "disk"
+COUNTS = WORK / "counts"
+QUICK = os.environ.get("BENCH_QUICK", "0") not in ("", "0")
+PARTS = os.environ.get("BENCH_CELLS", "load,open,calls,idle,aliases").split(",")
+ROUNDS = 1 if QUICK else 3
+SECONDS = 1.0 if QUICK else 2.5
+SINK_PORT = 2526
+ALIASES = 1000
+MILLION = 1000000
+IDLE = 1000
+OPEN_RATE = 300
+CLOCK_TICK = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGESIZE")
+
+
+def run(*command, **options):
+    return subprocess.run([str(word) for word in command], check=True, **options)
+
+
+def wait_for(condition, what, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            sys.exit(f"bench: waited in vain for {what}; see {WORK}")
+        time.sleep(0.005)
+
+
+def greets(port):
+    try:
+        with socket.create_connection(("127.0.0.1", port), 0.5) as connection:
+            connection.settimeout(2)
+            return connection.recv(3) == b"220"
+    except OSError:
+        return False
+
+
+# --- the place: namespaces, users, disk ---------------------------------------------------------
+
+def enter_namespaces():
+    """A private mount table and a network of nothing but loopback."""
+    clone_newns, clone_newnet, ms_rec, ms_private = 0x20000, 0x40000000, 16384, 1 << 18
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(clone_newns | clone_newnet) != 0:
+        sys.exit(f"bench: no private namespaces here: {os.strerror(ctypes.get_errno())}")
+    if libc.mount(b"none", b"/", None, ms_rec | ms_private, None) != 0:
+        sys.exit(f"bench: the mount table cannot be made private: {os.strerror(ctypes.get_errno())}")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:  # ip link set lo up
+        name = struct.pack("16sH14x", b"lo", 0)
+        flags = struct.unpack("16sH14x", fcntl.ioctl(control, 0x8913, name))[1]
+        fcntl.ioctl(control, 0x8914, struct.pack("16sH14x", b"lo", flags | 1))
+
+
+def bind_over(path, text):
+    """Lays a file of ours over one of the system's, in this namespace only."""
+    ours = WORK / ("etc-" + path.name)
+    ours.write_text(text)
+    ours.chmod(0o644)
+    run("mount", "--bind", ours, path.resolve())
+
+
+def add_users():
+    passwd = pathlib.Path("/etc/passwd").read_text()
+    group = pathlib.Path("/etc/group").read_text()
+    for name, number in (("postfix", 64001), ("postdrop", 64002), ("postsrsd", 64003)):
+        if f"\n{name}:" not in passwd and name != "postdrop":
+            passwd += f"{name}:x:{number}:{number}::/nonexistent:/usr/sbin/nologin\n"
+        if f"\n{name}:" not in group:
+            group += f"{name}:x:{number}:\n"
+    bind_over(pathlib.Path("/etc/passwd"), passwd)
+    bind_over(pathlib.Path("/etc/group"), group)
+    bind_over(pathlib.Path("/etc/resolv.conf"), "nameserver 127.0.0.1\n")
+
+
+def has_journal(path):
+    """True unless the file system is an ext4 without a journal."""
+    number = os.stat(path).st_dev
+    device = f"{os.major(number)}:{os.minor(number)}"
+    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split()
+        kind, source = fields[fields.index("-") + 1:fields.index("-") + 3]
+        if fields[2] == device and kind == "ext4":
+            task = pathlib.Path("/sys/fs/ext4", os.path.basename(os.path.realpath(source)), "journal_task")
+            return not (task.exists() and "none" in task.read_text())
+    return True
+
+
+def prepare_disk():
+    """Where the queues lie; says what it is."""
+    DISK.mkdir(parents=True, exist_ok=True)
+    image = WORK / "disk.img"
+    if has_journal(WORK) and not image.exists():
+        shutil.rmtree(DISK)
+        DISK.mkdir()
+        return "the file system of the build"
+    if not image.exists():
+        part = WORK / "disk.img.part"
+        run("dd", "if=/dev/zero", f"of={part}", "bs=1M", "count=1536", "oflag=direct", "status=none")
+        part.rename(image)
+    run("/sbin/mkfs.ext4", "-q", "-F", image)
+    run("mount", "-o", "loop", image, DISK)
+    return "ext4 with a journal, in a preallocated file"
+
+
+# --- what processes cost ------------------------------------------------------------------------
+
+def process_stats():
+    """{pid: (parent, CPU seconds with reaped children, resident octets)}"""
+    stats = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            fields = pathlib.Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        ticks = sum(int(field) for field in fields[11:15])
+        stats[int(entry)] = (int(fields[1]), ticks / CLOCK_TICK, int(fields[21]) * PAGE)
+    return stats
+
+
+def family(roots, stats):
+    pids = {pid for pid in roots if pid in stats}
+    while True:
+        more = {pid for pid, stat in stats.items() if stat[0] in pids} - pids
+        if not more:
+            return pids
+        pids |= more
+
+
+class MemoryWatch(threading.Thread):
+    """The highest sum of resident memory over all processes of a peer, looked at 5 times a second."""
+
+    def __init__(self, peer):
+        super().__init__(daemon=True)
+        self.peer = peer
+        self.peak = 0
+        self.done = threading.Event()
+
+    def run(self):
+        while not self.done.wait(0.2):
+            self.peak = max(self.peak, self.peer.resident())
+
+    def stop(self):
+        self.done.set()
+        self.join()
+        self.peak = max(self.peak, self.peer.resident())
+        return self.peak
+
+
+class Peer:
+    """Something that forwards: name, port, and the processes it began with."""
+
+    def __init__(self, name, port):
+        self.name = name
+        self.port = port
+        self.directory = DISK / name
+        self.processes = []
+
+    def spawn(self, *command, env=None, log="log"):
+        output = open(self.directory / log, "ab")
+        self.processes.append(subprocess.Popen(
+            [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            env={**os.environ, **(env or {})}, start_new_session=True))
+        return self.processes[-1]
+
+    def pids(self):
+        return family([process.pid for process in self.processes], process_stats())
+
+    def cpu(self):
+        stats = process_stats()
+        return sum(stats[pid][1] for pid in family([p.pid for p in self.processes], stats))
+
+    def resident(self):
+        stats = process_stats()
+        return sum(stats[pid][2] for pid in family([p.pid for p in self.processes], stats))
+
+    def stop(self):
+        for process in reversed(self.processes):
+            process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        self.processes = []
+
+
+class Postilion(Peer):
+    def __init__(self, name="postilion", port=2525, aliases=ALIASES):
+        super().__init__(name, port)
+        self.aliases = aliases
+
+    def configure(self):
+        self.directory.mkdir(parents=True)
+        secret = self.directory / "secret"
+        secret.write_text("benchsecretbenchsecret\n")
+        secret.chmod(0o600)
+        aliases = "".join(f"u{i}: u{i}@dest.test\n" for i in range(self.aliases))
+        (self.directory / "aliases").write_text(
+            aliases + "postmaster: u0@dest.test\nabuse: u0@dest.test\n")
+        (self.directory / "postilion.conf").write_text("\n".join([
+            "hostname mx.fwd.test", f"listen 127.0.0.1:{self.port}", "user root",
+            f"spool {self.directory}/spool", f"state {self.directory}/state",
+            f"control {self.directory}/control.sock", "resolver 127.0.0.1:53",
+            f"srs {{\n    domain fwd.test\n    secret-file {secret}\n}}",
+            f"domain fwd.test {{\n    aliases {self.directory}/aliases\n}}",
+            f"route * to 127.0.0.1:{SINK_PORT}",
+            "policy {\n    authenticate off\n}",
+            "delivery {\n    mode store\n}",
+            "limits {\n    per-client 5000\n}", ""]))
+        return self
+
+    def start(self):
+        self.spawn(BUILD / "postilion", "serve", "-c", self.directory / "postilion.conf")
+        wait_for(lambda: greets(self.port), "postilion's greeting")
+        return self
+
+    def ready(self):
+        return "event=ready" in (self.directory / "log").read_text()
+
+
+class Postfix(Peer):
+    """Unpacked from its package, never installed; SRS by postsrsd."""
+
+    def __init__(self, port=2527):
+        super().__init__("postfix", port)
+        self.environment = {"LD_LIBRARY_PATH": str(PEERS / "usr/lib/postfix"),
+                            "MAIL_CONFIG": str(self.directory / "etc")}
+
+    def configure(self):
+        etc, queue = self.directory / "etc", self.directory / "queue"
+        etc.mkdir(parents=True)
+        (self.directory / "data").mkdir()
+        shutil.chown(self.directory / "data", "postfix", "postfix")
+        self.make_queue(queue)
+        (etc / "main.cf").write_text(f"""
+compatibility_level = 3.6
+queue_directory = {queue}
+data_directory = {self.directory}/data
+command_directory = {PEERS}/usr/sbin
+daemon_directory = {PEERS}/usr/lib/postfix/sbin
+shlib_directory = {PEERS}/usr/lib/postfix
+meta_directory = {etc}
+import_environment = MAIL_CONFIG LD_LIBRARY_PATH LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME
+maillog_file = {self.directory}/mail.log
+maillog_file_prefixes = {self.directory}
+myhostname = mx.fwd.test
+mydestination = localhost
+mynetworks = 127.0.0.1/32
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+alias_maps =
+biff = no
+append_dot_mydomain = no
+smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+virtual_alias_domains = fwd.test
+virtual_alias_maps = hash:{etc}/virtual
+relayhost = [127.0.0.1]:{SINK_PORT}
+sender_canonical_maps = tcp:127.0.0.1:10001
+sender_canonical_classes = envelope_sender
+recipient_canonical_maps = tcp:127.0.0.1:10002
+recipient_canonical_classes = envelope_recipient,header_recipient
+""")
+        (etc / "master.cf").write_text(self.services())
+        (etc / "dynamicmaps.cf").write_text("")
+        (etc / "virtual").write_text("".join(f"u{i}@fwd.test u{i}@dest.test\n" for i in range(ALIASES)))
+        run(PEERS / "usr/sbin/postmap", f"hash:{etc}/virtual", env={**os.environ, **self.environment})
+        (self.directory / "srs.secret").write_text("benchsecretbenchsecret\n")
+        return self
+
+    @staticmethod
+    def make_queue(queue):
+        queue.mkdir()
+        for name in ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming",
+                     "maildrop", "pid", "private", "public", "saved", "trace"):
+            directory = queue / name
+            directory.mkdir()
+            group = "postdrop" if name in ("maildrop", "public") else "root"
+            shutil.chown(directory, "root" if name == "pid" else "postfix", group)
+            directory.chmod({"maildrop": 0o1730, "public": 0o2710, "pid": 0o755}.get(name, 0o700))
+
+    def services(self):
+        """Debian's master.cf without chroot, the listener on our port."""
+        lines = []
+        for line in (PEERS / "usr/share/postfix/master.cf.dist").read_text().splitlines():
+            fields = line.split()
+            if not line or line[0] in "# " or fields[7] not in (
+                    "smtpd", "pickup", "cleanup", "qmgr", "tlsmgr", "trivial-rewrite", "bounce", "verify",
+                    "flush", "proxymap", "smtp", "showq", "error", "discard", "local", "virtual", "lmtp",
+                    "anvil", "scache", "postlogd"):
+                continue
+            if fields[7] == "smtpd":
+                fields[0] = f"127.0.0.1:{self.port}"
+            fields[4] = "n"
+            lines.append(" ".join(fields))
+        return "\n".join(lines) + "\n"
+
+    def start(self):
+        jail = self.directory / "jail"
+        jail.mkdir(exist_ok=True)
+        self.spawn(PEERS / "usr/sbin/postsrsd", "-s", self.directory / "srs.secret", "-d", "fwd.test",
+                   "-u", "postsrsd", "-c", jail, "-4", log="postsrsd.log")
+        self.spawn(PEERS / "usr/lib/postfix/sbin/master", "-d", "-c", self.directory / "etc",
+                   env=self.environment)
+        wait_for(lambda: greets(self.port), "Postfix's greeting")
+        return self
+
+
+# --- the world around them ----------------------------------------------------------------------
+
+def start_resolver():
+    """Local data only: the client's name, and nothing else."""
+    config = WORK / "unbound.conf"
+    config.write_text(f"""server:
+    interface: 127.0.0.1
+    port: 53
+    do-daemonize: no
+    username: ""
+    chroot: ""
+    directory: "{WORK}"
+    pidfile: ""
+    use-syslog: no
+    logfile: ""
+    num-threads: 1
+    module-config: "iterator"
+    local-zone: "." static
+    local-zone: "127.in-addr.arpa." redirect
+    local-data: '127.in-addr.arpa. 3600 IN PTR mail.sender.test.'
+    local-zone: "test." static
+""" + "".join(f"    local-data: 'mail.sender.test. 3600 IN A 127.1.0.{i}'\n" for i in range(1, 17)) +
+                      "remote-control:\n    control-enable: no\n")
+    return subprocess.Popen([PEERS / "usr/sbin/unbound", "-d", "-c", config], stdin=subprocess.DEVNULL,
+                            stdout=open(WORK / "unbound.log", "wb"), stderr=subprocess.STDOUT)
+
+
+def start_sink():
+    process = subprocess.Popen([BUILD / "load_sink", COUNTS, str(SINK_PORT), "fwd.test"])
+    wait_for(lambda: greets(SINK_PORT), "the sink")
+    return process
+
+
+def load(peer, *options):
+    """One run of the load generator; what it says, with what the peer spent."""
+    watch = MemoryWatch(peer)
+    watch.start()
+    before = peer.cpu()
+    result = subprocess.run([BUILD / "load_generator", "-m", COUNTS, "-p", str(peer.port), *options],
+                            stdout=subprocess.PIPE, text=True)
+    time.sleep(0.3)  # what is left to be done after the last message
+    figures = json.loads(result.stdout)
+    figures["cpu"] = (peer.cpu() - before) * 1000 / max(1, figures["accepted"])
+    figures["peak"] = watch.stop()
+    if not figures["good"]:
+        print(f"bench: {peer.name} {' '.join(options)}: {json.dumps(figures)}", file=sys.stderr)
+    return figures
+
+
+# --- what is measured ---------------------------------------------------------------------------
+
+def measure_load(peers, cells, figures):
+    rates = {}
+    for peer in peers:  # a first run, not counted: caches warm, rates known
+        for sessions, connection in cells:
+            count = 150 if peer.name == "postfix" else 1000
+            rates[peer.name, sessions, connection] = load(
+                peer, "-c", str(sessions), "-n", str(count), "-k", str(connection))["rate"]
+    for _ in range(ROUNDS):
+        for sessions, connection in cells:
+            for peer in peers:
+                key = peer.name, sessions, connection
+                count = max(100, min(60000, int(rates[key] * SECONDS)))
+                got = load(peer, "-c", str(sessions), "-n", str(count), "-k", str(connection))
+                rates[key] = got["rate"]
+                figures.setdefault(("load", *key), []).append(got)
+
+
+def measure_open(peers, figures):
+    count = int(OPEN_RATE * (3 if QUICK else 6))
+    for _ in range(ROUNDS):
+        for peer in peers:
+            figures.setdefault(("open", peer.name), []).append(
+                load(peer, "-c", "200", "-q", str(OPEN_RATE), "-n", str(count)))
+
+
+def measure_calls(peer, sessions, count):
+    """System calls a message, of all threads and processes."""
+    output = WORK / "strace"
+    attach = [word for pid in sorted(peer.pids()) for word in ("-p", str(pid))]
+    trace = subprocess.Popen(["strace", "-f", "-c", "-o", output, *attach], stderr=subprocess.DEVNULL)
+    time.sleep(1)
+    load(peer, "-c", str(sessions), "-n", str(count))
+    trace.send_signal(signal.SIGINT)
+    trace.wait(20)
+    calls = {}
+    for line in output.read_text().splitlines():
+        fields = line.split()
+        if len(fields) >= 5 and fields[3].isdigit() and fields[-1] != "total":
+            calls[fields[-1]] = int(fields[3]) / count
+    return calls
+
+
+def measure_idle(peer):
+    holder = subprocess.Popen(
+        [BUILD / "load_generator", "-m", COUNTS, "-p", str(peer.port), "-I", str(IDLE), "-t", "20"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    opened = json.loads(holder.stdout.readline())["idle"]
+    resident = peer.resident()
+    holder.stdin.close()
+    holder.wait(20)
+    return opened, resident
+
+
+def measure_aliases():
+    """A million aliases: `check`, and from the start to the first greeting."""
+    peer = Postilion("million", 2528, MILLION).configure()
+    config = peer.directory / "postilion.conf"
+    checks, starts = [], []
+    for _ in range(1 if QUICK else 3):
+        begin = time.monotonic()
+        run(BUILD / "postilion", "check", "-c", config, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        checks.append(time.monotonic() - begin)
+        begin = time.monotonic()
+        peer.start()
+        starts.append(time.monotonic() - begin)
+        resident = peer.resident()
+        peer.stop()
+    return statistics.median(checks), statistics.median(starts), resident
+
+
+# --- what is shown ------------------------------------------------------------------------------
+
+def median(figures, key, field, part=None):
+    values = [got[field][part] if part else got[field] for got in figures.get(key, [])]
+    return statistics.median(values) if values else float("nan")
+
+
+def show_load(figures, cells):
+    print("| | postilion | Postfix | ratio | target |\n|---|--:|--:|--:|--:|")
+    targets = {1: "3x", 20: "10x", 100: "10x"}
+    for sessions, connection in cells:
+        both = [("load", name, sessions, connection) for name in ("postilion", "postfix")]
+        where = f"{sessions} session{'s' if sessions > 1 else ''}"
+        if connection > 1:
+            where += f", {connection} a connection"
+        ours, theirs = (median(figures, key, "rate") for key in both)
+        target = targets[sessions] if connection == 1 else ""
+        print(f"| messages/s, {where} | {ours:,.0f} | {theirs:,.0f} | {ours / theirs:.1f}x | {target} |")
+        ours, theirs = (median(figures, key, "cpu") for key in both)
+        print(f"| CPU s per 1,000, {where} | {ours:.3f} | {theirs:.2f} | 1/{theirs / ours:.1f} | 1/12 |")
+        for part in ("p50", "p99"):
+            ours, theirs = (median(figures, key, "accept_ms", part) for key in both)
+            print(f"| final dot {part} ms, {where} | {ours:.1f} | {theirs:.1f} | 1/{theirs / ours:.1f} | |")
+        ours, theirs = (median(figures, key, "peak") / 1048576 for key in both)
+        print(f"| peak resident MiB, {where} | {ours:.0f} | {theirs:.0f} | 1/{theirs / ours:.1f} | |")
+
+
+def show_open(figures):
+    for part, target in (("p50", ""), ("p99", "< 10 ms")):
+        ours, theirs = (median(figures, ("open", name), "accept_ms", part) for name in ("postilion", "postfix"))
+        print(f"| final dot {part} ms at {OPEN_RATE}/s | {ours:.2f} | {theirs:.1f} | 1/{theirs / ours:.1f} | {target} |")
+    ours, theirs = (median(figures, ("open", name), "cpu") for name in ("postilion", "postfix"))
+    print(f"| CPU s per 1,000 at {OPEN_RATE}/s | {ours:.3f} | {theirs:.2f} | 1/{theirs / ours:.1f} | |")
+
+
+def show_calls(calls):
+    for sessions in sorted({sessions for _, sessions in calls}):
+        ours, theirs = calls["postilion", sessions], calls["postfix", sessions]
+        print(f"| system calls a message, {sessions} sessions | {sum(ours.values()):.1f} | {sum(theirs.values()):.0f} | "
+              f"1/{sum(theirs.values()) / sum(ours.values()):.0f} | <= 40 |")
+    often = sorted(ours.items(), key=lambda item: -item[1])[:14]
+    return "Most frequent of postilion's: " + ", ".join(f"{name} {count:.1f}" for name, count in often) + "."
+
+
+def main():
+    if os.getuid() != 0:
+        sys.exit("bench: needs root: Postfix's master runs only as root, and the namespaces, the users in them\n"
+                 "and the journaled file system are root's to make. Run: sudo make bench")
+    for program in (BUILD / "postilion", BUILD / "load_generator", PEERS / "usr/lib/postfix/sbin/master"):
+        if not program.exists():
+            sys.exit(f"bench: {program} is missing: run it by make bench")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (20000, max(20000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+    began = time.monotonic()
+    WORK.mkdir(parents=True, exist_ok=True)
+    enter_namespaces()
+    add_users()
+    disk = prepare_disk()
+    helpers = [start_resolver(), start_sink()]
+    peers = [Postilion().configure().start(), Postfix().configure().start()]
+    ours = peers[0]
+    figures, notes = {}, []
+    cells = [(1, 1), (20, 1), (100, 1)] if QUICK else [(1, 1), (20, 1), (100, 1), (20, 10)]
+    try:
+        print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, Linux {platform.release()}; "
+              f"queues on {disk}; {ROUNDS} round{'s' if ROUNDS > 1 else ''}; load average {os.getloadavg()[0]:.1f}\n")
+        if "load" in PARTS:
+            measure_load(peers, cells, figures)
+            show_load(figures, cells)
+        if "open" in PARTS:
+            measure_open(peers, figures)
+            show_open(figures)
+        if "calls" in PARTS:
+            notes.append(show_calls({(peer.name, sessions): measure_calls(peer, sessions, 100 if QUICK else 200)
+                                     for sessions in (4, 20) for peer in peers}))
+        if "idle" in PARTS:
+            opened, resident = measure_idle(ours)
+            print(f"| resident MiB, {opened:,} idle connections | {resident / 1048576:.1f} | | | < 64 |")
+        if "aliases" in PARTS:
+            check, start, resident = measure_aliases()
+            print(f"| a million aliases: check, seconds | {check:.2f} | | | |")
+            print(f"| a million aliases: start to greeting, seconds | {start:.2f} | | | < 1.5 |")
+            print(f"| a million aliases: resident MiB | {resident / 1048576:.0f} | | | |")
+        wrong = [(key, got["first_error"]) for key, all_ in figures.items() for got in all_ if not got["good"]]
+        notes.append(f"Runs in which not every message came exactly once with an SRS sender: {len(wrong)}"
+                     + (f": {wrong}." if wrong else "."))
+        print("\n" + "\n".join(notes) + f"\nTook {time.monotonic() - began:.0f} s.")
+    finally:
+        for peer in peers:
+            peer.stop()
+        for helper in helpers:
+            helper.terminate()
+
+
+if __name__ == "__main__":
+    main()

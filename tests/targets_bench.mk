@@ -1,0 +1,10 @@
+# The benchmark: tests/bench/bench.py says what it measures and how.
+$(BUILD)/load_%: tests/bench/load_%.c tests/bench/load_counts.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<
+
+.PHONY: bench
+bench: deps ## measure postilion beside Postfix (root; BENCH_QUICK=1 for a short run)
+	@tests/support/unpack_packages $(PEERS) unbound postfix postsrsd
+	@$(MAKE) --no-print-directory $(PROGRAM) $(BUILD)/load_generator $(BUILD)/load_sink
+	@POSTILION_BUILD=$(BUILD) POSTILION_PEERS=$(PEERS) $(PYTHON) tests/bench/bench.py
