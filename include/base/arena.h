@@ -12,7 +12,7 @@
 
 struct arena;
 
-struct arena *arena_new(void); /* allocates nothing but itself until first use */
+struct arena *arena_new(void);         /* allocates nothing but itself until first use */
 void arena_free(struct arena **arena); /* safe on NULL */
 /* Gives back everything; keeps the first block for reuse. */
 void arena_reset(struct arena *arena);

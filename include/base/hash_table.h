@@ -14,7 +14,8 @@
 struct hash_table;
 
 struct hash_table *hash_table_new(struct siphash_key key);
-void hash_table_free(struct hash_table **table); /* safe on NULL; values stay with their owner */
+void hash_table_free(
+    struct hash_table **table); /* safe on NULL; values stay with their owner */
 size_t hash_table_count(const struct hash_table *table);
 void *hash_table_get(const struct hash_table *table, struct bytes key); /* or NULL */
 /* Adds or replaces; returns what was there before, or NULL. */

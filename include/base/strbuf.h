@@ -35,7 +35,8 @@ void strbuf_add(struct strbuf *buf, struct bytes text);
 void strbuf_add_char(struct strbuf *buf, char octet);
 void strbuf_add_text(struct strbuf *buf, const char *text);
 void strbuf_add_u64(struct strbuf *buf, uint64_t number);
-void strbuf_addf(struct strbuf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void strbuf_addf(struct strbuf *buf, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 void strbuf_addv(struct strbuf *buf, const char *format, va_list arguments);
 
 static inline struct bytes strbuf_bytes(const struct strbuf *buf)

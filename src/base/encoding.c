@@ -4,7 +4,8 @@ static const char BASE32[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 static const char BASE64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /* Writes octets as digits of `bits` bits each, most significant first. */
-static void add_digits(struct strbuf *out, struct bytes octets, unsigned bits, const char *alphabet)
+static void add_digits(struct strbuf *out, struct bytes octets, unsigned bits,
+                       const char *alphabet)
 {
     uint32_t held = 0;
     unsigned count = 0;
@@ -99,7 +100,8 @@ bool encoding_base64_decode(struct bytes text, struct strbuf *out)
     if (text.len % 4 != 0) {
         return false;
     }
-    for (int padding = 0; padding < 2 && text.len > 0 && text.data[text.len - 1] == '='; padding++) {
+    for (int padding = 0; padding < 2 && text.len > 0 && text.data[text.len - 1] == '=';
+         padding++) {
         text.len--;
     }
     return decode_digits(text, 6, base64_value, out);
