@@ -62,3 +62,7 @@ demo: ## show one message forwarded and its bounce coming back, on loopback
 	@tests/support/install_packages build demo
 	@$(MAKE) --no-print-directory $(PROGRAM)
 	@$(PYTHON) tests/demo/demo.py
+
+.PHONY: sample
+sample: $(PROGRAM) ## write conf/postilion.conf from the option table
+	@$(PROGRAM) check --sample > conf/postilion.conf
