@@ -40,7 +40,8 @@ PROGRAM := $(BUILD)/postilion
 # unit tests: one binary for each tests/unit/ROOM/test_*.c; other .c files there are helpers.
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*/test_*.c))
 SIM_TESTS := $(patsubst tests/sim/%.c,$(BUILD)/sim/%,$(wildcard tests/sim/test_*.c))
-SIM_SUPPORT := $(patsubst tests/support/io_sim/%.c,$(BUILD)/io_sim/%.o,$(wildcard tests/support/io_sim/*.c))
+SIM_SUPPORT := $(patsubst tests/support/io_sim/%.c,$(BUILD)/io_sim/%.o,$(wildcard tests/support/io_sim/*.c)) \
+               $(patsubst %,$(BUILD)/io/%.o,spool_database spool_commit spool_content spool_reading spool_schema spool_vfs)
 
 .PHONY: all
 all: deps-build $(PROGRAM) ## build build/postilion
@@ -69,7 +70,7 @@ $(BUILD)/unit/$(1)/%: tests/unit/$(1)/%.c $(call archives_of,$(USES_$(1)))
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_tests,$(r))))
 
-# The simulated world in the place of io.
+# The simulated world in the place of io; the spool's SQLite half is io's own, on a simulated disk.
 $(BUILD)/io_sim/%.o: tests/support/io_sim/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -Isrc -MMD -MP -c -o $@ $<
