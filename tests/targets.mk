@@ -49,7 +49,7 @@ fuzzers:
 	    $(FUZZERS:%=$(FUZZ_BUILD)/%)
 
 $(FUZZ_BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(call archives_of,daemon inbound queue outbound io forward auth mail protocol base)
-	$(CC) $(ALL_CFLAGS) -Itests -fsanitize=fuzzer -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests -fsanitize=fuzzer -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
 	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(call libs_of,$(ROOMS)) -lpthread
 
 .PHONY: fuzz

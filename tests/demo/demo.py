@@ -125,6 +125,7 @@ def main():
         say("4. What the original sender's mail server received:")
         show(f"MAIL FROM:<{returned.sender}> RCPT TO:<{returned.recipients[0]}>")
         show(header_of(returned))
+        daemon.wait_log("delivered", count=2)
         say("5. The log:")
         show(daemon.log_text().strip(), 30)
         good = (valid and forwarded.sender.startswith("SRS0=") and returned.sender == ""
