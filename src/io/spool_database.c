@@ -175,7 +175,10 @@ static enum spool_status open_all(struct spool_database *database, struct strbuf
     if (status != SPOOL_OK) {
         return status;
     }
-    disk_sync_directory(database->directory);
+    if (disk_sync_directory(database->directory) != DISK_OK) {
+        strbuf_addf(why, "the spool directory %s cannot be synced", database->directory);
+        return SPOOL_FAILED;
+    }
     if (!spool_schema_count(database->connection, &counters)) {
         strbuf_addf(why, "%s: %s", database->path, sqlite3_errmsg(database->connection));
         return spool_database_failure(database, sqlite3_extended_errcode(database->connection));

@@ -27,8 +27,9 @@ struct vfs_node {
     int handle;
     unsigned users;
     bool is_log;
-    bool is_temporary;     /* goes when it is closed */
-    pthread_mutex_t mutex; /* for all below */
+    bool is_temporary;          /* goes when it is closed */
+    pthread_mutex_t sync_mutex; /* held while the log is synced; taken before `mutex` */
+    pthread_mutex_t mutex;      /* for all below */
 
     /* log: `pending` stands at pending_at and is not in the file yet */
     char *pending;
@@ -218,7 +219,8 @@ static int vfs_read(sqlite3_file *base, void *data, int count, sqlite3_int64 off
     return SQLITE_OK;
 }
 
-static enum disk_status sync_log(struct spool_vfs *vfs, struct vfs_node *node)
+/* With the sync mutex. */
+static enum disk_status sync_what_is_dirty(struct spool_vfs *vfs, struct vfs_node *node)
 {
     enum disk_status status;
     uint64_t written, round;
@@ -237,7 +239,6 @@ static enum disk_status sync_log(struct spool_vfs *vfs, struct vfs_node *node)
         status = disk_sync(node->handle);
     }
     pthread_mutex_lock(&node->mutex);
-    /* Another connection may have synced more in the meantime. */
     if (status == DISK_OK && round == node->round && written > atomic_load(&vfs->log_safe)) {
         atomic_store(&vfs->log_safe, written);
     }
@@ -245,18 +246,33 @@ static enum disk_status sync_log(struct spool_vfs *vfs, struct vfs_node *node)
     return status;
 }
 
+/* One at a time: a checkpoint beside a commit may be syncing what the commit has written, and
+ * the commit is safe only when that has ended well. The kernel tells a failure only once, so
+ * who comes second hears of it here. */
+static int sync_log(struct spool_vfs *vfs, struct vfs_node *node)
+{
+    int code = SQLITE_IOERR_FSYNC;
+
+    pthread_mutex_lock(&node->sync_mutex);
+    if (may_write(vfs)) {
+        code = note_trouble(vfs, sync_what_is_dirty(vfs, node), SQLITE_IOERR_FSYNC);
+    }
+    pthread_mutex_unlock(&node->sync_mutex);
+    return code;
+}
+
 static int vfs_sync(sqlite3_file *base, int flags)
 {
     struct vfs_file *file = file_of(base);
-    enum disk_status status;
 
     (void)flags;
     if (!may_write(file->vfs)) {
         return SQLITE_IOERR_FSYNC;
     }
-    status =
-        file->node->is_log ? sync_log(file->vfs, file->node) : disk_sync(file->node->handle);
-    return note_trouble(file->vfs, status, SQLITE_IOERR_FSYNC);
+    if (file->node->is_log) {
+        return sync_log(file->vfs, file->node);
+    }
+    return note_trouble(file->vfs, disk_sync(file->node->handle), SQLITE_IOERR_FSYNC);
 }
 
 static int vfs_truncate(sqlite3_file *base, sqlite3_int64 size)
@@ -501,6 +517,7 @@ static void drop_node(struct spool_vfs *vfs, struct vfs_node *node)
     if (node->is_temporary) {
         disk_delete(node->path);
     }
+    pthread_mutex_destroy(&node->sync_mutex);
     pthread_mutex_destroy(&node->mutex);
     free(node->pending);
     free(node->path);
@@ -565,6 +582,7 @@ static enum disk_status make_node(struct spool_vfs *vfs, const char *path, int f
     node->handle = handle;
     node->is_log = (flags & SQLITE_OPEN_WAL) != 0;
     node->is_temporary = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
+    pthread_mutex_init(&node->sync_mutex, NULL);
     pthread_mutex_init(&node->mutex, NULL);
     if (node->is_log && disk_size(handle, &node->size) == DISK_OK) {
         node->written = node->size;

@@ -41,6 +41,7 @@ static struct {
     enum disk_status failure;
     uint64_t free_space;
     unsigned long syncs, writes;
+    void (*before_sync)(void); /* or NULL; called without the mutex */
 } memory_disk = {.free_space = UINT64_MAX};
 
 static pthread_mutex_t memory_disk_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -155,7 +156,7 @@ static void memory_disk_cut_file(struct memory_file *file)
     file->is_name_safe = true;
 }
 
-static void memory_disk_cut(void)
+static __attribute__((unused)) void memory_disk_cut(void)
 {
     for (size_t i = 0; i < MEMORY_FILES; i++) {
         if (memory_disk.files[i].name[0] != '\0') {
@@ -249,6 +250,9 @@ enum disk_status disk_sync(int handle)
     struct memory_file *file;
     enum disk_status status;
 
+    if (memory_disk.before_sync != NULL) {
+        memory_disk.before_sync();
+    }
     pthread_mutex_lock(&memory_disk_mutex);
     file = memory_disk.handles[handle];
     status = memory_disk_step();
