@@ -253,6 +253,7 @@ static void clear(struct sim_daemon **place)
     for (size_t i = 0; i < daemon->options.loops; i++) {
         clear_loop(&daemon->loops[i]);
     }
+    sim_spool_answer_orphans();
     queue_set_free(&daemon->queues);
     while (!list_is_empty(&daemon->arrivals)) {
         struct sim_arrival *arrival =
@@ -329,9 +330,9 @@ void sim_daemon_crash(struct sim_daemon **daemon)
     sim_power_restore();
 }
 
-struct spool_counters sim_daemon_spool(const struct sim_daemon *daemon)
+struct spool *sim_daemon_spool(const struct sim_daemon *daemon)
 {
-    return spool_count(daemon->spool);
+    return daemon->spool;
 }
 
 bool sim_daemon_is_empty(void *context)

@@ -33,7 +33,7 @@ struct sim_daemon *sim_daemon_start(const struct sim_daemon_options *options,
 /* False: did not come to rest within an hour; it is freed all the same. */
 bool sim_daemon_stop(struct sim_daemon **daemon);
 void sim_daemon_crash(struct sim_daemon **daemon);
-struct spool_counters sim_daemon_spool(const struct sim_daemon *daemon);
+struct spool *sim_daemon_spool(const struct sim_daemon *daemon);
 /* For sim_world_run: nothing is in the spool, no session is open. Context: the daemon. */
 bool sim_daemon_is_empty(void *daemon);
 

@@ -119,7 +119,9 @@ static void give_up_connection(struct sim_client *client)
         client->at++;
     }
     client->step = client->at == client->count ? STEP_DONE : STEP_BANNER;
-    if (client->step != STEP_DONE) {
+    if (client->step == STEP_DONE) {
+        loop_timer_stop(client->timer);
+    } else {
         loop_timer_set(client->timer, RETRY_MS);
     }
 }
@@ -244,7 +246,7 @@ struct hop_peer {
     struct sim_hop *hop;
     struct stream *stream;
     struct strbuf sender, recipients, content;
-    bool is_content;
+    bool has_mail, is_content;
 };
 
 static void close_peer(struct hop_peer *peer)
@@ -303,7 +305,7 @@ static bool end_content(struct hop_peer *peer)
     const char *text =
         choose(peer, SIM_STAGE_DOT, strbuf_bytes(&peer->content), "250 2.0.0 taken\r\n");
 
-    peer->is_content = false;
+    peer->is_content = peer->has_mail = false;
     if (strcmp(text, SIM_TAKE_AND_CLOSE) == 0 || text[0] == '2') {
         keep(peer->hop, peer);
     }
@@ -318,10 +320,25 @@ static struct bytes path_of(struct bytes line)
     return bytes_first(path, bytes_find(path, '>'));
 }
 
+static bool on_mail(struct hop_peer *peer, struct bytes path)
+{
+    const char *text = choose(peer, SIM_STAGE_MAIL, path, "250 2.1.0 ok\r\n");
+
+    peer->hop->transactions++;
+    peer->has_mail = text[0] == '2';
+    strbuf_reset(&peer->sender);
+    strbuf_reset(&peer->recipients);
+    strbuf_add(&peer->sender, path);
+    return answer(peer, text);
+}
+
 static bool on_rcpt(struct hop_peer *peer, struct bytes path)
 {
     const char *text = choose(peer, SIM_STAGE_RCPT, path, "250 2.1.5 ok\r\n");
 
+    if (!peer->has_mail) {
+        text = "503 5.5.1 MAIL first\r\n";
+    }
     if (text[0] == '2') {
         strbuf_add_text(&peer->recipients, peer->recipients.len > 0 ? " " : "");
         strbuf_add(&peer->recipients, path);
@@ -331,10 +348,11 @@ static bool on_rcpt(struct hop_peer *peer, struct bytes path)
 
 static bool on_data(struct hop_peer *peer)
 {
-    const char *text =
-        choose(peer, SIM_STAGE_DATA, BYTES(""),
-               peer->recipients.len == 0 ? "554 5.5.1 nobody\r\n" : "354 go on\r\n");
+    const char *text = choose(peer, SIM_STAGE_DATA, BYTES(""), "354 go on\r\n");
 
+    if (peer->recipients.len == 0) {
+        text = "554 5.5.1 nobody\r\n";
+    }
     strbuf_reset(&peer->content);
     peer->is_content = text[0] == '3';
     return answer(peer, text);
@@ -348,11 +366,7 @@ static bool on_command(struct hop_peer *peer, struct bytes line)
                              "250-hop\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE\r\n"));
     }
     if (bytes_starts_with(line, BYTES("MAIL"))) {
-        peer->hop->transactions++;
-        strbuf_reset(&peer->sender);
-        strbuf_reset(&peer->recipients);
-        strbuf_add(&peer->sender, path_of(line));
-        return answer(peer, choose(peer, SIM_STAGE_MAIL, path_of(line), "250 2.1.0 ok\r\n"));
+        return on_mail(peer, path_of(line));
     }
     if (bytes_starts_with(line, BYTES("RCPT"))) {
         return on_rcpt(peer, path_of(line));

@@ -184,13 +184,11 @@ static void run_next(void)
 
     world.now_us = event->when_us > world.now_us ? event->when_us : world.now_us + 1;
     sim_event_stop(event);
-    if (loop != NULL && !sim_host_is_on(sim_loop_host(loop))) {
-        return;
-    }
-    world.events++;
-    if (world.events == world.cut_at) {
+    if (++world.events == world.cut_at) {
         world.cut_at = 0;
         sim_power_cut();
+    }
+    if (loop != NULL && !sim_host_is_on(sim_loop_host(loop))) {
         return;
     }
     if (loop != NULL) {
@@ -207,9 +205,12 @@ bool sim_world_run(bool (*is_done)(void *context), void *context, uint64_t limit
     uint64_t limit_us = world.now_us + limit_ms * 1000;
     bool was_on = !world.is_power_off;
 
-    while (is_done == NULL || !is_done(context)) {
+    for (;;) {
         if (was_on && world.is_power_off) {
             return false;
+        }
+        if (is_done != NULL && is_done(context)) {
+            return true;
         }
         if (world.count == 0 || world.agenda[0]->when_us > limit_us) {
             world.now_us = limit_us;
@@ -217,7 +218,6 @@ bool sim_world_run(bool (*is_done)(void *context), void *context, uint64_t limit
         }
         run_next();
     }
-    return true;
 }
 
 bool sim_world_pass(uint64_t ms)
@@ -325,6 +325,7 @@ void sim_world_new(uint64_t seed)
     sim_network_begin();
     sim_dns_begin();
     sim_state_begin();
+    sim_spool_set_witness(NULL, NULL);
     world.at_work = SIM_PEERS;
     world.peer_loop = event_loop_new();
     world.at_work = SIM_DAEMON;

@@ -58,6 +58,20 @@ void sim_disk_cut_at(uint64_t operation);
 void sim_disk_fail_at(uint64_t operation, uint64_t count, enum disk_status failure);
 void sim_disk_set_free_space(uint64_t octets);
 
+/* ---- spool ---- */
+
+struct spool_change;
+
+/* Is told of every change when it is tried, and again when it has been made durable, before anybody
+ * else hears of it. NULL: nobody. */
+void sim_spool_set_witness(void (*witness)(void *context, const struct spool_change *change,
+                                           bool is_durable),
+                           void *context);
+
+/* What was asked of a spool that has been closed meanwhile fails now: whoever asked has gone, and
+ * frees what waited for the answer. */
+void sim_spool_answer_orphans(void);
+
 /* ---- network ---- */
 
 enum sim_reach {

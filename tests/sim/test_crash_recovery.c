@@ -1,0 +1,485 @@
+/*
+ * Power cuts at every operation of the disk, at every event, and at random among all other
+ * troubles.
+ *
+ *   kept       what was answered 250 is delivered to every recipient, octet by octet
+ *   durable    after recovery the spool holds what was committed, and not what was closed
+ *   doubled    at most one message for each connection that was open at a cut, and one for each
+ *              answer to the dot that never came
+ */
+#include "support/check.h"
+
+#include "support/io_sim/sim_daemon.h"
+#include "support/io_sim/sim_peers.h"
+#include "support/io_sim/sim_world.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+enum {
+    LETTERS_MOST = 12,
+    CLIENTS_MOST = 3,
+    CHANGES_MOST = 1024,
+    LARGE_SIZE = 300 * 1024,
+    DAY_MS = 24 * 3600 * 1000,
+    CUTS_MOST = 5,
+};
+
+struct key {
+    uint64_t id;
+    uint32_t number;
+};
+
+struct run {
+    uint64_t seed;
+    struct sim_daemon_options options;
+    struct sim_daemon *daemon;
+    struct sim_hop next, other;
+    struct sim_letter letters[LETTERS_MOST];
+    char senders[LETTERS_MOST][40];
+    struct strbuf contents[LETTERS_MOST];
+    size_t letter_count;
+    struct sim_client *clients[CLIENTS_MOST];
+    size_t client_count;
+    bool is_troubled; /* next hops have their own troubles */
+    size_t doubles_allowed;
+    /* the witness's: */
+    struct key added[CHANGES_MOST], closed[CHANGES_MOST], closing[CHANGES_MOST];
+    size_t added_count, closed_count, closing_count, closed_at_cut;
+    bool is_read;
+    char name[80]; /* of this run, for failures */
+};
+
+/* ---- letters ---- */
+
+static void write_letter(struct run *run, size_t index, bool is_large)
+{
+    struct sim_letter *letter = &run->letters[index];
+    struct strbuf *content = &run->contents[index];
+
+    snprintf(run->senders[index], sizeof run->senders[index], "u%zu@sender.example", index);
+    strbuf_init(content, SIZE_MAX / 2);
+    strbuf_addf(content, "Subject: letter\r\nX-Token: <token-%zu>\r\n\r\n", index);
+    do {
+        strbuf_addf(content, "A line of letter %zu, number %zu.\r\n", index, content->len);
+    } while (content->len < (is_large ? LARGE_SIZE : 10 + sim_random(2000)));
+    *letter = (struct sim_letter){
+        .sender = run->senders[index],
+        .recipients = {sim_chance(3) ? "both@fwd.example" : "info@fwd.example"},
+        .content = strbuf_bytes(content)};
+}
+
+static bool is_for_other(const struct sim_letter *letter)
+{
+    return strcmp(letter->recipients[0], "both@fwd.example") == 0;
+}
+
+/* ---- next hops with troubles ---- */
+
+static const char *hop_answer(void *context, enum sim_stage stage, struct bytes argument)
+{
+    struct run *run = context;
+
+    (void)argument;
+    if (!run->is_troubled || !sim_chance(12)) {
+        return NULL;
+    }
+    switch (stage) {
+    case SIM_STAGE_BANNER:
+        return sim_chance(2) ? "!421 4.3.2 not now\r\n" : ".";
+    case SIM_STAGE_EHLO:
+        return ".";
+    case SIM_STAGE_MAIL:
+    case SIM_STAGE_RCPT:
+    case SIM_STAGE_DATA:
+        return sim_chance(2) ? "451 4.3.0 later\r\n" : ".";
+    case SIM_STAGE_DOT:
+        run->doubles_allowed += 1;
+        return sim_chance(2) ? SIM_TAKE_AND_CLOSE : sim_chance(2) ? "452 4.3.1 full\r\n" : ".";
+    }
+    return NULL;
+}
+
+/* ---- what is durable ---- */
+
+static void keep_key(struct key *keys, size_t *count, uint64_t id, uint32_t number)
+{
+    assert_true(*count < CHANGES_MOST);
+    keys[(*count)++] = (struct key){id, number};
+}
+
+static void witness(void *context, const struct spool_change *change, bool is_durable)
+{
+    struct run *run = context;
+
+    if (!is_durable) {
+        if (change->kind == SPOOL_CLOSE) {
+            keep_key(run->closing, &run->closing_count, change->id, change->number);
+        }
+        return;
+    }
+    switch (change->kind) {
+    case SPOOL_ADD:
+        for (size_t i = 0; i < change->delivery_count; i++) {
+            keep_key(run->added, &run->added_count, change->message->id,
+                     change->deliveries[i].number);
+        }
+        break;
+    case SPOOL_CLOSE:
+        keep_key(run->closed, &run->closed_count, change->id, change->number);
+        break;
+    case SPOOL_UPDATE:
+    case SPOOL_DELETE:
+    case SPOOL_RETRY:
+        break;
+    }
+}
+
+static bool has_key(const struct key *keys, size_t count, uint64_t id, uint32_t number)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (keys[i].id == id && keys[i].number == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_row(const struct spool_delivery *rows, size_t count, const struct key *key)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].message == key->id && rows[i].number == key->number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_rows(void *context, enum spool_status status, const struct spool_delivery *rows,
+                    size_t count)
+{
+    struct run *run = context;
+
+    run->is_read = true;
+    if (!sim_power_is_on()) {
+        return;
+    }
+    CHECK_INT(run->name, status, SPOOL_OK);
+    for (size_t i = 0; i < count; i++) {
+        if (has_key(run->closed, run->closed_at_cut, rows[i].message, rows[i].number)) {
+            fail_msg("%s: a closed delivery came back", run->name);
+        }
+    }
+    for (size_t i = 0; i < run->added_count; i++) {
+        const struct key *key = &run->added[i];
+
+        if (!has_key(run->closing, run->closing_count, key->id, key->number) &&
+            !has_row(rows, count, key)) {
+            fail_msg("%s: a committed delivery is gone", run->name);
+        }
+    }
+}
+
+/* ---- running ---- */
+
+static bool are_rows_read(void *context)
+{
+    return ((struct run *)context)->is_read;
+}
+
+static bool is_all_over(void *context)
+{
+    struct run *run = context;
+
+    for (size_t i = 0; i < run->client_count; i++) {
+        if (!sim_client_is_done(run->clients[i])) {
+            return false;
+        }
+    }
+    return sim_daemon_is_empty(run->daemon);
+}
+
+static void begin(struct run *run, uint64_t seed, size_t letters, size_t clients)
+{
+    sim_world_new(seed);
+    *run = (struct run){.seed = seed, .options = sim_daemon_defaults()};
+    run->options.loops = 1 + sim_random(3);
+    sim_spool_set_witness(witness, run);
+    sim_dns_add_mx("next.example", 10, "mx.next.example");
+    sim_dns_add_address("mx.next.example", "203.0.113.10");
+    sim_dns_add_address("other.example", "203.0.113.11");
+    sim_hop_open(&run->next, "203.0.113.10:25");
+    sim_hop_open(&run->other, "203.0.113.11:25");
+    run->next.answer = run->other.answer = hop_answer;
+    run->next.context = run->other.context = run;
+    run->letter_count = letters * clients;
+    for (size_t i = 0; i < run->letter_count; i++) {
+        write_letter(run, i, sim_chance(20));
+    }
+    run->client_count = clients;
+    for (size_t i = 0; i < clients; i++) {
+        run->clients[i] = sim_client_new(SIM_DAEMON_ADDRESS, &run->letters[i * letters],
+                                         letters, sim_chance(2));
+    }
+}
+
+static void end(struct run *run)
+{
+    for (size_t i = 0; i < run->client_count; i++) {
+        sim_client_free(&run->clients[i]);
+    }
+    for (size_t i = 0; i < run->letter_count; i++) {
+        strbuf_clear(&run->contents[i]);
+    }
+    sim_hop_close(&run->next);
+    sim_hop_close(&run->other);
+    sim_world_free();
+}
+
+static void recover(struct run *run)
+{
+    run->doubles_allowed += run->next.open + run->other.open;
+    run->closed_at_cut = run->closed_count;
+    sim_daemon_crash(&run->daemon);
+}
+
+/* The daemon runs, whatever it takes. */
+static void start(struct run *run)
+{
+    enum spool_status status;
+
+    while (run->daemon == NULL) {
+        run->daemon = sim_daemon_start(&run->options, &status);
+        if (!sim_power_is_on()) {
+            recover(run);
+        } else if (run->daemon == NULL) {
+            fail_msg("%s: the spool does not open: %s", run->name, spool_status_text(status));
+        }
+    }
+}
+
+static void check_spool(struct run *run)
+{
+    run->is_read = false;
+    spool_read_all(sim_daemon_spool(run->daemon), sim_peer_loop(), 0, 0, 1000, on_rows, run);
+    if (!sim_world_run(are_rows_read, run, DAY_MS) && sim_power_is_on()) {
+        fail_msg("%s: the spool does not answer", run->name);
+    }
+}
+
+/* Until all is over, through all the cuts that have been ordered; `on_start` orders more. */
+static void live(struct run *run, void (*on_start)(struct run *run))
+{
+    for (;;) {
+        start(run);
+        if (on_start != NULL) {
+            on_start(run);
+        }
+        check_spool(run);
+        if (sim_power_is_on() && sim_world_run(is_all_over, run, 3 * (uint64_t)DAY_MS)) {
+            break;
+        }
+        if (sim_power_is_on()) {
+            fail_msg("%s: it does not come to an end", run->name);
+        }
+        recover(run);
+    }
+    sim_disk_cut_at(0);
+    sim_disk_fail_at(0, 0, DISK_OK);
+    sim_world_cut_at(0);
+    if (!sim_daemon_stop(&run->daemon)) {
+        fail_msg("%s: does not come to rest", run->name);
+    }
+}
+
+/* ---- checking ---- */
+
+static size_t count_taken(const struct run *run, const struct sim_hop *hop, size_t index)
+{
+    struct strbuf token;
+    size_t count;
+
+    strbuf_init(&token, 100);
+    strbuf_addf(&token, "<token-%zu>", index);
+    count = sim_hop_count(hop, strbuf_text(&token));
+    strbuf_clear(&token);
+    for (size_t i = 0; i < hop->taken_count; i++) {
+        struct bytes taken = strbuf_bytes(&hop->taken[i].content);
+        size_t place = bytes_find_part(taken, BYTES("Subject: letter"));
+        bool is_whole = false;
+
+        for (size_t j = 0; j < run->letter_count && !is_whole; j++) {
+            is_whole = bytes_equal(bytes_skip(taken, place), run->letters[j].content);
+        }
+        if (!is_whole) {
+            fail_msg("%s: a next hop got something that nobody sent", run->name);
+        }
+    }
+    return count;
+}
+
+static void check(const struct run *run)
+{
+    size_t doubles = 0;
+
+    for (size_t i = 0; i < run->letter_count; i++) {
+        const struct sim_letter *letter = &run->letters[i];
+        size_t next = count_taken(run, &run->next, i), other = count_taken(run, &run->other, i);
+
+        if (letter->code == 250 && (next == 0 || (is_for_other(letter) && other == 0))) {
+            fail_msg("%s: letter %zu was answered 250 and is lost", run->name, i);
+        }
+        doubles += (next > 1 ? next - 1 : 0) + (other > 1 ? other - 1 : 0);
+    }
+    if (doubles > run->doubles_allowed) {
+        fail_msg("%s: %zu doubled, %zu allowed", run->name, doubles, run->doubles_allowed);
+    }
+}
+
+static uint64_t cut_operation, cut_event; /* of the run under way; 0: none */
+
+static void order_one_cut(struct run *run)
+{
+    (void)run;
+    sim_disk_cut_at(cut_operation);
+    sim_world_cut_at(cut_event);
+    cut_operation = cut_event = 0;
+}
+
+struct length {
+    uint64_t operations, events;
+};
+
+static struct length run_once(uint64_t seed, uint64_t operation, uint64_t event)
+{
+    struct run run;
+    struct length length;
+
+    begin(&run, seed, 3, 2);
+    snprintf(run.name, sizeof run.name, "seed %llu, operation %llu, event %llu",
+             (unsigned long long)seed, (unsigned long long)operation,
+             (unsigned long long)event);
+    cut_operation = operation;
+    cut_event = event;
+    live(&run, order_one_cut);
+    check(&run);
+    length = (struct length){sim_disk_operations(), sim_world_events()};
+    end(&run);
+    return length;
+}
+
+static void test_every_operation(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        uint64_t operations = run_once(seed, 0, 0).operations;
+
+        assert_true(operations > 20);
+        for (uint64_t at = 1; at <= operations; at++) {
+            run_once(seed, at, 0);
+        }
+    }
+}
+
+static void test_every_event(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 11; seed <= 12; seed++) {
+        uint64_t events = run_once(seed, 0, 0).events;
+
+        assert_true(events > 100);
+        for (uint64_t at = 1; at <= events; at++) {
+            run_once(seed, 0, at);
+        }
+    }
+}
+
+/* ---- everything at once ---- */
+
+static unsigned cuts_left;
+
+static void order_troubles(struct run *run)
+{
+    (void)run;
+    if (cuts_left > 0) {
+        cuts_left--;
+        if (sim_chance(2)) {
+            sim_disk_cut_at(1 + sim_random(80));
+        } else {
+            sim_world_cut_at(1 + sim_random(800));
+        }
+    }
+    if (sim_chance(3)) {
+        sim_disk_fail_at(1 + sim_random(60), 1 + sim_random(4),
+                         sim_chance(2) ? DISK_FULL : DISK_FAILED);
+    }
+}
+
+static void troubled_run(uint64_t seed, struct strbuf *log)
+{
+    struct run run;
+
+    begin(&run, seed, 4, 3);
+    snprintf(run.name, sizeof run.name, "SIM_SEED=%llu", (unsigned long long)seed);
+    run.is_troubled = true;
+    cuts_left = sim_random(CUTS_MOST);
+    live(&run, order_troubles);
+    check(&run);
+    if (log != NULL) {
+        strbuf_add(log, sim_world_log());
+        strbuf_addf(log, "%llu events", (unsigned long long)sim_world_events());
+    }
+    end(&run);
+}
+
+static uint64_t number_of(const char *variable, uint64_t usual)
+{
+    const char *text = getenv(variable);
+
+    return text == NULL ? usual : strtoull(text, NULL, 10);
+}
+
+/* SIM_SEEDS=n for more, SIM_SEED=n for this one alone (SIM_TRACE=1 shows its log). */
+static void test_many_seeds(void **state)
+{
+    uint64_t only = number_of("SIM_SEED", 0), seeds = number_of("SIM_SEEDS", 200);
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= seeds; seed++) {
+        if (only == 0 || seed == only) {
+            troubled_run(seed, NULL);
+        }
+    }
+    if (only > seeds) {
+        troubled_run(only, NULL);
+    }
+}
+
+static void test_same_seed_same_log(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct strbuf logs[2];
+
+        for (int i = 0; i < 2; i++) {
+            strbuf_init(&logs[i], SIZE_MAX / 2);
+            troubled_run(seed, &logs[i]);
+        }
+        CHECK_BYTES("log", strbuf_bytes(&logs[1]), strbuf_bytes(&logs[0]));
+        strbuf_clear(&logs[0]);
+        strbuf_clear(&logs[1]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_operation),
+        cmocka_unit_test(test_every_event),
+        cmocka_unit_test(test_many_seeds),
+        cmocka_unit_test(test_same_seed_same_log),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
