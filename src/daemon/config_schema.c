@@ -428,7 +428,7 @@ static void explain(const struct config_option *option, struct strbuf *out)
     }
     strbuf_addf(out, "  repeated  %s\n", option->may_repeat ? "as often as you like" : "no");
     strbuf_addf(out, "  change    %s\n",
-                option->is_reloadable ? "postilion reload" : "needs a restart");
+                option->is_reloadable ? "SIGHUP, no restart needed" : "needs a restart");
 }
 
 bool config_schema_explain(struct bytes name, struct strbuf *out)
