@@ -39,7 +39,7 @@ struct spool_message {
     int64_t created_ms;      /* unix */
     struct bytes envelope;   /* opaque record */
     struct bytes prefix;     /* header fields put on top when sending */
-    struct content *content; /* NULL in rows that were read without it */
+    struct content *content; /* NULL: read without it, or its file is gone or cut short */
     uint64_t content_size;
 };
 
@@ -80,6 +80,10 @@ struct spool_change {
 struct spool_options {
     const char *directory;
     uint64_t free_space_floor; /* octets */
+    /* The database turned out to be damaged: the program has to stop. Called once, from the
+     * spool's thread. NULL: nobody wants to know. */
+    void (*on_damaged)(void *context);
+    void *context;
 };
 
 struct spool_counters {

@@ -170,8 +170,9 @@ enum spool_status spool_database_read_destinations(struct spool_database *databa
                                                      : spool_database_failure(database, code);
 }
 
-static struct content *open_content(const struct spool_database *database, uint64_t id,
-                                    uint64_t size)
+/* *content NULL: there is no such file, or not all of it. */
+static enum spool_status open_content(const struct spool_database *database, uint64_t id,
+                                      uint64_t size, struct content **content)
 {
     char *path = spool_content_path(database, id);
     enum disk_status status;
@@ -181,13 +182,15 @@ static struct content *open_content(const struct spool_database *database, uint6
     status = disk_open(path, false, &handle);
     free(path);
     if (status != DISK_OK) {
-        return NULL;
+        return status == DISK_MISSING ? SPOOL_OK : SPOOL_FAILED; /* no descriptor left, say */
     }
-    if (disk_size(handle, &found) != DISK_OK || found != size) {
+    status = disk_size(handle, &found);
+    if (status != DISK_OK || found != size) {
         disk_close(handle);
-        return NULL;
+        return status == DISK_OK ? SPOOL_OK : SPOOL_FAILED;
     }
-    return content_from_file(handle, size);
+    *content = content_from_file(handle, size);
+    return SPOOL_OK;
 }
 
 static enum spool_status keep_message(struct spool_database *database, sqlite3_stmt *statement,
@@ -209,9 +212,11 @@ static enum spool_status keep_message(struct spool_database *database, sqlite3_s
     if (checksum != spool_content_checksum(message, content)) {
         return spool_database_failure(database, SQLITE_CORRUPT);
     }
-    message->content = is_file ? open_content(database, message->id, message->content_size)
-                               : content_from_bytes(content);
-    return message->content != NULL ? SPOOL_OK : SPOOL_FAILED;
+    if (is_file) {
+        return open_content(database, message->id, message->content_size, &message->content);
+    }
+    message->content = content_from_bytes(content);
+    return SPOOL_OK;
 }
 
 enum spool_status spool_database_read_message(struct spool_database *database,

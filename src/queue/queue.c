@@ -5,6 +5,7 @@
 #include "io/entropy.h"
 #include "io/log.h"
 #include "queue_outcome.h"
+#include "queue_route.h"
 #include "queue_state.h"
 
 #include <assert.h>
@@ -223,6 +224,9 @@ void queue_set_options(struct queue *queue, const struct queue_options *options)
         shared_hold(options->snapshot);
     }
     queue->options = *options;
+    if (queue->destinations != NULL) {
+        queue_route_review(queue);
+    }
     if (before != NULL) {
         shared_drop(before);
     }
@@ -251,13 +255,9 @@ void queue_drain(struct queue *queue, void (*done)(void *context), void *context
 
 static void free_destinations(struct queue *queue)
 {
-    size_t count = hash_table_count(queue->destinations), position = 0;
-    struct queue_destination **all = memory_resize(NULL, count + 1, sizeof(void *));
+    size_t count;
+    struct queue_destination **all = queue_destination_list(queue, &count);
 
-    /* The table must not change while it is walked. */
-    for (size_t i = 0; i < count; i++) {
-        all[i] = hash_table_next(queue->destinations, &position);
-    }
     for (size_t i = 0; i < count; i++) {
         queue_destination_free(all[i]);
     }

@@ -1,11 +1,10 @@
 #include "queue_bounce.h"
 
 #include "forward/bounce_rule.h"
-#include "forward/delivery_route.h"
 #include "io/clock.h"
 #include "mail/bounce_message.h"
 #include "mail/header_block.h"
-#include "protocol/smtp_path.h"
+#include "queue_route.h"
 
 #include <assert.h>
 
@@ -111,17 +110,6 @@ static bool has_8bit(struct bytes text)
     return false;
 }
 
-/* By the same parser as every other destination, so that one domain has one key. */
-static struct bytes destination_of(struct queue_job *job, struct bytes address)
-{
-    struct smtp_mailbox mailbox;
-
-    if (smtp_mailbox_parse(address, true, true, job->arena, &mailbox) != SMTP_PATH_OK) {
-        mailbox.domain = bytes_skip(address, bytes_find_last(address, '@') + 1);
-    }
-    return delivery_route_destination(job->queue->options.routes, mailbox.domain, job->arena);
-}
-
 static struct queue_message *make_message(struct queue_job *job, uint64_t id, struct bytes text)
 {
     const struct envelope *original = &job->message->envelope;
@@ -138,7 +126,7 @@ static struct queue_message *make_message(struct queue_job *job, uint64_t id, st
     /* No alias: nothing of ours led here, and a loop mark for the sender's address would
      * stop the bounce where that address is an alias itself. */
     struct queue_recipient recipient = {
-        .destination = destination_of(job, original->sender),
+        .destination = queue_route_destination(job->queue, original->sender, job->arena),
         .address = original->sender,
     };
 

@@ -69,6 +69,18 @@ void queue_destination_free(struct queue_destination *destination)
     free(destination);
 }
 
+struct queue_destination **queue_destination_list(struct queue *queue, size_t *count)
+{
+    size_t position = 0;
+
+    *count = hash_table_count(queue->destinations);
+    struct queue_destination **all = memory_resize(NULL, *count + 1, sizeof(void *));
+    for (size_t i = 0; i < *count; i++) {
+        all[i] = hash_table_next(queue->destinations, &position);
+    }
+    return all;
+}
+
 static unsigned concurrency(const struct queue_destination *destination)
 {
     const struct queue *queue = destination->queue;

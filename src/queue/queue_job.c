@@ -16,6 +16,7 @@
 #include "io/clock.h"
 #include "queue_log.h"
 #include "queue_outcome.h"
+#include "queue_route.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -192,11 +193,16 @@ static void use_message(struct queue_job *job, const struct spool_message *row)
                                                        .record = row->envelope,
                                                        .prefix = row->prefix,
                                                        .content = row->content});
-    if (!job->message->is_readable) {
+    if (job->arena == NULL) {
+        job->arena = arena_new();
+    }
+    if (!job->message->is_readable || job->message->content == NULL) {
         queue_record_hold(job);
     } else if (job->is_expiry) {
         fill_expired(job);
         queue_record_outcome(job);
+    } else if (queue_route_find_moved(job)) {
+        queue_record_move(job);
     } else {
         start_attempt(job);
     }
@@ -217,8 +223,8 @@ static void on_message_read(void *context, enum spool_status status,
         queue_job_end(job, false);
         return;
     }
-    if (status != SPOOL_OK || message->content == NULL) {
-        queue_log_unread(job, status == SPOOL_OK ? SPOOL_DAMAGED : status);
+    if (status != SPOOL_OK) {
+        queue_log_unread(job, status);
         queue_job_end(job, true);
         return;
     }

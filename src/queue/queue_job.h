@@ -14,13 +14,15 @@ enum queue_result {
     QUEUE_RESULT_DEFERRED,
     QUEUE_RESULT_FAILED,  /* for good: bounced or dropped */
     QUEUE_RESULT_EXPIRED, /* the same, for its age */
-    QUEUE_RESULT_HELD,    /* its envelope cannot be read */
+    QUEUE_RESULT_HELD,    /* its envelope cannot be read, or its content is gone */
+    QUEUE_RESULT_MOVED,   /* not tried: its message has rows that belong elsewhere now */
 };
 
 struct queue_job_entry {
     struct queue_delivery *delivery;
     enum queue_result result;
-    int64_t next_ms; /* DEFERRED: unix */
+    int64_t next_ms;       /* DEFERRED, MOVED: unix */
+    struct bytes moved_to; /* MOVED: its destination now; empty: as before */
 };
 
 struct queue_job {

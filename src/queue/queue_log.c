@@ -104,6 +104,8 @@ static struct result_words words_for(const struct queue_job *job, enum queue_res
         break;
     case QUEUE_RESULT_HELD:
         return (struct result_words){LOG_ERROR, "held", "held"};
+    case QUEUE_RESULT_MOVED:
+        return (struct result_words){LOG_INFO, "rerouted", "deferred"};
     }
     return (struct result_words){LOG_INFO, "bounced", "bounced"};
 }
@@ -141,7 +143,13 @@ static void add_result(struct log_line *line, const struct queue_job *job,
         log_text(line, "why", job->why);
         break;
     case QUEUE_RESULT_HELD:
-        log_text(line, "why", "damaged-envelope");
+        log_text(line, "why",
+                 job->message->is_readable ? "content-missing" : "damaged-envelope");
+        break;
+    case QUEUE_RESULT_MOVED:
+        log_text(line, "why", "route-changed");
+        log_bytes(line, "destination",
+                  entry->moved_to.len > 0 ? entry->moved_to : job->destination->name);
         break;
     }
     if (report == NULL) {

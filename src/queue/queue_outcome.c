@@ -13,6 +13,7 @@
 #include "io/log.h"
 #include "queue_bounce.h"
 #include "queue_log.h"
+#include "queue_route.h"
 
 #include <assert.h>
 
@@ -70,8 +71,9 @@ static void update_row(struct queue_job *job, const struct queue_job_entry *entr
         .message = delivery->key.message,
         .number = (uint32_t)delivery->key.number,
         .state = state,
-        .destination = arena_copy(job->arena, job->destination->name),
-        .attempts = delivery->attempts + (state == SPOOL_DUE),
+        .destination = arena_copy(job->arena, entry->moved_to.len > 0 ? entry->moved_to
+                                                                      : job->destination->name),
+        .attempts = delivery->attempts + (entry->result == QUEUE_RESULT_DEFERRED),
         .next_attempt_ms = entry->next_ms,
         .created_ms = delivery->created_ms,
         .last_reply = arena_copy(job->arena, bytes_first(why, LAST_REPLY_LIMIT)),
@@ -132,7 +134,13 @@ static void plan_changes(struct queue_job *job)
             break;
         case QUEUE_RESULT_HELD:
             need_arena(job);
-            update_row(job, entry, SPOOL_HELD, BYTES("the envelope record is damaged"));
+            update_row(job, entry, SPOOL_HELD,
+                       job->message->is_readable ? BYTES("the content file is missing or cut")
+                                                 : BYTES("the envelope record is damaged"));
+            break;
+        case QUEUE_RESULT_MOVED:
+            need_arena(job);
+            update_row(job, entry, SPOOL_DUE, BYTES("the route has changed"));
             break;
         }
     }
@@ -164,6 +172,12 @@ void queue_record_hold(struct queue_job *job)
         job->entries[i].result = QUEUE_RESULT_HELD;
         job->entries[i].next_ms = job->entries[i].delivery->created_ms;
     }
+    plan_changes(job);
+    commit(job);
+}
+
+void queue_record_move(struct queue_job *job)
+{
     plan_changes(job);
     commit(job);
 }
@@ -239,5 +253,6 @@ static void on_recorded(void *context, enum spool_status status)
         queue_message_withdraw(job->bounce);
     }
     remember_deferred(job);
-    queue_job_end(job, false);
+    queue_route_tell_owners(job);
+    queue_job_end(job, job->entries[0].result == QUEUE_RESULT_MOVED);
 }

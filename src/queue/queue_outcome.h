@@ -8,8 +8,10 @@
 
 /* The results stand in job->recipients. */
 void queue_record_outcome(struct queue_job *job);
-/* The envelope cannot be read: the rows are held for an operator. */
+/* The envelope cannot be read, or the content is gone: the rows are held for an operator. */
 void queue_record_hold(struct queue_job *job);
+/* The results say which rows belong elsewhere (queue_route). */
+void queue_record_move(struct queue_job *job);
 /* Tries all commits that failed again. */
 void queue_record_again(struct queue *queue);
 

@@ -356,18 +356,6 @@ static void forget_waiting(struct queue_destination *destination, uint64_t id)
     }
 }
 
-static struct queue_destination **list_destinations(struct queue *queue, size_t *count)
-{
-    size_t position = 0;
-
-    *count = hash_table_count(queue->destinations);
-    struct queue_destination **all = memory_resize(NULL, *count + 1, sizeof(void *));
-    for (size_t i = 0; i < *count; i++) {
-        all[i] = hash_table_next(queue->destinations, &position);
-    }
-    return all;
-}
-
 /* The rows of one message tell where an operator wants to see an attempt now. */
 static void on_refreshed(void *context, enum spool_status status,
                          const struct spool_message *message,
@@ -401,7 +389,7 @@ static void on_refreshed(void *context, enum spool_status status,
 void queue_refresh(struct queue *queue, uint64_t id)
 {
     size_t count;
-    struct queue_destination **all = list_destinations(queue, &count);
+    struct queue_destination **all = queue_destination_list(queue, &count);
 
     for (size_t i = 0; i < count; i++) {
         forget_waiting(all[i], id);

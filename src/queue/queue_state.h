@@ -131,6 +131,8 @@ void queue_destination_reached(struct queue_destination *destination); /* it ans
 void queue_destination_resume(struct queue_destination *destination);  /* try it now */
 void queue_destination_drop_window(struct queue_destination *destination);
 void queue_destination_free(struct queue_destination *destination);
+/* All of them; the table may change while they are gone through. Free it. */
+struct queue_destination **queue_destination_list(struct queue *queue, size_t *count);
 void queue_due_at(struct queue_destination *destination, int64_t due_unix_ms);
 bool queue_delivery_is_known(struct queue *queue, uint64_t message, uint32_t number);
 struct queue_delivery *queue_delivery_from_row(struct queue_destination *destination,

@@ -441,6 +441,8 @@ static inline void apply_change(const struct spool_change *change)
         row->delivery.next_attempt_ms = change->deliveries->next_attempt_ms;
         disown(row->delivery.last_reply);
         row->delivery.last_reply = own(change->deliveries->last_reply);
+        disown(row->delivery.destination);
+        row->delivery.destination = own(change->deliveries->destination);
         break;
     case SPOOL_DELETE:
     case SPOOL_RETRY:
