@@ -70,6 +70,8 @@ enum spool_status spool_database_read_message(struct spool_database *database,
                                               struct arena *arena, uint64_t id,
                                               bool with_content, struct spool_message *message,
                                               struct spool_delivery **rows, size_t *count);
+/* SPOOL_DAMAGED has been answered, and will be from now on. */
+bool spool_database_is_damaged(const struct spool_database *database);
 struct spool_counters
 spool_database_count(const struct spool_database *database); /* any thread */
 

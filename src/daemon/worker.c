@@ -18,6 +18,7 @@
 #include "io/log.h"
 #include "io/process.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
@@ -51,6 +52,7 @@ struct worker {
     bool reload_again;
     bool is_draining;
     size_t loops_draining;
+    atomic_bool is_spool_damaged;
 };
 
 static void log_fatal(const char *event, struct bytes why)
@@ -62,11 +64,24 @@ static void log_fatal(const char *event, struct bytes why)
     log_end(&line);
 }
 
+/* On the spool's thread. Whatever is answered from now on, nothing is lost: clients are told to try
+ * again, and the spool stays as it is for somebody to look at. */
+static void on_spool_damaged(void *context)
+{
+    struct worker *worker = context;
+
+    log_fatal("spool-damaged", BYTES("the spool's database does not make sense; stopping"));
+    atomic_store(&worker->is_spool_damaged, true);
+    event_loop_stop(worker->main_loop);
+}
+
 static bool open_stores(struct worker *worker)
 {
     const struct config *config = worker->snapshot->config;
     struct spool_options options = {.directory = config->spool.data,
-                                    .free_space_floor = config->limits.free_space};
+                                    .free_space_floor = config->limits.free_space,
+                                    .on_damaged = on_spool_damaged,
+                                    .context = worker};
     enum spool_status status;
     struct strbuf why;
     bool is_open = false;
@@ -368,7 +383,7 @@ int worker_run(const struct worker_setup *setup)
     if (open_stores(&worker)) {
         if (init_loops(&worker)) {
             serve(&worker);
-            status = 0;
+            status = atomic_load(&worker.is_spool_damaged) ? WORKER_EXIT_HOPELESS : 0;
         }
     }
     process_signals_stop();

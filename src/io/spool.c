@@ -71,6 +71,8 @@ enum log_move {
 struct spool {
     struct spool_database *database; /* the writer's, but for what any thread may call */
     pthread_t writer, helper;
+    void (*on_damaged)(void *context); /* NULL: nobody wants to know, or it has been said */
+    void *context;
     pthread_mutex_t mutex; /* for all below */
     pthread_cond_t writer_wake, helper_wake;
     bool is_writer_waiting, is_writer_stopped, is_helper_stopped;
@@ -267,6 +269,14 @@ static void tend_log(struct spool *spool)
     }
 }
 
+static void tell_damage(struct spool *spool)
+{
+    if (spool->on_damaged != NULL && spool_database_is_damaged(spool->database)) {
+        spool->on_damaged(spool->context);
+        spool->on_damaged = NULL;
+    }
+}
+
 static void *run_writer(void *context)
 {
     struct spool *spool = context;
@@ -286,6 +296,7 @@ static void *run_writer(void *context)
             return NULL;
         }
         serve(spool, first);
+        tell_damage(spool);
         tend_log(spool);
     }
 }
@@ -354,6 +365,8 @@ struct spool *spool_open(const struct spool_options *options, enum spool_status 
     }
     spool = memory_zero(sizeof(*spool));
     spool->database = database;
+    spool->on_damaged = options->on_damaged;
+    spool->context = options->context;
     queue_init(&spool->waiting);
     queue_init(&spool->with_files);
     pthread_mutex_init(&spool->mutex, NULL);

@@ -41,6 +41,11 @@ enum spool_status spool_database_failure(struct spool_database *database, int co
     return trouble == DISK_FULL ? SPOOL_FULL : SPOOL_FAILED;
 }
 
+bool spool_database_is_damaged(const struct spool_database *database)
+{
+    return database->is_damaged;
+}
+
 bool spool_database_has_space(struct spool_database *database)
 {
     uint64_t now_ms = clock_now_ms(), octets;
