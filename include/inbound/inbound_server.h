@@ -53,11 +53,12 @@ struct inbound_client {
 /* *takes* the connection; `client` (may be NULL) must live until its count is 0. */
 void inbound_accept(struct inbound_server *server, const struct stream_accepted *accepted,
                     struct inbound_client *client);
-/* Sessions that are between messages get 421; the others finish theirs. on_idle runs when no
- * session is left. */
+/* Sessions that are between messages get 421; the others finish theirs, then get it. on_idle runs
+ * once, when no session is left. */
 void inbound_drain(struct inbound_server *server, void (*on_idle)(void *context),
                    void *context);
 size_t inbound_session_count(const struct inbound_server *server); /* any thread, approximate */
-void inbound_server_free(struct inbound_server **server);          /* closes what is open */
+/* Closes what is open; after the loop has stopped. */
+void inbound_server_free(struct inbound_server **server);
 
 #endif

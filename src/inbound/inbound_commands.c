@@ -32,29 +32,54 @@ void inbound_transaction_reset(struct inbound_session *session)
     session->transaction = (struct inbound_transaction){.arena = arena};
 }
 
-static void answer_hello(struct inbound_session *session, const struct smtp_command *command)
+static void offer_extensions(struct inbound_session *session)
 {
     const struct inbound_options *options = session->options;
-    struct strbuf text;
+    struct strbuf size, reply;
 
+    strbuf_init(&size, 64);
+    strbuf_add_text(&size, "SIZE ");
+    strbuf_add_u64(&size, options->message_size);
+    strbuf_init(&reply, 1024);
+    smtp_reply_add_line(&reply, 250, false, options->hostname);
+    smtp_reply_add_line(&reply, 250, false, BYTES("PIPELINING"));
+    smtp_reply_add_line(&reply, 250, false, strbuf_bytes(&size));
+    smtp_reply_add_line(&reply, 250, false, BYTES("8BITMIME"));
+    smtp_reply_add_line(&reply, 250, false, BYTES("ENHANCEDSTATUSCODES"));
+    smtp_reply_add_line(&reply, 250, true, BYTES("HELP"));
+    stream_write(session->stream, strbuf_bytes(&reply));
+    strbuf_clear(&reply);
+    strbuf_clear(&size);
+    inbound_session_rearm(session);
+}
+
+static void answer_hello(struct inbound_session *session, const struct smtp_command *command)
+{
     inbound_transaction_reset(session);
     strbuf_reset(&session->helo);
     strbuf_add(&session->helo, bytes_first(command->argument, 255));
     session->is_esmtp = command->verb == SMTP_EHLO;
     smtp_dialogue_granted(&session->dialogue);
     if (!session->is_esmtp) {
-        inbound_session_reply(session, 250, NULL, options->hostname);
+        inbound_session_reply(session, 250, NULL, session->options->hostname);
         return;
     }
-    strbuf_init(&text, 1024);
-    strbuf_add_text(&text, "250-");
-    strbuf_add(&text, options->hostname);
-    strbuf_add_text(&text, "\r\n250-PIPELINING\r\n250-SIZE ");
-    strbuf_add_u64(&text, options->message_size);
-    strbuf_add_text(&text, "\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 HELP\r\n");
-    stream_write(session->stream, strbuf_bytes(&text));
-    strbuf_clear(&text);
-    inbound_session_rearm(session);
+    offer_extensions(session);
+}
+
+/* RFC 1870 §4: up to 20 digits. What does not fit in 64 bits is too large, and no error. */
+static bool read_size(struct bytes value, uint64_t *size)
+{
+    if (bytes_to_u64(value, size)) {
+        return true;
+    }
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.data[i] < '0' || value.data[i] > '9') {
+            return false;
+        }
+    }
+    *size = UINT64_MAX;
+    return value.len == 20;
 }
 
 /* Parameters of MAIL (RFC 1870, RFC 6152). False: refused, the answer has gone out. */
@@ -66,7 +91,7 @@ static bool take_mail_parameters(struct inbound_session *session,
     for (size_t i = 0; i < command->parameter_count; i++) {
         const struct smtp_parameter *parameter = &command->parameters[i];
         if (session->is_esmtp && bytes_equal_nocase(parameter->name, BYTES("SIZE"))) {
-            if (!bytes_to_u64(parameter->value, &transaction->declared_size)) {
+            if (!read_size(parameter->value, &transaction->declared_size)) {
                 refuse(session, 501, "5.5.4", "SIZE takes a number of octets");
                 return false;
             }
@@ -100,6 +125,7 @@ static void answer_mail(struct inbound_session *session, const struct smtp_comma
     struct strbuf text;
 
     inbound_transaction_reset(session);
+    inbound_session_take_options(session);
     if (!smtp_mailbox_is_null(&command->path) && command->path.domain.len == 0) {
         refuse(session, 501, "5.1.7", "the sender address needs a domain");
         return;
@@ -269,10 +295,11 @@ static void answer_data(struct inbound_session *session, const struct smtp_comma
 }
 
 /* Commands that bring no mail forward are free up to a limit, so that nobody keeps us busy for
- * ever without making an error. */
+ * ever without making an error. It leaves room for a client that names many more recipients than
+ * one message may have: RFC 5321 §4.5.3.1.10 lets it, and it is to hear 452 for the rest. */
 static bool is_idling(struct inbound_session *session)
 {
-    if (++session->commands <= 100 + 2 * session->options->recipients) {
+    if (++session->commands <= INBOUND_IDLE_COMMANDS + 2 * session->options->recipients) {
         return false;
     }
     inbound_session_bye(session, 421, "4.7.0", "too many commands without a message",
@@ -348,12 +375,25 @@ static void run_command(struct inbound_session *session, const struct smtp_comma
     refuse(session, 502, "5.5.1", "command not implemented");
 }
 
+static bool is_ascii(struct bytes line)
+{
+    for (size_t i = 0; i < line.len; i++) {
+        if ((unsigned char)line.data[i] >= 0x80) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* False: the line did not parse, the answer has gone out. */
-static bool is_well_formed(struct inbound_session *session, enum smtp_command_result result,
-                           enum smtp_verb verb)
+static bool is_well_formed(struct inbound_session *session, struct bytes line,
+                           enum smtp_command_result result, enum smtp_verb verb)
 {
     const char *path_status = verb == SMTP_MAIL ? "5.1.7" : "5.1.3";
 
+    if (result == SMTP_COMMAND_BAD_PATH && !is_ascii(line)) {
+        result = SMTP_COMMAND_BAD_UTF8; /* RFC 6531 §3.5: tell what is missing */
+    }
     switch (result) {
     case SMTP_COMMAND_OK:
         return true;
@@ -389,7 +429,7 @@ void inbound_command(struct inbound_session *session, struct bytes line)
     }
     arena_reset(session->server->command_arena);
     result = smtp_command_parse(line, false, session->server->command_arena, &command);
-    if (!is_well_formed(session, result, command.verb)) {
+    if (!is_well_formed(session, line, result, command.verb)) {
         return;
     }
     if (smtp_dialogue_ask(&session->dialogue, command.verb) == SMTP_DIALOGUE_BAD_SEQUENCE) {

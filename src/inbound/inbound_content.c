@@ -4,9 +4,9 @@
  *   1 inbound_content_begin  354, an id for the message, a place for its octets
  *   2 inbound_content_input  octets are unstuffed and kept; nothing is decided before the end
  *   3 inbound_content_end    what the octets themselves forbid: bare CR or LF, size, loops
- *   4 store_long_senders     stored SRS tokens are made durable first, so that no bounce is
- * lost 5 submit                 the message goes to the queue ... 6 on_safe                ...
- * and only when it is on stable storage the client reads 250
+ *   4 store_long_senders     stored SRS tokens are made durable, so that no bounce is lost
+ *   5 submit                 the message goes to the queue ...
+ *   6 on_safe                ... and only when it is on stable storage the client reads 250
  */
 #include "inbound_session.h"
 
@@ -22,6 +22,7 @@ void inbound_content_begin(struct inbound_session *session)
     struct inbound_transaction *transaction = &session->transaction;
 
     transaction->started_ms = clock_unix_ms();
+    transaction->begun_ms = event_loop_now_ms(session->server->loop);
     transaction->id = message_id_next(session->server->ids, transaction->started_ms);
     transaction->content = content_new(session->options->spool_directory);
     transaction->content_status = CONTENT_OK;

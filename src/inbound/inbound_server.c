@@ -58,6 +58,15 @@ void inbound_accept(struct inbound_server *server, const struct stream_accepted 
     inbound_session_new(server, accepted, client);
 }
 
+void inbound_server_look_idle(struct inbound_server *server)
+{
+    if (server->is_draining && !server->is_idle && !server->is_stopped &&
+        list_is_empty(&server->sessions)) {
+        server->is_idle = true;
+        event_loop_defer(server->loop, &server->idle_task);
+    }
+}
+
 void inbound_drain(struct inbound_server *server, void (*on_idle)(void *context), void *context)
 {
     struct list *next;
@@ -68,14 +77,9 @@ void inbound_drain(struct inbound_server *server, void (*on_idle)(void *context)
     for (struct list *node = server->sessions.next; node != &server->sessions; node = next) {
         struct inbound_session *session = list_owner(node, struct inbound_session, node);
         next = node->next;
-        if (session->transaction.id == 0 && session->wait == INBOUND_WAITS_NOTHING) {
-            inbound_session_bye(session, 421, "4.3.2", "shutting down, try again later",
-                                "drain");
-        }
+        inbound_session_bye_if_draining(session);
     }
-    if (list_is_empty(&server->sessions) && !server->idle_task.is_pending) {
-        event_loop_defer(server->loop, &server->idle_task);
-    }
+    inbound_server_look_idle(server);
 }
 
 size_t inbound_session_count(const struct inbound_server *server)
@@ -88,10 +92,12 @@ void inbound_server_free(struct inbound_server **server)
     if (*server == NULL) {
         return;
     }
+    (*server)->is_stopped = true;
     for (struct list *node = (*server)->sessions.next; node != &(*server)->sessions;) {
         struct inbound_session *session = list_owner(node, struct inbound_session, node);
         node = node->next;
         inbound_session_close(session, "stopped");
+        inbound_session_bury(session);
     }
     if ((*server)->options->snapshot != NULL) {
         shared_drop((*server)->options->snapshot);

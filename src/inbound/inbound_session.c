@@ -20,22 +20,16 @@
 #include <stdlib.h>
 
 /* One deadline per command, not per read: a client that sends an octet a second does not get
- * more time by it. The timer is not re-armed for every command; on_deadline looks whether it
- * came too early. */
+ * more time by it. */
 static void set_deadline(struct inbound_session *session, uint64_t delay_ms)
 {
-    session->deadline_ms = event_loop_now_ms(session->server->loop) + delay_ms;
+    loop_timer_set(session->timer, delay_ms);
 }
 
 static void on_deadline(void *context)
 {
     struct inbound_session *session = context;
-    uint64_t now = event_loop_now_ms(session->server->loop);
 
-    if (now < session->deadline_ms) {
-        loop_timer_set(session->timer, session->deadline_ms - now);
-        return;
-    }
     if (session->wait != INBOUND_WAITS_NOTHING) {
         inbound_session_bye(session, 451, "4.3.0", "storage does not answer, try again later",
                             "storage-timeout");
@@ -44,20 +38,29 @@ static void on_deadline(void *context)
     inbound_session_bye(session, 421, "4.4.2", "timeout, closing connection", "timeout");
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Content may come as slowly as min_rate, after a start of data_timeout: the time given grows
- * with what has arrived, so the bound holds however the octets trickle in. */
+ * with what has arrived, so the bound holds however the octets trickle in. What is over the
+ * size limit earns nothing, or it could go on for ever. Nor may the client be silent for as
+ * long as it has earned. */
 static void extend_content_deadline(struct inbound_session *session)
 {
     const struct inbound_options *options = session->options;
     const struct inbound_transaction *transaction = &session->transaction;
-    uint64_t earned =
-        options->min_rate == 0 ? 0 : transaction->decoder.octets * 1000 / options->min_rate;
-    uint64_t started = (uint64_t)transaction->started_ms;
-    uint64_t used =
-        (uint64_t)clock_unix_ms() > started ? (uint64_t)clock_unix_ms() - started : 0;
-    uint64_t allowed = options->data_timeout_ms + earned;
+    uint64_t now_ms = event_loop_now_ms(session->server->loop);
+    uint64_t left_ms = options->data_timeout_ms;
 
-    set_deadline(session, allowed > used ? allowed - used : 0);
+    if (options->min_rate > 0) {
+        uint64_t counted = least(transaction->decoder.octets, options->message_size);
+        uint64_t until_ms = transaction->begun_ms + options->data_timeout_ms +
+                            counted * 1000 / options->min_rate;
+        left_ms = least(left_ms, until_ms > now_ms ? until_ms - now_ms : 0);
+    }
+    set_deadline(session, left_ms);
 }
 
 void inbound_session_log(const struct inbound_session *session, struct log_line *line,
@@ -71,13 +74,16 @@ void inbound_session_log(const struct inbound_session *session, struct log_line 
     log_text(line, "client", session->peer_text.text);
 }
 
-static void bury(void *context)
+void inbound_session_bury(struct inbound_session *session)
 {
-    struct inbound_session *session = context;
-
     arena_free(&session->transaction.arena);
     strbuf_clear(&session->helo);
     free(session);
+}
+
+static void bury(void *context)
+{
+    inbound_session_bury(context);
 }
 
 void inbound_session_close(struct inbound_session *session, const char *why)
@@ -111,13 +117,12 @@ void inbound_session_close(struct inbound_session *session, const char *why)
     if (session->options->snapshot != NULL) {
         shared_drop(session->options->snapshot);
     }
-    if (server->is_draining && list_is_empty(&server->sessions) &&
-        !server->idle_task.is_pending) {
-        event_loop_defer(server->loop, &server->idle_task);
+    inbound_server_look_idle(server);
+    /* Our caller may still hold the pointer; and `again`, when it is on its way, is the last one
+     * that does. */
+    if (!session->is_again_pending && !server->is_stopped) {
+        event_loop_defer(server->loop, &session->bury);
     }
-    /* Our caller may still hold the pointer, and `again` may be waiting for this turn's end: it
-     * was put in before, so it runs before. */
-    event_loop_defer(server->loop, &session->bury);
 }
 
 static void write_reply(struct inbound_session *session, unsigned code, const char *enhanced,
@@ -155,6 +160,29 @@ void inbound_session_bye(struct inbound_session *session, unsigned code, const c
     write_reply(session, code, enhanced, bytes_from_text(text));
     stream_finish(&session->stream);
     inbound_session_close(session, why);
+}
+
+void inbound_session_take_options(struct inbound_session *session)
+{
+    const struct inbound_options *before = session->options;
+
+    session->options = session->server->options;
+    if (session->options->snapshot != NULL) {
+        shared_hold(session->options->snapshot);
+    }
+    if (before->snapshot != NULL) {
+        shared_drop(before->snapshot);
+    }
+}
+
+bool inbound_session_bye_if_draining(struct inbound_session *session)
+{
+    if (!session->server->is_draining || session->transaction.id != 0 ||
+        session->wait != INBOUND_WAITS_NOTHING) {
+        return false;
+    }
+    inbound_session_bye(session, 421, "4.3.2", "shutting down, try again later", "drain");
+    return true;
 }
 
 void inbound_session_rearm(struct inbound_session *session)
@@ -226,6 +254,10 @@ static void take_content(struct inbound_session *session, struct bytes input)
     stream_consume(session->stream, inbound_content_input(session, input));
     if (session->transaction.decoder.is_done) {
         inbound_content_end(session);
+    } else if (session->transaction.decoder.octets / INBOUND_EXCESS >
+               session->options->message_size) {
+        inbound_session_bye(session, 552, "5.3.4", "message too large, closing connection",
+                            "too-large");
     } else {
         extend_content_deadline(session);
     }
@@ -254,21 +286,37 @@ static void go_on_later(void *context)
     struct inbound_session *session = context;
 
     session->is_again_pending = false;
+    if (session->is_closed) {
+        inbound_session_bury(session);
+        return;
+    }
     inbound_session_go_on(session);
 }
 
+/* Posted and not deferred: what is deferred still belongs to this turn. */
 static void go_on_next_turn(struct inbound_session *session)
 {
     if (!session->is_again_pending) {
         session->is_again_pending = true;
-        event_loop_defer(session->server->loop, &session->again);
+        event_loop_post(session->server->loop, &session->again);
     }
+}
+
+/* After what it said has been answered, there is nothing more to wait for. What waits to be sent
+ * still goes out: it may have closed its side only. */
+static void end_after_peer(struct inbound_session *session)
+{
+    stream_finish(&session->stream);
+    inbound_session_close(session, stream_end_text(STREAM_END_EOF));
 }
 
 void inbound_session_go_on(struct inbound_session *session)
 {
     for (unsigned turn = 0; !session->is_closed && session->wait == INBOUND_WAITS_NOTHING;
          turn++) {
+        if (inbound_session_bye_if_draining(session)) {
+            return;
+        }
         if (stream_output_waiting(session->stream) > STREAM_OUTPUT_HIGH) {
             return; /* it does not read our answers: on_drained goes on */
         }
@@ -282,7 +330,7 @@ void inbound_session_go_on(struct inbound_session *session)
     }
     if (session->has_peer_ended && !session->is_closed &&
         session->wait == INBOUND_WAITS_NOTHING) {
-        inbound_session_close(session, stream_end_text(STREAM_END_EOF));
+        end_after_peer(session);
     }
 }
 
@@ -333,9 +381,7 @@ struct inbound_session *inbound_session_new(struct inbound_server *server,
     session->stream = stream_from_accepted(server->loop, accepted, &callbacks, session);
     session->timer = loop_timer_new(server->loop, on_deadline, session);
     set_deadline(session, session->options->command_timeout_ms);
-    loop_timer_set(session->timer, session->options->command_timeout_ms);
-    if (server->is_draining) {
-        inbound_session_bye(session, 421, "4.3.2", "shutting down, try again later", "drain");
+    if (inbound_session_bye_if_draining(session)) {
         return session;
     }
     strbuf_init(&banner, 512);

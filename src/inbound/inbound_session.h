@@ -19,6 +19,9 @@ enum {
     INBOUND_LINE_LIMIT = 1024,      /* RFC 5321 §4.5.3.1.4 plus what our extensions add */
     INBOUND_SWALLOW_LIMIT = 65536,  /* octets of one over-long line before we hang up */
     INBOUND_COMMANDS_PER_TURN = 64, /* then other sessions get their turn */
+    INBOUND_IDLE_COMMANDS =
+        1000,           /* without a message, and two for each recipient it may have */
+    INBOUND_EXCESS = 4, /* times the size limit are read, then we hang up */
     INBOUND_ROUTE_MEMORY = 4 * 1024 * 1024, /* octets a transaction's routes may take */
 };
 
@@ -40,6 +43,7 @@ struct inbound_transaction {
     /* the content phase */
     uint64_t id;        /* of the message; 0 before DATA */
     int64_t started_ms; /* unix */
+    uint64_t begun_ms;  /* the same moment on the clock of the loop, for deadlines */
     struct smtp_content_decoder decoder;
     struct content *content;
     enum content_status content_status;
@@ -64,6 +68,8 @@ struct inbound_server {
     struct arena *command_arena; /* the command being looked at; reset for each */
     struct siphash_key hash_key;
     bool is_draining;
+    bool is_idle;    /* has been told to on_idle, which runs once */
+    bool is_stopped; /* the loop runs no more */
     void (*on_idle)(void *context);
     void *on_idle_context;
     struct loop_task idle_task;
@@ -84,7 +90,6 @@ struct inbound_session {
     struct inbound_client *client;
     struct stream *stream;
     struct loop_timer *timer;
-    uint64_t deadline_ms;
     char id[20];
     struct ip_endpoint peer;
     struct ip_text peer_text;
@@ -109,6 +114,10 @@ struct inbound_session {
     struct loop_task bury;  /* frees the session after this turn */
 };
 
+/* inbound_server.c */
+/* Draining, and the last session has gone? */
+void inbound_server_look_idle(struct inbound_server *server);
+
 /* inbound_session.c */
 struct inbound_session *inbound_session_new(struct inbound_server *server,
                                             const struct stream_accepted *accepted,
@@ -123,6 +132,12 @@ void inbound_session_bye(struct inbound_session *session, unsigned code, const c
                          const char *text, const char *why);
 /* The only way a session ends. Safe to call twice, and from inside any callback. */
 void inbound_session_close(struct inbound_session *session, const char *why);
+/* Between messages: the configuration may have changed. Views of the old one are not to be kept. */
+void inbound_session_take_options(struct inbound_session *session);
+/* Between messages, when no more are taken: 421. */
+bool inbound_session_bye_if_draining(struct inbound_session *session);
+/* Frees it: only after it was closed, when nobody holds the pointer any more. */
+void inbound_session_bury(struct inbound_session *session);
 /* A reply has been written by hand: the next command gets its full time. */
 void inbound_session_rearm(struct inbound_session *session);
 void inbound_session_begin_wait(struct inbound_session *session, enum inbound_wait wait);
