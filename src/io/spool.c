@@ -247,15 +247,16 @@ static void serve(struct spool *spool, struct submission *first)
 }
 
 /* The log may not grow without end, and moving it may not stand in the way of commits: the
- * helper moves nearly all, the writer the rest, and the log begins anew. */
+ * helper moves nearly all, the writer the rest, and the log begins anew. When space is short the
+ * writer moves it at once: what closes deliveries has to find room in it. */
 static void tend_log(struct spool *spool)
 {
     uint64_t size = spool_database_log_size(spool->database);
-    bool finish = false;
+    bool finish = size > 0 && !spool_database_has_space(spool->database);
 
     pthread_mutex_lock(&spool->mutex);
     if (spool->log_move == LOG_MOVED) {
-        finish = size <= spool->log_moved + LOG_REMAINDER || size >= LOG_LIMIT;
+        finish |= size <= spool->log_moved + LOG_REMAINDER || size >= LOG_LIMIT;
         spool->log_move = LOG_RESTS;
     }
     if (spool->log_move == LOG_RESTS && !finish && size >= LOG_START) {

@@ -53,8 +53,10 @@ bool spool_database_has_space(struct spool_database *database)
     if (database->space_checked_ms == 0 ||
         now_ms - database->space_checked_ms >= SPACE_CHECK_MS) {
         database->space_checked_ms = now_ms;
-        database->has_space = disk_free_space(database->directory, &octets) != DISK_OK ||
-                              octets >= database->free_space_floor;
+        /* The database grows by what is in the log when that is moved to it. */
+        database->has_space =
+            disk_free_space(database->directory, &octets) != DISK_OK ||
+            octets >= database->free_space_floor + spool_database_log_size(database);
     }
     return database->has_space;
 }

@@ -49,7 +49,6 @@ static inline uint64_t spool_id_of_row(int64_t row)
 enum spool_status spool_database_failure(struct spool_database *database, int code);
 /* After a failed write or sync: forgets everything unsynced and opens the database anew. */
 void spool_database_reopen(struct spool_database *database);
-bool spool_database_has_space(struct spool_database *database);
 
 /* DIRECTORY/content/ID; free it. */
 char *spool_content_path(const struct spool_database *database, uint64_t id);

@@ -646,6 +646,7 @@ static void full_file_system(void **state)
     struct place place = make_place();
     struct spool_database *database;
     struct content *content = large_content(100000);
+    struct timespec pause = {.tv_nsec = 25000000};
     uint64_t id;
 
     (void)state;
@@ -657,6 +658,7 @@ static void full_file_system(void **state)
     id = add_until_full(database, content);
     CHECK_INT("still full", add(database, 2000, "d.example", 1, 1, content), SPOOL_FULL);
     assert_int_equal(mount("tmpfs", place.directory, "tmpfs", MS_REMOUNT, "size=12m"), 0);
+    nanosleep(&pause, NULL); /* the space is looked at every 20 ms */
     CHECK_INT("space again", add(database, id, "d.example", 1, 1, content), SPOOL_OK);
     spool_database_close(&database);
     database = open_well(&place);
