@@ -76,18 +76,20 @@ static void print_part(void *context, struct bytes part)
     fwrite(part.data, 1, part.len, context);
 }
 
-/* "-gone no such message": the first word is a spool_status_text, or "usage". */
-static int exit_code_of_refusal(struct bytes last)
+/* "-gone ...": the first word is a spool_status_text, or "usage". Says it and returns the code. */
+static int refuse(struct queue_call *call, struct bytes last)
 {
     static const enum spool_status all[] = {SPOOL_GONE, SPOOL_DAMAGED, SPOOL_FULL,
                                             SPOOL_FAILED};
-    struct bytes word = bytes_cut(&last, ' ');
+    struct bytes rest = last, word = bytes_cut(&rest, ' ');
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         if (bytes_equal(word, bytes_from_text(spool_status_text(all[i])))) {
+            fprintf(call->err, "postilion: %s\n", describe(all[i]));
             return exit_code_of(all[i]);
         }
     }
+    fprintf(call->err, "postilion: %.*s\n", (int)last.len, last.data);
     return bytes_equal(word, BYTES("usage")) ? EX_USAGE : EX_SOFTWARE;
 }
 
@@ -114,8 +116,7 @@ static bool ask_daemon(struct queue_call *call, int *code)
         *code = EX_OK;
         break;
     case CONTROL_REFUSED:
-        fprintf(call->err, "postilion: %s\n", strbuf_text(&last));
-        *code = exit_code_of_refusal(strbuf_bytes(&last));
+        *code = refuse(call, strbuf_bytes(&last));
         break;
     case CONTROL_NOBODY:
         is_answered = false;
