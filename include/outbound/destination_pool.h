@@ -18,6 +18,7 @@ enum {
     NEXT_HOPS_KEPT_MS = 5 * 60 * 1000,
     HOST_FAILURE_MS = 60 * 1000,
     DESTINATIONS_KEPT = 2000,
+    CONNECTIONS_KEPT = 500, /* that rest: descriptors are for those that work */
 };
 
 /* A counted, unchanging list; it owns what its names point to. */
@@ -51,6 +52,11 @@ struct next_hops *destination_next_hops(struct destination_pool *pool,
                                         struct destination *destination);
 void destination_remember(struct destination_pool *pool, struct destination *destination,
                           struct next_hops *hops);
+/* The order in which the next connection shall try the hops of this list: by preference; hosts of
+ * equal preference take turns from call to call (RFC 5321 §5.1: the load is to be spread, and the
+ * list is kept for minutes), the addresses of a host stay together. */
+void destination_order_hops(struct destination *destination, const struct next_hop_list *list,
+                            uint8_t order[NEXT_HOP_LIMIT]);
 void destination_note_failure(struct destination_pool *pool, struct destination *destination,
                               const struct ip_endpoint *endpoint);
 void destination_note_success(struct destination *destination,
@@ -63,7 +69,7 @@ bool destination_has_failed(const struct destination_pool *pool,
 struct next_hop_connection *destination_take(struct destination *destination,
                                              connection_handler handler, void *context);
 /* *Takes* the connection: keeps it when it is usable, was made since the last
- * destination_pool_forget and idle_ms > 0; says QUIT otherwise. */
+ * destination_pool_forget, idle_ms > 0 and fewer than CONNECTIONS_KEPT rest; says QUIT otherwise. */
 void destination_give_back(struct destination_pool *pool, struct destination *destination,
                            struct next_hop_connection **connection, uint64_t idle_ms);
 /* Must be put into `generation` of new connections. */

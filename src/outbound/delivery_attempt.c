@@ -48,8 +48,9 @@ struct delivery_attempt {
     struct destination *destination;
     struct next_hops *hops; /* being made, or shared; or NULL */
     bool is_tried[NEXT_HOP_LIMIT];
-    struct ip_endpoint preferred; /* where a kept connection turned out dead; or IP_NONE */
-    struct bytes answered_host;   /* with is_second_opinion: the host that said 4xx */
+    uint8_t order[NEXT_HOP_LIMIT]; /* of `hops`, for this attempt */
+    struct ip_endpoint preferred;  /* where a kept connection turned out dead; or IP_NONE */
+    struct bytes answered_host;    /* with is_second_opinion: the host that said 4xx */
     bool is_second_opinion;
 
     struct dns_facts *facts;   /* during look-ups */
@@ -242,6 +243,7 @@ static void order_next_hops(struct delivery_attempt *attempt)
     case NEXT_HOP_FOUND:
         dns_facts_free(&attempt->facts);
         destination_remember(attempt->outbound->pool, attempt->destination, hops);
+        destination_order_hops(attempt->destination, &hops->list, attempt->order);
         try_next_host(attempt);
         return;
     case NEXT_HOP_NEEDS_DNS:
@@ -259,6 +261,9 @@ static void find_next_hops(struct delivery_attempt *attempt)
 {
     if (attempt->hops == NULL) {
         attempt->hops = destination_next_hops(attempt->outbound->pool, attempt->destination);
+        if (attempt->hops != NULL) {
+            destination_order_hops(attempt->destination, &attempt->hops->list, attempt->order);
+        }
     }
     if (attempt->hops != NULL) {
         try_next_host(attempt);
@@ -297,7 +302,8 @@ static const struct next_hop *choose_host(struct delivery_attempt *attempt)
     const struct next_hop_list *list = &attempt->hops->list;
     size_t chosen = list->count, failed = list->count;
 
-    for (size_t i = 0; i < list->count; i++) {
+    for (size_t turn = 0; turn < list->count; turn++) {
+        size_t i = attempt->order[turn];
         const struct ip_endpoint *endpoint = &list->hops[i].endpoint;
 
         if (!may_try(attempt, i)) {

@@ -20,6 +20,7 @@ struct destination {
     struct list node;       /* in pool->unused while nothing holds it and nothing rests */
     struct next_hops *hops; /* or NULL */
     uint64_t hops_until_ms;
+    unsigned turn; /* counts how often the hops were put in order */
     struct host_failure failures[NEXT_HOP_LIMIT]; /* until_ms 0: free */
     struct destination_pool *pool;
 };
@@ -29,6 +30,7 @@ struct destination_pool {
     struct hash_table *destinations;
     struct list unused; /* longest unused first */
     size_t unused_count;
+    size_t idle_count; /* connections that rest, of all destinations */
     unsigned generation;
 };
 
@@ -172,6 +174,45 @@ void destination_remember(struct destination_pool *pool, struct destination *des
     }
 }
 
+static bool is_same_host(const struct next_hop *a, const struct next_hop *b)
+{
+    return a->preference == b->preference && bytes_equal(a->host, b->host);
+}
+
+/* Those of equal preference from `first` on: how many hops, how many hosts. */
+static size_t count_equals(const struct next_hop_list *list, size_t first, size_t *hosts)
+{
+    size_t at = first;
+
+    *hosts = 0;
+    while (at < list->count && list->hops[at].preference == list->hops[first].preference) {
+        *hosts += at == first || !is_same_host(&list->hops[at], &list->hops[at - 1]);
+        at++;
+    }
+    return at - first;
+}
+
+void destination_order_hops(struct destination *destination, const struct next_hop_list *list,
+                            uint8_t order[NEXT_HOP_LIMIT])
+{
+    unsigned turn = destination->turn++;
+    size_t hosts;
+
+    for (size_t first = 0, count; first < list->count; first += count) {
+        size_t skip = 0;
+
+        count = count_equals(list, first, &hosts);
+        for (size_t host = 0; host < turn % hosts; host++) {
+            do {
+                skip++;
+            } while (is_same_host(&list->hops[first + skip], &list->hops[first + skip - 1]));
+        }
+        for (size_t i = 0; i < count; i++) {
+            order[first + i] = (uint8_t)(first + (skip + i) % count);
+        }
+    }
+}
+
 static bool is_same_endpoint(const struct ip_endpoint *a, const struct ip_endpoint *b)
 {
     return a->port == b->port && ip_address_equal(&a->address, &b->address);
@@ -236,12 +277,19 @@ static struct next_hop_connection *first_idle(const struct destination *destinat
                : list_owner(destination->idle.next, struct next_hop_connection, node);
 }
 
+/* One of them rests no more. */
+static void note_taken(struct destination *destination)
+{
+    destination->idle_count--;
+    destination->pool->idle_count--;
+}
+
 static void close_idle(struct destination *destination)
 {
     struct next_hop_connection *connection;
 
     while ((connection = first_idle(destination)) != NULL) {
-        destination->idle_count--;
+        note_taken(destination);
         next_hop_connection_free(&connection);
     }
 }
@@ -258,7 +306,7 @@ static void on_resting_event(void *context, enum connection_event event)
         return;
     case CONNECTION_RESTED:
     case CONNECTION_BROKEN:
-        destination->idle_count--;
+        note_taken(destination);
         next_hop_connection_free(&connection);
         note_unused(destination->pool, destination);
         return;
@@ -273,7 +321,7 @@ struct next_hop_connection *destination_take(struct destination *destination,
 
     while ((connection = first_idle(destination)) != NULL) {
         list_remove(&connection->node);
-        destination->idle_count--;
+        note_taken(destination);
         if (next_hop_connection_is_usable(connection)) {
             next_hop_connection_hand_over(connection, handler, context);
             return connection;
@@ -290,7 +338,7 @@ void destination_give_back(struct destination_pool *pool, struct destination *de
 
     *connection = NULL;
     if (idle_ms == 0 || given->generation != pool->generation ||
-        !next_hop_connection_is_usable(given)) {
+        pool->idle_count >= CONNECTIONS_KEPT || !next_hop_connection_is_usable(given)) {
         next_hop_connection_free(&given);
         return;
     }
@@ -299,6 +347,7 @@ void destination_give_back(struct destination_pool *pool, struct destination *de
     next_hop_connection_rest(given, idle_ms);
     list_insert(&destination->idle, &given->node);
     destination->idle_count++;
+    pool->idle_count++;
 }
 
 unsigned destination_pool_generation(const struct destination_pool *pool)
@@ -363,7 +412,7 @@ void destination_pool_free(struct destination_pool **pool)
         struct next_hop_connection *connection;
 
         while ((connection = first_idle(destination)) != NULL) {
-            destination->idle_count--;
+            note_taken(destination);
             next_hop_connection_abort(&connection); /* the loop may not turn again: no QUIT */
         }
         enlist_unused(gone, destination);

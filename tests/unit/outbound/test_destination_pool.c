@@ -109,12 +109,43 @@ static void test_failures(void **state)
     event_loop_free(&loop);
 }
 
+static void test_first_of_equal_hosts_had_all_the_load(void **state)
+{
+    static const struct next_hop hops[] = {
+        {.host = BYTES("a"), .preference = 10}, {.host = BYTES("a"), .preference = 10},
+        {.host = BYTES("b"), .preference = 10}, {.host = BYTES("c"), .preference = 10},
+        {.host = BYTES("d"), .preference = 20},
+    };
+    static const char *const want[] = {"01234", "23014", "30124", "01234"};
+    struct event_loop *loop = event_loop_new();
+    struct destination_pool *pool = destination_pool_new(loop);
+    struct destination *destination = destination_pool_hold(pool, BYTES("a.example"));
+    struct next_hop_list list = {.count = COUNT_OF(hops)};
+
+    (void)state;
+    memcpy(list.hops, hops, sizeof hops);
+    for (size_t turn = 0; turn < COUNT_OF(want); turn++) {
+        uint8_t order[NEXT_HOP_LIMIT];
+        char got[COUNT_OF(hops) + 1] = "";
+
+        destination_order_hops(destination, &list, order);
+        for (size_t i = 0; i < COUNT_OF(hops); i++) {
+            got[i] = (char)('0' + order[i]);
+        }
+        CHECK_TEXT("order", got, want[turn]);
+    }
+    destination_pool_release(pool, &destination);
+    destination_pool_free(&pool);
+    event_loop_free(&loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_next_hops),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_first_of_equal_hosts_had_all_the_load),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
