@@ -1,6 +1,5 @@
 #include "sim_daemon.h"
 
-#include "base/list.h"
 #include "base/memory.h"
 #include "forward/alias_table.h"
 #include "io/listener.h"
@@ -12,10 +11,9 @@
 enum { LOOPS_MOST = 8, MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS };
 
 struct sim_arrival {
-    struct list link;
     struct loop_task task;
     struct stream_accepted accepted;
-    struct inbound_server *server;
+    struct sim_loop *loop;
 };
 
 struct sim_loop {
@@ -46,7 +44,6 @@ struct sim_daemon {
     struct queue_set *queues;
     struct sim_loop loops[LOOPS_MOST];
     size_t next, drained;
-    struct list arrivals; /* on their way to a loop */
 };
 
 struct sim_daemon_options sim_daemon_defaults(void)
@@ -147,7 +144,9 @@ static void start_queue(void *context)
 {
     struct sim_loop *loop = context;
 
-    queue_start(loop->queue);
+    if (loop->queue != NULL) {
+        queue_start(loop->queue);
+    }
 }
 
 static void on_queue_idle(void *context)
@@ -169,7 +168,9 @@ static void begin_drain(void *context)
 {
     struct sim_loop *loop = context;
 
-    inbound_drain(loop->inbound, on_sessions_gone, loop);
+    if (loop->inbound != NULL) {
+        inbound_drain(loop->inbound, on_sessions_gone, loop);
+    }
 }
 
 static void make_loop(struct sim_daemon *daemon, size_t index)
@@ -199,7 +200,6 @@ static void clear_loop(struct sim_loop *loop)
     queue_free(&loop->queue);
     outbound_free(&loop->outbound);
     dns_resolver_free(&loop->resolver);
-    event_loop_free(&loop->loop);
 }
 
 /* ---- arrivals ---- */
@@ -208,8 +208,11 @@ static void arrive(void *context)
 {
     struct sim_arrival *arrival = context;
 
-    list_remove(&arrival->link);
-    inbound_accept(arrival->server, &arrival->accepted, NULL);
+    if (arrival->loop->inbound != NULL) {
+        inbound_accept(arrival->loop->inbound, &arrival->accepted, NULL);
+    } else {
+        stream_accepted_drop(&arrival->accepted, BYTES(""));
+    }
     free(arrival);
 }
 
@@ -220,9 +223,8 @@ static void on_accept(void *context, const struct stream_accepted *accepted)
     struct sim_arrival *arrival = memory_zero(sizeof *arrival);
 
     arrival->accepted = *accepted;
-    arrival->server = loop->inbound;
+    arrival->loop = loop;
     arrival->task = (struct loop_task){.run = arrive, .context = arrival};
-    list_append(&daemon->arrivals, &arrival->link);
     event_loop_post(loop->loop, &arrival->task);
 }
 
@@ -254,15 +256,13 @@ static void clear(struct sim_daemon **place)
         clear_loop(&daemon->loops[i]);
     }
     sim_spool_answer_orphans();
-    queue_set_free(&daemon->queues);
-    while (!list_is_empty(&daemon->arrivals)) {
-        struct sim_arrival *arrival =
-            list_owner(daemon->arrivals.next, struct sim_arrival, link);
-
-        stream_accepted_drop(&arrival->accepted, BYTES(""));
-        list_remove(&arrival->link);
-        free(arrival);
+    for (size_t i = 0; i < daemon->options.loops; i++) {
+        sim_loop_run_leftovers(daemon->loops[i].loop);
     }
+    for (size_t i = 0; i < daemon->options.loops; i++) {
+        event_loop_free(&daemon->loops[i].loop);
+    }
+    queue_set_free(&daemon->queues);
     event_loop_free(&daemon->main_loop);
     alias_table_free(&daemon->aliases);
     free(daemon);
@@ -280,7 +280,6 @@ struct sim_daemon *sim_daemon_start(const struct sim_daemon_options *options,
     assert(options->loops <= LOOPS_MOST);
     strbuf_init(&why, 4096);
     daemon->options = *options;
-    list_init(&daemon->arrivals);
     make_options(daemon);
     daemon->main_loop = event_loop_new();
     daemon->spool = spool_open(&spool, status, &why);

@@ -49,7 +49,7 @@ void sim_disk_end(void);
 void sim_network_begin(void);
 void sim_network_cut(void);
 /* Finishing streams belong to the loop and go with it. */
-void sim_network_forget_loop(struct event_loop *loop);
+void sim_streams_forget_loop(struct event_loop *loop);
 void sim_network_end(void);
 void sim_dns_begin(void);
 void sim_dns_end(void);

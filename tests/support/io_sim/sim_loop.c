@@ -162,7 +162,7 @@ struct event_loop *event_loop_new(void)
 void event_loop_free(struct event_loop **place)
 {
     if (*place != NULL) {
-        sim_network_forget_loop(*place);
+        sim_streams_forget_loop(*place);
         sim_event_stop(&(*place)->wake);
         free_garbage(*place);
         free(*place);
@@ -191,6 +191,15 @@ uint64_t event_loop_now_ms(const struct event_loop *loop)
 {
     (void)loop;
     return clock_now_ms();
+}
+
+void sim_loop_run_leftovers(struct event_loop *loop)
+{
+    struct loop_task *task;
+
+    while ((task = take(&loop->posted)) != NULL) {
+        task->run(task->context);
+    }
 }
 
 /* ---- timers ---- */

@@ -322,9 +322,10 @@ static struct bytes path_of(struct bytes line)
 
 static bool on_mail(struct hop_peer *peer, struct bytes path)
 {
-    const char *text = choose(peer, SIM_STAGE_MAIL, path, "250 2.1.0 ok\r\n");
+    const char *text;
 
     peer->hop->transactions++;
+    text = choose(peer, SIM_STAGE_MAIL, path, "250 2.1.0 ok\r\n");
     peer->has_mail = text[0] == '2';
     strbuf_reset(&peer->sender);
     strbuf_reset(&peer->recipients);

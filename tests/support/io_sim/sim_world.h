@@ -40,6 +40,11 @@ struct bytes sim_world_log(void);
 size_t sim_log_count(const char *text); /* lines that contain it */
 struct event_loop *sim_peer_loop(void);
 
+/* What others posted and a loop that has stopped never ran. Whoever is meant has gone: these tasks
+ * only free what they carry. */
+struct event_loop;
+void sim_loop_run_leftovers(struct event_loop *loop);
+
 /* ---- power ---- */
 
 void sim_power_cut(void);
