@@ -163,6 +163,19 @@ static void add_received(struct inbound_session *session, struct strbuf *prefix)
     trace_field_add_received(prefix, &facts);
 }
 
+/* The same for all ways to write one delivery: the case of a domain means nothing. */
+static void add_delivery_key(struct strbuf *key, const struct smtp_mailbox *target,
+                             struct bytes sender)
+{
+    strbuf_add(key, target->local);
+    strbuf_add_char(key, '\0');
+    for (size_t i = 0; i < target->domain.len; i++) {
+        strbuf_add_char(key, (char)ascii_lower((unsigned char)target->domain.data[i]));
+    }
+    strbuf_add_char(key, '\0');
+    strbuf_add(key, sender);
+}
+
 /* Adds one delivery unless the same address with the same sender is there already. */
 static void add_delivery(struct inbound_session *session, struct hash_table *known,
                          const struct inbound_recipient *recipient,
@@ -170,22 +183,22 @@ static void add_delivery(struct inbound_session *session, struct hash_table *kno
                          size_t *count)
 {
     struct arena *arena = session->transaction.arena;
-    struct strbuf key;
+    struct strbuf text;
 
-    strbuf_init(&key, 2048);
-    smtp_mailbox_add(&key, target);
-    delivery->address = arena_copy(arena, strbuf_bytes(&key));
-    strbuf_add_char(&key, '\0');
-    strbuf_add(&key, recipient->plan.sender);
-    if (hash_table_get(known, strbuf_bytes(&key)) == NULL) {
-        hash_table_put(known, arena_copy(arena, strbuf_bytes(&key)), delivery);
+    strbuf_init(&text, 2048);
+    add_delivery_key(&text, target, recipient->plan.sender);
+    if (hash_table_get(known, strbuf_bytes(&text)) == NULL) {
+        hash_table_put(known, arena_copy(arena, strbuf_bytes(&text)), delivery);
+        strbuf_reset(&text);
+        smtp_mailbox_add(&text, target);
+        delivery->address = arena_copy(arena, strbuf_bytes(&text));
         delivery->destination = delivery_route_destination(session->options->delivery_routes,
                                                            target->domain, arena);
         delivery->alias = recipient->route.alias;
         delivery->sender = recipient->plan.sender;
         ++*count;
     }
-    strbuf_clear(&key);
+    strbuf_clear(&text);
 }
 
 /* All targets of all recipients, each address once. */
