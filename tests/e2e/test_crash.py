@@ -24,11 +24,14 @@ CONCURRENCY = 4
 class Load(threading.Thread):
     """A client that sends one message after the other, whatever happens to its connection."""
 
+    RECIPIENTS = ("info", "sales", "many")
+    PAUSE = 0  # seconds after each message
+
     def __init__(self, number, port, seed):
         super().__init__(daemon=True)
         self.number, self.port = number, port
         self.random = random.Random(seed * 100 + number)
-        self.attempted, self.safe = {}, {}
+        self.attempted, self.safe, self.recipient = {}, {}, {}
         self.is_stopping = False
         self.unexpected = []
 
@@ -51,7 +54,7 @@ class Load(threading.Thread):
                         token, digest, data = self.message(count)
                         count += 1
                         self.attempted[token] = digest
-                        recipient = self.random.choice(("info", "sales", "many"))
+                        recipient = self.recipient[token] = self.random.choice(self.RECIPIENTS)
                         code, lines = client.message("anna@sender.test", f"{recipient}@fwd.test", data)
                         if code == 250:
                             self.safe[token] = lines[0].rsplit("id=", 1)[1]
@@ -59,6 +62,7 @@ class Load(threading.Thread):
                             self.unexpected.append(lines)
                         if self.is_stopping:
                             return
+                        time.sleep(self.PAUSE)
             except (OSError, AssertionError) as error:
                 if isinstance(error, AssertionError) and "421" not in str(error):
                     self.unexpected.append(str(error))
