@@ -18,6 +18,7 @@ struct sim_client {
     struct sim_letter *letters;
     size_t count, at;
     bool is_pipelined;
+    uint32_t rude; /* one in so many; 0: none */
     enum client_step step;
     unsigned asked, answered; /* commands of the envelope: MAIL, RCPTs, DATA */
     struct stream *stream;
@@ -93,6 +94,23 @@ static void end_letter(struct sim_client *client)
     start_letter(client);
 }
 
+static void give_up_connection(struct sim_client *client);
+
+static void send_content(struct sim_client *client)
+{
+    struct bytes content = client->letters[client->at].content;
+
+    client->step = STEP_CONTENT;
+    if (client->rude > 0 && sim_chance(client->rude)) {
+        stream_write(client->stream, bytes_first(content, sim_random((uint32_t)content.len)));
+        stream_flush(client->stream);
+        give_up_connection(client);
+        return;
+    }
+    stream_write(client->stream, content);
+    stream_write(client->stream, BYTES(".\r\n"));
+}
+
 static void on_envelope_reply(struct sim_client *client, unsigned code, struct bytes line)
 {
     unsigned last = recipient_count(&client->letters[client->at]) + 1;
@@ -102,9 +120,7 @@ static void on_envelope_reply(struct sim_client *client, unsigned code, struct b
         keep_reply(client, code, line);
     }
     if (which == last && code == 354) {
-        client->step = STEP_CONTENT;
-        stream_write(client->stream, client->letters[client->at].content);
-        stream_write(client->stream, BYTES(".\r\n"));
+        send_content(client);
     } else if (which == last) {
         end_letter(client);
     } else if (client->answered == client->asked) {
@@ -224,6 +240,11 @@ struct sim_client *sim_client_new(const char *to, struct sim_letter *letters, si
     client->timer = loop_timer_new(sim_peer_loop(), start_connection, client);
     loop_timer_set(client->timer, 0);
     return client;
+}
+
+void sim_client_set_rude(struct sim_client *client, uint32_t one_in)
+{
+    client->rude = one_in;
 }
 
 bool sim_client_is_done(void *client)

@@ -3,7 +3,8 @@
  *
  * Client   sends its messages one after the other; with `pipelined` a command group at once. A
  *          message whose connection breaks is not sent again: nobody knows what became of it. One
- *          that could not be begun is.
+ *          that could not be begun is. With sim_client_set_rude some connections break in the middle
+ *          of a message.
  * Hop      answers as its `answer` function says; NULL is the usual answer. "!text" says it and
  *          closes; "-" is silence; "." closes without a word; SIM_TAKE_AND_CLOSE, after the dot,
  *          takes the message and closes.
@@ -32,6 +33,8 @@ struct sim_client;
 
 struct sim_client *sim_client_new(const char *to, struct sim_letter *letters, size_t count,
                                   bool pipelined);
+/* One in so many messages is broken off within its content; 0: none. */
+void sim_client_set_rude(struct sim_client *client, uint32_t one_in);
 bool sim_client_is_done(void *client);
 void sim_client_free(struct sim_client **client);
 
