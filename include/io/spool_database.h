@@ -77,8 +77,8 @@ spool_database_count(const struct spool_database *database); /* any thread */
 
 /* Octets of the write-ahead log since it was last moved into the database as a whole. */
 uint64_t spool_database_log_size(const struct spool_database *database);
-/* For one thread: is there room for new messages, the log moved to the database and the floor kept? */
-bool spool_database_has_space(struct spool_database *database);
+/* The writer only. Would moving the log to the database leave less than the floor free? */
+bool spool_database_is_tight(struct spool_database *database);
 /* Moves what the log holds into the database; when all of it is there, the log begins anew. */
 void spool_database_checkpoint(struct spool_database *database);
 /* The same from any other thread beside commits; it leaves over what is committed meanwhile. */

@@ -1,6 +1,7 @@
 #include "daemon/supervisor.h"
 
 #include "base/memory.h"
+#include "daemon/config_fixed.h"
 #include "daemon/worker.h"
 #include "io/clock.h"
 #include "io/process.h"
@@ -35,7 +36,7 @@ static void log_why(enum log_level level, const char *event, const struct strbuf
 }
 
 /* Runs in the child. After a crash the file may say something new; when it has errors, what was
- * good before is good enough. */
+ * good before is good enough. The ports are bound and the spool is known: they stay. */
 static int run_worker(void *context)
 {
     struct supervisor *supervisor = context;
@@ -52,6 +53,7 @@ static int run_worker(void *context)
         struct config *fresh = config_load(supervisor->config_path, errors);
         config_errors_free(&errors);
         if (fresh != NULL) {
+            config_keep_fixed(fresh, setup.config, NULL, NULL);
             config_free(&setup.config);
             setup.config = fresh;
         }
@@ -108,7 +110,9 @@ static void on_worker_end(void *context, const struct process_end *end)
     }
     supervisor->worker = 0;
     if (supervisor->stops > 0) {
-        stop(supervisor, end->status == 0 ? 0 : EX_SOFTWARE);
+        /* The signal ended it before it could hear signals: it had not begun anything. */
+        bool is_orderly = end->status == 0 || end->signal == SIGTERM || end->signal == SIGINT;
+        stop(supervisor, is_orderly ? 0 : EX_SOFTWARE);
     } else if (end->signal == 0 && end->status == WORKER_EXIT_HOPELESS) {
         stop(supervisor, end->status);
     } else {
@@ -138,7 +142,8 @@ static bool open_listeners(struct supervisor *supervisor, struct strbuf *why)
 
     supervisor->listeners = memory_zero((listen->count + 1) * sizeof(struct listener *));
     for (size_t i = 0; i < listen->count; i++) {
-        supervisor->listeners[i] = listener_open(&listen->items[i], why);
+        supervisor->listeners[i] =
+            listener_open_patiently(&listen->items[i], SUPERVISOR_PATIENCE_MS, why);
         if (supervisor->listeners[i] == NULL) {
             return false;
         }
@@ -153,8 +158,8 @@ static void open_control(struct supervisor *supervisor)
     struct strbuf why;
 
     strbuf_init(&why, 1024);
-    supervisor->control =
-        listener_open_unix(supervisor->config->control.data, CONTROL_MODE, &why);
+    supervisor->control = listener_open_unix_patiently(
+        supervisor->config->control.data, CONTROL_MODE, SUPERVISOR_PATIENCE_MS, &why);
     if (supervisor->control == NULL) {
         log_why(LOG_ERROR, "control-unusable", &why);
     }

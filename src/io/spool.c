@@ -252,7 +252,7 @@ static void serve(struct spool *spool, struct submission *first)
 static void tend_log(struct spool *spool)
 {
     uint64_t size = spool_database_log_size(spool->database);
-    bool finish = size > 0 && !spool_database_has_space(spool->database);
+    bool finish = size > 0 && spool_database_is_tight(spool->database);
 
     pthread_mutex_lock(&spool->mutex);
     if (spool->log_move == LOG_MOVED) {

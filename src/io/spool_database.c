@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* statvfs at most this often; the floor is far above what arrives in between. */
-enum { SPACE_CHECK_MS = 20 };
+/* Far from the floor statvfs is called at most this often. */
+enum { SPACE_CHECK_MS = 20, SPACE_NEAR = 64 * 1024 * 1024 };
 
 static char *join_path(const char *directory, const char *name)
 {
@@ -46,19 +46,28 @@ bool spool_database_is_damaged(const struct spool_database *database)
     return database->is_damaged;
 }
 
-bool spool_database_has_space(struct spool_database *database)
+bool spool_database_is_tight(struct spool_database *database)
 {
-    uint64_t now_ms = clock_now_ms(), octets;
+    /* The database grows by what is in the log when that is moved to it. */
+    uint64_t wanted = database->free_space_floor + spool_database_log_size(database);
+    uint64_t now_ms = clock_now_ms();
 
-    if (database->space_checked_ms == 0 ||
+    if (database->space_checked_ms == 0 || database->free_octets < wanted + SPACE_NEAR ||
         now_ms - database->space_checked_ms >= SPACE_CHECK_MS) {
         database->space_checked_ms = now_ms;
-        /* The database grows by what is in the log when that is moved to it. */
-        database->has_space =
-            disk_free_space(database->directory, &octets) != DISK_OK ||
-            octets >= database->free_space_floor + spool_database_log_size(database);
+        if (disk_free_space(database->directory, &database->free_octets) != DISK_OK) {
+            database->free_octets = INT64_MAX;
+        }
     }
-    return database->has_space;
+    return database->free_octets < wanted;
+}
+
+/* A database does not shrink: what was delivered leaves room inside. */
+bool spool_database_has_space(struct spool_database *database)
+{
+    return !spool_database_is_tight(database) ||
+           database->free_octets + spool_schema_free_octets(database->connection) >=
+               database->free_space_floor + spool_database_log_size(database);
 }
 
 /* ---- opening and closing ---- */

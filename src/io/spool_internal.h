@@ -29,7 +29,7 @@ struct spool_database {
 
     _Atomic uint64_t log_pages;
     uint64_t space_checked_ms;
-    bool has_space;
+    uint64_t free_octets; /* of the file system, then */
 
     _Atomic uint64_t messages, deliveries, commits, changes;
 };
@@ -49,6 +49,8 @@ static inline uint64_t spool_id_of_row(int64_t row)
 enum spool_status spool_database_failure(struct spool_database *database, int code);
 /* After a failed write or sync: forgets everything unsynced and opens the database anew. */
 void spool_database_reopen(struct spool_database *database);
+/* May messages be added? */
+bool spool_database_has_space(struct spool_database *database);
 
 /* DIRECTORY/content/ID; free it. */
 char *spool_content_path(const struct spool_database *database, uint64_t id);

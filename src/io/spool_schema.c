@@ -227,3 +227,12 @@ bool spool_schema_count(sqlite3 *connection, struct spool_counters *counters)
         &second_code);
     return code == SQLITE_OK && second_code == SQLITE_OK;
 }
+
+uint64_t spool_schema_free_octets(sqlite3 *connection)
+{
+    int code = SQLITE_OK;
+    int64_t pages =
+        connection == NULL ? 0 : query_number(connection, "PRAGMA freelist_count", 0, &code);
+
+    return code == SQLITE_OK && pages > 0 ? (uint64_t)pages * SPOOL_PAGE_SIZE : 0;
+}

@@ -40,4 +40,7 @@ bool spool_schema_prepare(sqlite3 *connection, sqlite3_stmt *statements[STATEMEN
 void spool_schema_finalize(sqlite3_stmt *statements[STATEMENT_COUNT]);
 bool spool_schema_count(sqlite3 *connection, struct spool_counters *counters);
 
+/* Octets of pages that hold nothing any more and are taken before the file grows. */
+uint64_t spool_schema_free_octets(sqlite3 *connection);
+
 #endif
