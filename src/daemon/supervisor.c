@@ -1,7 +1,6 @@
 #include "daemon/supervisor.h"
 
 #include "base/memory.h"
-#include "daemon/config_fixed.h"
 #include "daemon/worker.h"
 #include "io/clock.h"
 #include "io/process.h"
@@ -36,7 +35,7 @@ static void log_why(enum log_level level, const char *event, const struct strbuf
 }
 
 /* Runs in the child. After a crash the file may say something new; when it has errors, what was
- * good before is good enough. The ports are bound and the spool is known: they stay. */
+ * good before is good enough. */
 static int run_worker(void *context)
 {
     struct supervisor *supervisor = context;
@@ -53,7 +52,6 @@ static int run_worker(void *context)
         struct config *fresh = config_load(supervisor->config_path, errors);
         config_errors_free(&errors);
         if (fresh != NULL) {
-            config_keep_fixed(fresh, setup.config, NULL, NULL);
             config_free(&setup.config);
             setup.config = fresh;
         }
@@ -142,8 +140,7 @@ static bool open_listeners(struct supervisor *supervisor, struct strbuf *why)
 
     supervisor->listeners = memory_zero((listen->count + 1) * sizeof(struct listener *));
     for (size_t i = 0; i < listen->count; i++) {
-        supervisor->listeners[i] =
-            listener_open_patiently(&listen->items[i], SUPERVISOR_PATIENCE_MS, why);
+        supervisor->listeners[i] = listener_open(&listen->items[i], why);
         if (supervisor->listeners[i] == NULL) {
             return false;
         }
@@ -158,8 +155,8 @@ static void open_control(struct supervisor *supervisor)
     struct strbuf why;
 
     strbuf_init(&why, 1024);
-    supervisor->control = listener_open_unix_patiently(
-        supervisor->config->control.data, CONTROL_MODE, SUPERVISOR_PATIENCE_MS, &why);
+    supervisor->control =
+        listener_open_unix(supervisor->config->control.data, CONTROL_MODE, &why);
     if (supervisor->control == NULL) {
         log_why(LOG_ERROR, "control-unusable", &why);
     }
