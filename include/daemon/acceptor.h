@@ -1,7 +1,7 @@
 /*
  * acceptor - takes connections and hands each to the loop with the fewest sessions.
  *
- * Limits   connections in all and per client address; above them 421 and a log line.
+ * Limits   connections in all and per client (an IPv4 address, an IPv6 /64); above them 421 and a log line.
  * Threads  lives on the main loop; hands over by event_loop_post. Clients are counted with atomics,
  *          so that the end of a session wakes nobody.
  */

@@ -109,5 +109,7 @@ struct config *config_load_text(const char *name, struct bytes text,
 void config_free(struct config **config); /* drops a hold; safe on NULL */
 /* Is any file it was made of another one now? (Alias files, secrets, includes.) */
 bool config_is_stale(const struct config *config);
+/* A number for the state its files are in now: the same as long as none changes again. */
+uint64_t config_files_now(const struct config *config);
 
 #endif

@@ -3,7 +3,7 @@
  *
  * Wire     mail/queue_order.h: one line in, lines out, then '+' or '-' and the end. File rights of
  *          the socket decide who may.
- * Limits   CONTROL_CLIENTS at once, CONTROL_TIMEOUT_MS for one order; listings are read from the
+ * Limits   CONTROL_CLIENTS at once, CONTROL_TIMEOUT_MS for one order or one page; listings are read from the
  *          spool a page at a time, as fast as the client takes them.
  */
 #ifndef DAEMON_CONTROL_SERVER_H

@@ -6,6 +6,8 @@
  *          with WORKER_EXIT_HOPELESS is not started again.
  * Signals  go on to the worker: SIGTERM and SIGINT (drain; the second one stops at once, the third one
  *          kills), SIGHUP (reload).
+ * Start    a supervisor that was killed takes its worker with it, but not at the same instant: ports and
+ *          spool that are still taken are waited for, SUPERVISOR_PATIENCE_MS at most.
  * Exit     0 after an orderly stop; sysexits otherwise.
  */
 #ifndef DAEMON_SUPERVISOR_H
@@ -13,7 +15,7 @@
 
 #include "daemon/config.h"
 
-enum { SUPERVISOR_PAUSE_MS = 500 };
+enum { SUPERVISOR_PAUSE_MS = 500, SUPERVISOR_PATIENCE_MS = 3000 };
 
 /* *takes* the configuration. */
 int supervisor_run(const char *config_path, struct config *config);

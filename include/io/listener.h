@@ -17,6 +17,12 @@ struct listener;
 struct listener *listener_open(const struct ip_endpoint *address, struct strbuf *why);
 /* A Unix socket at `path` (an old, dead socket there is replaced), file mode as given. */
 struct listener *listener_open_unix(const char *path, unsigned mode, struct strbuf *why);
+/* The same two; when the address is taken, they try again for this long: a daemon that was killed a
+ * moment ago may still be going away. Sleeps. */
+struct listener *listener_open_patiently(const struct ip_endpoint *address,
+                                         uint64_t patience_ms, struct strbuf *why);
+struct listener *listener_open_unix_patiently(const char *path, unsigned mode,
+                                              uint64_t patience_ms, struct strbuf *why);
 /* on_accept *takes* the connection; it may stop the listener, not close it. */
 void listener_start(struct listener *listener, struct event_loop *loop,
                     void (*on_accept)(void *context, const struct stream_accepted *accepted),

@@ -50,6 +50,8 @@ uint64_t process_raise_file_limit(void);
 /* Writing to a closed pipe or socket is an error, not the end. */
 void process_ignore_broken_pipes(void);
 
+/* Sleeps. For the start of a process only: nothing else happens meanwhile. */
+void process_pause_ms(unsigned ms);
 int process_id(void);
 size_t process_cpu_count(void); /* that this process may run on; at least 1 */
 void process_add_host_name(struct strbuf *out);

@@ -85,10 +85,24 @@ static void sweep_clients(struct acceptor *acceptor)
     acceptor->sweep_at = 2 * hash_table_count(acceptor->clients) + CLIENTS_BEFORE_SWEEP;
 }
 
+/* Who counts as one client. An IPv6 host has a whole /64 to choose its address from. Octet by
+ * octet: this is a hash key, and padding in it would be noise. */
+static void set_client_address(struct ip_address *client, const struct ip_address *address)
+{
+    size_t len = address->family == IP_V4 ? 4 : 8;
+
+    memset(client, 0, sizeof *client);
+    client->family = address->family;
+    memcpy(client->octets, address->octets, len);
+}
+
 static struct client *find_client(struct acceptor *acceptor, const struct ip_address *address)
 {
-    struct client *client = hash_table_get(acceptor->clients, client_key(address));
+    struct ip_address key;
+    struct client *client;
 
+    set_client_address(&key, address);
+    client = hash_table_get(acceptor->clients, client_key(&key));
     if (client != NULL) {
         return client;
     }
@@ -96,9 +110,7 @@ static struct client *find_client(struct acceptor *acceptor, const struct ip_add
         sweep_clients(acceptor);
     }
     client = memory_zero(sizeof *client);
-    /* Octet by octet: the address is a hash key, and padding in it would be noise. */
-    client->address.family = address->family;
-    memcpy(client->address.octets, address->octets, sizeof client->address.octets);
+    set_client_address(&client->address, address);
     list_append(&acceptor->client_list, &client->node);
     hash_table_put(acceptor->clients, client_key(&client->address), client);
     return client;

@@ -1,6 +1,7 @@
 #include "config_internal.h"
 
 #include "base/memory.h"
+#include "base/siphash.h"
 
 #include <stdlib.h>
 
@@ -610,4 +611,22 @@ bool config_is_stale(const struct config *config)
         }
     }
     return false;
+}
+
+uint64_t config_files_now(const struct config *config)
+{
+    struct siphash_key key = {{0, 0}};
+
+    for (const struct config_file *file = config->files; file != NULL; file = file->next) {
+        struct file_stamp now = {.inode = 0};
+        uint64_t facts[4] = {0};
+        if (file->is_on_disk) {
+            facts[0] = file_read_stamp(file->name, &now);
+            facts[1] = (uint64_t)now.modified_ns;
+            facts[2] = now.size;
+            facts[3] = now.inode;
+        }
+        key.words[0] = siphash(&key, bytes_of(facts, sizeof facts));
+    }
+    return key.words[0];
 }

@@ -156,8 +156,10 @@ static void on_page(void *context, enum spool_status status, const struct spool_
     } /* else on_drained goes on */
 }
 
+/* A long listing takes as long as it takes, page by page: each has the whole time. */
 static void read_page(struct client *client)
 {
+    loop_timer_set(client->timer, CONTROL_TIMEOUT_MS);
     client->is_asking = true;
     spool_read_all(client->server->spool, client->server->loop, client->after_message,
                    client->after_number, CONTROL_PAGE, on_page, client);

@@ -1,6 +1,7 @@
 #include "daemon/supervisor.h"
 
 #include "base/memory.h"
+#include "daemon/config_fixed.h"
 #include "daemon/worker.h"
 #include "io/clock.h"
 #include "io/process.h"
@@ -35,7 +36,7 @@ static void log_why(enum log_level level, const char *event, const struct strbuf
 }
 
 /* Runs in the child. After a crash the file may say something new; when it has errors, what was
- * good before is good enough. */
+ * good before is good enough. The ports are bound and the spool is known: they stay. */
 static int run_worker(void *context)
 {
     struct supervisor *supervisor = context;
@@ -52,6 +53,7 @@ static int run_worker(void *context)
         struct config *fresh = config_load(supervisor->config_path, errors);
         config_errors_free(&errors);
         if (fresh != NULL) {
+            config_keep_fixed(fresh, setup.config, NULL, NULL);
             config_free(&setup.config);
             setup.config = fresh;
         }
@@ -140,7 +142,8 @@ static bool open_listeners(struct supervisor *supervisor, struct strbuf *why)
 
     supervisor->listeners = memory_zero((listen->count + 1) * sizeof(struct listener *));
     for (size_t i = 0; i < listen->count; i++) {
-        supervisor->listeners[i] = listener_open(&listen->items[i], why);
+        supervisor->listeners[i] =
+            listener_open_patiently(&listen->items[i], SUPERVISOR_PATIENCE_MS, why);
         if (supervisor->listeners[i] == NULL) {
             return false;
         }
@@ -152,13 +155,19 @@ static bool open_listeners(struct supervisor *supervisor, struct strbuf *why)
 /* A control socket that cannot be made is no reason to take no mail. */
 static void open_control(struct supervisor *supervisor)
 {
+    struct log_line line;
     struct strbuf why;
 
     strbuf_init(&why, 1024);
-    supervisor->control =
-        listener_open_unix(supervisor->config->control.data, CONTROL_MODE, &why);
+    supervisor->control = listener_open_unix_patiently(
+        supervisor->config->control.data, CONTROL_MODE, SUPERVISOR_PATIENCE_MS, &why);
     if (supervisor->control == NULL) {
-        log_why(LOG_ERROR, "control-unusable", &why);
+        log_begin(&line, LOG_ERROR, "control-unusable");
+        log_bytes(&line, "why", strbuf_bytes(&why));
+        log_text(&line, "hint",
+                 "its directory must be there and belong to `user`; without it `postilion "
+                 "queue` can read the queue, but change nothing while the daemon runs");
+        log_end(&line);
     }
     strbuf_clear(&why);
 }

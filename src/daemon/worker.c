@@ -14,7 +14,9 @@
 #include "worker_loop.h"
 
 #include "base/memory.h"
+#include "daemon/config_fixed.h"
 #include "daemon/control_server.h"
+#include "io/clock.h"
 #include "io/log.h"
 #include "io/process.h"
 
@@ -23,6 +25,8 @@
 
 enum {
     ALIAS_CHECK_MS = 5000,
+    STORE_PATIENCE_MS = 3000, /* a worker that was killed may still hold them */
+    STORE_PAUSE_MS = 50,
     STATE_ENTRIES = 100000, /* stored senders; each lives max-age days */
     LISTENERS_MOST = 64,
 };
@@ -32,6 +36,7 @@ struct reload {
     struct loop_task done;
     struct process_thread *thread;
     struct config *config; /* NULL: there were errors, they have been logged */
+    uint64_t files;        /* what state the files were in when it began */
 };
 
 struct worker {
@@ -50,6 +55,8 @@ struct worker {
     struct loop_timer *drain_timer;
     struct reload *reload; /* running, or NULL */
     bool reload_again;
+    bool has_bad_files; /* `bad_files` failed: not tried again before they change */
+    uint64_t bad_files;
     bool is_draining;
     size_t loops_draining;
     atomic_bool is_spool_damaged;
@@ -75,7 +82,25 @@ static void on_spool_damaged(void *context)
     event_loop_stop(worker->main_loop);
 }
 
-static bool open_stores(struct worker *worker)
+static void log_fatal_unless_open(bool is_open, const char *event, const struct strbuf *why)
+{
+    if (!is_open) {
+        log_fatal(event, strbuf_bytes(why));
+    }
+}
+
+/* After a failure: is there time for another try? Then *why is empty. */
+static bool may_try_again(uint64_t until_ms, struct strbuf *why)
+{
+    if (clock_now_ms() >= until_ms) {
+        return false;
+    }
+    strbuf_reset(why);
+    process_pause_ms(STORE_PAUSE_MS);
+    return true;
+}
+
+static bool open_spool(struct worker *worker, uint64_t until_ms, struct strbuf *why)
 {
     const struct config *config = worker->snapshot->config;
     struct spool_options options = {.directory = config->spool.data,
@@ -83,24 +108,33 @@ static bool open_stores(struct worker *worker)
                                     .on_damaged = on_spool_damaged,
                                     .context = worker};
     enum spool_status status;
+
+    do {
+        worker->spool = spool_open(&options, &status, why);
+    } while (worker->spool == NULL && status == SPOOL_LOCKED && may_try_again(until_ms, why));
+    log_fatal_unless_open(worker->spool != NULL, "spool-unusable", why);
+    return worker->spool != NULL;
+}
+
+static bool open_state(struct worker *worker, uint64_t until_ms, struct strbuf *why)
+{
+    const char *directory = worker->snapshot->config->state.data;
+
+    do {
+        worker->state = state_store_open(directory, STATE_ENTRIES, why);
+    } while (worker->state == NULL && may_try_again(until_ms, why));
+    log_fatal_unless_open(worker->state != NULL, "state-unusable", why);
+    return worker->state != NULL;
+}
+
+static bool open_stores(struct worker *worker)
+{
+    uint64_t until_ms = clock_now_ms() + STORE_PATIENCE_MS;
     struct strbuf why;
-    bool is_open = false;
+    bool is_open;
 
     strbuf_init(&why, 4096);
-    worker->spool = spool_open(&options, &status, &why);
-    if (worker->spool == NULL) {
-        log_fatal("spool-unusable", strbuf_bytes(&why));
-        goto cleanup;
-    }
-    worker->state = state_store_open(config->state.data, STATE_ENTRIES, &why);
-    if (worker->state == NULL) {
-        log_fatal("state-unusable", strbuf_bytes(&why));
-        spool_close(&worker->spool);
-        goto cleanup;
-    }
-    is_open = true;
-
-cleanup:
+    is_open = open_spool(worker, until_ms, &why) && open_state(worker, until_ms, &why);
     strbuf_clear(&why);
     return is_open;
 }
@@ -187,6 +221,17 @@ static void drain(struct worker *worker)
 
 static void start_reload(struct worker *worker);
 
+static void log_needs_restart(void *context, const struct config_option *option)
+{
+    struct log_line line;
+
+    (void)context;
+    log_begin(&line, LOG_WARNING, "restart-needed");
+    log_text(&line, "option", option->name);
+    log_text(&line, "why", "it was changed, but only a restart can bring it into force");
+    log_end(&line);
+}
+
 static void take_configuration(struct worker *worker, struct config *config)
 {
     struct ip_endpoint listening[LISTENERS_MOST];
@@ -197,6 +242,7 @@ static void take_configuration(struct worker *worker, struct config *config)
     for (size_t i = 0; i < count; i++) {
         listening[i] = listener_address(worker->setup->listeners[i]);
     }
+    config_keep_fixed(config, before->config, log_needs_restart, NULL);
     worker->snapshot = snapshot_new(config, listening, count);
     log_configure(&config->log);
     acceptor_set_limits(worker->acceptor, &worker->snapshot->limits);
@@ -216,6 +262,8 @@ static void on_reload_done(void *context)
 
     process_thread_join(&reload->thread);
     worker->reload = NULL;
+    worker->has_bad_files = reload->config == NULL;
+    worker->bad_files = reload->files;
     if (reload->config != NULL) {
         take_configuration(worker, reload->config);
     } else {
@@ -270,6 +318,7 @@ static void start_reload(struct worker *worker)
     }
     reload = memory_zero(sizeof *reload);
     reload->worker = worker;
+    reload->files = config_files_now(worker->snapshot->config);
     reload->done = (struct loop_task){.run = on_reload_done, .context = reload};
     worker->reload = reload;
     reload->thread = process_thread_start("reload", load_in_thread, reload);
@@ -288,12 +337,19 @@ static void on_signal(void *context, int number)
     }
 }
 
+/* Changed files that were tried already, and found wrong. */
+static bool are_known_bad(const struct worker *worker, const struct config *config)
+{
+    return worker->has_bad_files && worker->bad_files == config_files_now(config);
+}
+
 /* Alias files that changed are read again, together with the whole configuration. */
 static void check_alias_files(void *context)
 {
     struct worker *worker = context;
+    const struct config *config = worker->snapshot->config;
 
-    if (worker->reload == NULL && config_is_stale(worker->snapshot->config)) {
+    if (worker->reload == NULL && config_is_stale(config) && !are_known_bad(worker, config)) {
         start_reload(worker);
     }
     loop_timer_set(worker->alias_timer, ALIAS_CHECK_MS);

@@ -1,6 +1,8 @@
 #include "io/listener.h"
 
 #include "base/memory.h"
+#include "io/clock.h"
+#include "io/process.h"
 #include "loop_internal.h"
 #include "socket_address.h"
 
@@ -19,6 +21,7 @@ enum {
     ACCEPTS_A_TURN = 64,
     PROBE_EVERY = 8,
     PAUSE_MS = 100,
+    TRY_AGAIN_MS = 50,
 };
 
 struct listener {
@@ -49,7 +52,19 @@ static struct listener *fail(struct strbuf *why, const char *step, const char *w
     if (fd >= 0) {
         close(fd);
     }
+    errno = error; /* whether to try again depends on it */
     return NULL;
+}
+
+/* After a failure: is it worth another try? Then some time has passed, and *why is empty. */
+static bool may_try_again(uint64_t until_ms, struct strbuf *why)
+{
+    if (errno != EADDRINUSE || clock_now_ms() >= until_ms) {
+        return false;
+    }
+    strbuf_reset(why);
+    process_pause_ms(TRY_AGAIN_MS);
+    return true;
 }
 
 static bool is_any(const struct ip_address *address)
@@ -162,6 +177,30 @@ struct listener *listener_open_unix(const char *path, unsigned mode, struct strb
     listener = listener_from_handle(fd);
     listener->path = memory_alloc(strlen(path) + 1);
     memcpy(listener->path, path, strlen(path) + 1);
+    return listener;
+}
+
+struct listener *listener_open_patiently(const struct ip_endpoint *address,
+                                         uint64_t patience_ms, struct strbuf *why)
+{
+    uint64_t until_ms = clock_now_ms() + patience_ms;
+    struct listener *listener;
+
+    do {
+        listener = listener_open(address, why);
+    } while (listener == NULL && may_try_again(until_ms, why));
+    return listener;
+}
+
+struct listener *listener_open_unix_patiently(const char *path, unsigned mode,
+                                              uint64_t patience_ms, struct strbuf *why)
+{
+    uint64_t until_ms = clock_now_ms() + patience_ms;
+    struct listener *listener;
+
+    do {
+        listener = listener_open_unix(path, mode, why);
+    } while (listener == NULL && may_try_again(until_ms, why));
     return listener;
 }
 
