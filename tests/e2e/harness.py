@@ -373,7 +373,9 @@ class NextHop:
                     sender, parameters = match.group(1).decode(), match.group(2).decode().strip()
                     recipients = []
             elif verb == b"RCPT":
-                if self._act(connection, "rcpt", line, session):
+                if sender is None:
+                    connection.sendall(b"503 5.5.1 MAIL first\r\n")
+                elif self._act(connection, "rcpt", line, session):
                     recipients.append(re.match(rb"RCPT TO:<(.*)>", line, re.I).group(1).decode())
             elif verb == b"DATA":
                 if not recipients:
