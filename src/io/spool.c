@@ -9,10 +9,12 @@
 #include "io/spool.h"
 
 #include "base/memory.h"
+#include "io/clock.h"
 #include "io/spool_database.h"
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum {
     LOG_START = 8 * 1024 * 1024, /* the helper begins to move the log */
@@ -20,6 +22,9 @@ enum {
         1 * 1024 * 1024, /* little enough for the writer to finish between two commits */
     LOG_LIMIT = 64 * 1024 * 1024, /* the writer finishes however much it is */
     READ_LIMIT = 10000,           /* rows of one answer */
+    /* Between two messages of one busy client, so that its commits carry the closes along. A
+     * crash meanwhile delivers again what has waited: as many deliveries as are open. */
+    CLOSE_WAIT_MS = 3,
 };
 
 enum submission_kind {
@@ -76,6 +81,7 @@ struct spool {
     pthread_mutex_t mutex; /* for all below */
     pthread_cond_t writer_wake, helper_wake;
     bool is_writer_waiting, is_writer_stopped, is_helper_stopped;
+    bool is_urgent; /* something in `waiting` may not wait for company */
     struct submission_queue waiting;
     struct submission_queue with_files; /* the helper's, then `waiting` */
     enum log_move log_move;
@@ -116,14 +122,28 @@ static struct submission *queue_take_first(struct submission_queue *queue)
     return first;
 }
 
+static bool may_wait(const struct submission *submission)
+{
+    const struct spool_request *request = &submission->request;
+
+    for (size_t i = 0; i < request->count; i++) {
+        if (!request->changes[i].may_wait) {
+            return false;
+        }
+    }
+    return submission->kind == SUBMISSION_COMMIT;
+}
+
 static void hand_to_writer(struct spool *spool, struct submission *submission)
 {
+    bool is_urgent = !may_wait(submission);
     bool must_wake;
 
     pthread_mutex_lock(&spool->mutex);
+    must_wake = spool->is_writer_waiting && (is_urgent || spool->waiting.first == NULL);
+    spool->is_writer_waiting = spool->is_writer_waiting && !must_wake;
+    spool->is_urgent = spool->is_urgent || is_urgent;
     queue_add(&spool->waiting, submission);
-    must_wake = spool->is_writer_waiting;
-    spool->is_writer_waiting = false;
     pthread_mutex_unlock(&spool->mutex);
     if (must_wake) {
         pthread_cond_signal(&spool->writer_wake);
@@ -255,7 +275,8 @@ static void tend_log(struct spool *spool)
     bool finish = size > 0 && spool_database_is_tight(spool->database);
 
     pthread_mutex_lock(&spool->mutex);
-    if (spool->log_move == LOG_MOVED) {
+    /* Or it has no time for it: files come first, and there may be no end of them. */
+    if (spool->log_move == LOG_MOVED || (spool->log_move == LOG_WANTED && size >= LOG_LIMIT)) {
         finish |= size <= spool->log_moved + LOG_REMAINDER || size >= LOG_LIMIT;
         spool->log_move = LOG_RESTS;
     }
@@ -278,21 +299,46 @@ static void tell_damage(struct spool *spool)
     }
 }
 
+/* What waits are closes that may: a moment for a message to come, whose commit takes them along.
+ * Alone they cost as much as a message does. */
+static void wait_for_company(struct spool *spool)
+{
+    uint64_t until_ms = clock_now_ms() + CLOSE_WAIT_MS;
+    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                             .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    int status = 0;
+
+    while (!spool->is_urgent && !spool->is_writer_stopped && status == 0) {
+        spool->is_writer_waiting = true;
+        status = pthread_cond_timedwait(&spool->writer_wake, &spool->mutex, &until);
+    }
+}
+
+/* NULL: there is no more to come. */
+static struct submission *wait_for_work(struct spool *spool)
+{
+    struct submission *first;
+
+    pthread_mutex_lock(&spool->mutex);
+    while (spool->waiting.first == NULL && !spool->is_writer_stopped) {
+        spool->is_writer_waiting = true;
+        pthread_cond_wait(&spool->writer_wake, &spool->mutex);
+    }
+    wait_for_company(spool);
+    spool->is_writer_waiting = false;
+    spool->is_urgent = false;
+    first = queue_take_all(&spool->waiting);
+    pthread_mutex_unlock(&spool->mutex);
+    return first;
+}
+
 static void *run_writer(void *context)
 {
     struct spool *spool = context;
 
     for (;;) {
-        struct submission *first;
+        struct submission *first = wait_for_work(spool);
 
-        pthread_mutex_lock(&spool->mutex);
-        while (spool->waiting.first == NULL && !spool->is_writer_stopped) {
-            spool->is_writer_waiting = true;
-            pthread_cond_wait(&spool->writer_wake, &spool->mutex);
-        }
-        spool->is_writer_waiting = false;
-        first = queue_take_all(&spool->waiting);
-        pthread_mutex_unlock(&spool->mutex);
         if (first == NULL) {
             return NULL;
         }
@@ -360,6 +406,7 @@ struct spool *spool_open(const struct spool_options *options, enum spool_status 
 {
     struct spool_database *database = spool_database_open(options, status, why);
     struct spool *spool;
+    pthread_condattr_t monotonic;
 
     if (database == NULL) {
         return NULL;
@@ -371,7 +418,10 @@ struct spool *spool_open(const struct spool_options *options, enum spool_status 
     queue_init(&spool->waiting);
     queue_init(&spool->with_files);
     pthread_mutex_init(&spool->mutex, NULL);
-    pthread_cond_init(&spool->writer_wake, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&spool->writer_wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&spool->helper_wake, NULL);
     if (pthread_create(&spool->writer, NULL, run_writer, spool) != 0 ||
         pthread_create(&spool->helper, NULL, run_helper, spool) != 0) {

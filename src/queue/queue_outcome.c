@@ -52,12 +52,14 @@ static void judge_entry(struct queue_job *job, size_t index)
     }
 }
 
+/* The connection is free only when it is recorded, so what waits for one makes it urgent. */
 static void close_row(struct queue_job *job, const struct queue_delivery *delivery)
 {
-    job->changes[job->change_count++] =
-        (struct spool_change){.kind = SPOOL_CLOSE,
-                              .id = delivery->key.message,
-                              .number = (uint32_t)delivery->key.number};
+    job->changes[job->change_count++] = (struct spool_change){
+        .kind = SPOOL_CLOSE,
+        .id = delivery->key.message,
+        .number = (uint32_t)delivery->key.number,
+        .may_wait = job->destination->waiting == 0 && !job->queue->is_draining};
 }
 
 /* The spool borrows until it has answered, and the queue may be gone by then: all is copied. */

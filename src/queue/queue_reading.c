@@ -1,8 +1,8 @@
 /*
  * What comes back from the spool.
  *
- * Scan     once a minute, and at the start: destinations with something due soon, page by
- *          page; each queue keeps those it owns.
+ * Scan     once a minute, and at the start: all destinations, page by page, so that no page takes
+ *          long however few of them are due soon; each queue keeps those it owns.
  *
  * Due      the rows of one destination, when its window has room. A row may be closed or put
  *          off while the answer is on its way: the job that takes it reads it once more.
@@ -74,8 +74,7 @@ static void scan_again_at(struct queue *queue, uint64_t when_ms)
 static void read_page(struct queue *queue)
 {
     spool_read_destinations(queue->set->spool, queue->loop, strbuf_bytes(&queue->scan_after),
-                            queue->scanned_until_ms, QUEUE_SCAN_ROWS, on_scanned,
-                            open_read(queue));
+                            INT64_MAX, QUEUE_SCAN_ROWS, on_scanned, open_read(queue));
 }
 
 /* Begins a scan, or goes on with one that had to wait. */
@@ -93,9 +92,49 @@ void queue_scan(struct queue *queue)
     read_page(queue);
 }
 
+/* Later than any pause could have set it: the clock was ahead then. */
+static bool is_too_late(const struct queue *queue, int64_t next_ms)
+{
+    const struct retry_schedule *retry = &queue->options.retry;
+    uint64_t longest = 0;
+
+    for (size_t i = 0; i < retry->count; i++) {
+        longest = retry->pauses_seconds[i] > longest ? retry->pauses_seconds[i] : longest;
+    }
+    return next_ms > clock_unix_ms() + QUEUE_CLOCK_JUMP_MS + 2 * 1000 * (int64_t)longest;
+}
+
+static void on_brought_forward(void *context, enum spool_status status)
+{
+    (void)status; /* the next scan sees whether it was done, and finds the rows */
+    free(context);
+}
+
+static void bring_forward(struct queue *queue, struct bytes name)
+{
+    struct spool_change *change = memory_alloc(sizeof *change + name.len);
+    struct log_line line;
+
+    memcpy(change + 1, name.data, name.len);
+    *change = (struct spool_change){.kind = SPOOL_RETRY,
+                                    .destination = bytes_of(change + 1, name.len),
+                                    .now_ms = clock_unix_ms()};
+    spool_commit(queue->set->spool, queue->loop, change, 1, on_brought_forward, change);
+    log_begin(&line, LOG_WARNING, "brought-forward");
+    log_bytes(&line, "destination", name);
+    log_text(&line, "why", "its next attempt was set by a clock that was ahead");
+    log_end(&line);
+}
+
 static void note_destination(struct queue *queue, const struct spool_destination *row)
 {
     if (queue_owner(queue->set, row->name) != queue->index) {
+        return;
+    }
+    if (row->earliest_ms >= queue->scanned_until_ms) {
+        if (is_too_late(queue, row->earliest_ms)) {
+            bring_forward(queue, row->name);
+        }
         return;
     }
     struct queue_destination *destination = queue_destination_make(queue, row->name);

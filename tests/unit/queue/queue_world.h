@@ -444,8 +444,14 @@ static inline void apply_change(const struct spool_change *change)
         disown(row->delivery.destination);
         row->delivery.destination = own(change->deliveries->destination);
         break;
-    case SPOOL_DELETE:
     case SPOOL_RETRY:
+        for (size_t i = 0; i < world.row_count && change->id == 0; i++) {
+            if (bytes_equal(world.rows[i].delivery.destination, change->destination)) {
+                world.rows[i].delivery.next_attempt_ms = change->now_ms;
+            }
+        }
+        break;
+    case SPOOL_DELETE:
         break;
     }
 }

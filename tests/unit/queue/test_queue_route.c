@@ -1,5 +1,6 @@
 /*
- * Rows whose destination changed with the configuration, and rows whose content is gone.
+ * Rows that would be waited for in vain: their route has changed, their content is gone, their time
+ * was set by a clock that was wrong.
  */
 #include "queue_world.h"
 
@@ -47,14 +48,19 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void restart(size_t loops)
+static void restart_after_stop(size_t loops)
 {
-    world_stop();
     world_forget_counts();
     world_boot(loops);
     world.is_attempt_held = false;
     world_start();
     world_run();
+}
+
+static void restart(size_t loops)
+{
+    world_stop();
+    restart_after_stop(loops);
 }
 
 static void check_moved(size_t lines)
@@ -134,6 +140,23 @@ static void test_content_that_is_gone_was_read_every_second(void **state)
     CHECK_INT("rows stay", world_open_rows(), 2);
 }
 
+/* The clock stood in the next year when they were put off; now it is right. */
+static void test_attempt_set_by_a_clock_ahead_was_waited_for(void **state)
+{
+    (void)state;
+    world.is_attempt_held = true;
+    submit(1, BYTES("next.test"));
+    world_stop();
+    for (size_t i = 0; i < world.row_count; i++) {
+        world.rows[i].delivery.next_attempt_ms += INT64_C(365) * 86400 * 1000;
+    }
+    restart_after_stop(1);
+    CHECK_INT("said", world_lines_with("brought-forward", "destination=next.test"), 1);
+    world_advance(60 * 1000 + 1000);
+    CHECK_INT("delivered", world_lines_with("delivered", "attempts=1"), 2);
+    CHECK_INT("rows left", world_open_rows(), 0);
+}
+
 #define ROUTE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -143,6 +166,7 @@ int main(void)
         ROUTE_TEST(test_route_that_is_new_was_not_taken),
         ROUTE_TEST(test_reload_without_a_dead_route_waited_for_its_pause),
         ROUTE_TEST(test_content_that_is_gone_was_read_every_second),
+        ROUTE_TEST(test_attempt_set_by_a_clock_ahead_was_waited_for),
     };
 
     return cmocka_run_group_tests_name("queue_route", tests, NULL, NULL);
