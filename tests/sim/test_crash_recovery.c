@@ -385,7 +385,8 @@ static size_t more_than_one(size_t count)
     return count > 1 ? count - 1 : 0;
 }
 
-static void check(const struct run *run)
+/* Returns how many were doubled. */
+static size_t check(const struct run *run)
 {
     size_t doubles = 0;
 
@@ -410,6 +411,7 @@ static void check(const struct run *run)
     if (doubles > run->doubles_allowed) {
         fail_msg("%s: %zu doubled, %zu allowed", run->name, doubles, run->doubles_allowed);
     }
+    return doubles;
 }
 
 static uint64_t cut_operation, cut_event; /* of the run under way; 0: none */
@@ -468,6 +470,57 @@ static void test_every_event(void **state)
             run_once(seed, 0, at);
         }
     }
+}
+
+/* ---- one connection, many messages ---- */
+
+static void order_nothing(struct run *run)
+{
+    (void)run;
+}
+
+/* All wait for the next hop, then go over one connection; it must not be used again before the
+ * outcome of the last message is durable. Returns how many operations that took. */
+static uint64_t run_over_one_connection(uint64_t operation, size_t *doubles)
+{
+    struct run run;
+    uint64_t begun;
+
+    begin(&run, 7, LETTERS_MOST, 1);
+    snprintf(run.name, sizeof run.name, "one connection, operation %llu",
+             (unsigned long long)operation);
+    run.options.concurrency = 1;
+    for (size_t i = 0; i < run.letter_count; i++) {
+        run.letters[i].recipients[0] = ALIASES[TO_ONE];
+    }
+    sim_hop_listen(&run.next, false);
+    start(&run);
+    sim_world_run(sim_client_is_done, run.clients[0], DAY_MS);
+    sim_hop_listen(&run.next, true);
+    begun = sim_disk_operations();
+    sim_disk_cut_at(operation);
+    live(&run, order_nothing);
+    *doubles += check(&run);
+    if (run.doubles_allowed > 1) {
+        fail_msg("%s: more than one connection", run.name);
+    }
+    begun = sim_disk_operations() - begun;
+    end(&run);
+    return begun;
+}
+
+static void test_one_double_a_connection(void **state)
+{
+    size_t doubles = 0;
+    uint64_t operations = run_over_one_connection(0, &doubles);
+
+    (void)state;
+    assert_int_equal(doubles, 0);
+    assert_true(operations > 2 * LETTERS_MOST);
+    for (uint64_t at = 1; at <= operations; at++) {
+        run_over_one_connection(at, &doubles);
+    }
+    assert_true(doubles > LETTERS_MOST / 2); /* the cut between its 250 and our commit */
 }
 
 /* ---- everything at once ---- */
@@ -556,9 +609,8 @@ static void test_same_seed_same_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_operation),
-        cmocka_unit_test(test_every_event),
-        cmocka_unit_test(test_many_seeds),
+        cmocka_unit_test(test_every_operation),         cmocka_unit_test(test_every_event),
+        cmocka_unit_test(test_one_double_a_connection), cmocka_unit_test(test_many_seeds),
         cmocka_unit_test(test_same_seed_same_log),
     };
 
