@@ -472,6 +472,59 @@ static void test_every_event(void **state)
     }
 }
 
+/* ---- a disk that fails ---- */
+
+static enum disk_status failure; /* of the operation in cut_operation */
+static uint64_t failures;
+static unsigned answered_451, answered_452, answered_250;
+
+static void order_one_failure(struct run *run)
+{
+    (void)run;
+    sim_disk_fail_at(cut_operation, failures, failure);
+    cut_operation = 0;
+}
+
+/* Nothing is lost, nothing at all is doubled, and it goes on by itself. */
+static void run_with_failure(uint64_t seed, uint64_t operation)
+{
+    struct run run;
+
+    begin(&run, seed, 3, 2);
+    snprintf(run.name, sizeof run.name, "seed %llu, failure %d at %llu",
+             (unsigned long long)seed, (int)failure, (unsigned long long)operation);
+    cut_operation = operation;
+    live(&run, order_one_failure);
+    check(&run);
+    for (size_t i = 0; i < run.letter_count; i++) {
+        answered_250 += run.letters[i].code == 250;
+        answered_451 += run.letters[i].code == 451;
+        answered_452 += run.letters[i].code == 452;
+    }
+    end(&run);
+}
+
+static void test_every_failure(void **state)
+{
+    static const enum disk_status FAILURES[] = {DISK_FULL, DISK_FAILED};
+
+    (void)state;
+    for (uint64_t seed = 21; seed <= 23; seed++) {
+        uint64_t operations = run_once(seed, 0, 0).operations;
+
+        for (size_t i = 0; i < COUNT_OF(FAILURES); i++) {
+            failure = FAILURES[i];
+            for (uint64_t at = 1; at <= operations; at++) {
+                failures = 1 + at % 3;
+                run_with_failure(seed, at);
+            }
+        }
+    }
+    assert_true(answered_451 > 20 && answered_452 > 20);
+    /* A failure costs the messages that wait for it, not those behind them. */
+    assert_true(answered_250 > 9 * (answered_451 + answered_452));
+}
+
 /* ---- one connection, many messages ---- */
 
 static void order_nothing(struct run *run)
@@ -609,9 +662,9 @@ static void test_same_seed_same_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_operation),         cmocka_unit_test(test_every_event),
-        cmocka_unit_test(test_one_double_a_connection), cmocka_unit_test(test_many_seeds),
-        cmocka_unit_test(test_same_seed_same_log),
+        cmocka_unit_test(test_every_operation), cmocka_unit_test(test_every_event),
+        cmocka_unit_test(test_every_failure),   cmocka_unit_test(test_one_double_a_connection),
+        cmocka_unit_test(test_many_seeds),      cmocka_unit_test(test_same_seed_same_log),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,6 +123,42 @@ static void test_forward_and_bounce(void **state)
     CHECK_TRUE("no real time", time(NULL) - begun < 20);
 }
 
+/* A sender that does not fit into an SRS address is stored, and found again after a power cut. */
+static void test_long_sender_comes_home(void **state)
+{
+    static const char SENDER[] =
+        "a-very-long-list-name-bounces+and-a-token-0123456789abcdef@sender.example";
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct sim_daemon_options options = sim_daemon_defaults();
+        struct scene scene;
+        enum spool_status status;
+        struct strbuf srs_sender;
+        struct sim_letter letter = {.sender = SENDER,
+                                    .recipients = {"info@fwd.example"},
+                                    .content = bytes_of(LETTER, sizeof LETTER - 1)};
+        struct sim_letter bounce = {.sender = "", .content = BYTES("\r\nThe bounce.\r\n")};
+
+        begin(&scene, seed);
+        send_letter(&scene, &letter, false);
+        CHECK_INT(letter.reply, letter.code, 250);
+        strbuf_init(&srs_sender, 1000);
+        strbuf_add(&srs_sender, strbuf_bytes(&scene.hop.taken[0].sender));
+        CHECK_TRUE("short", bytes_find(strbuf_bytes(&srs_sender), '@') <= 64);
+        sim_power_cut();
+        sim_daemon_crash(&scene.daemon);
+        scene.daemon = sim_daemon_start(&options, &status);
+        bounce.recipients[0] = strbuf_text(&srs_sender);
+        send_letter(&scene, &bounce, false);
+        CHECK_INT(bounce.reply, bounce.code, 250);
+        CHECK_BYTES("home", strbuf_bytes(&scene.home.taken[0].recipients),
+                    bytes_from_text(SENDER));
+        strbuf_clear(&srs_sender);
+        end(&scene);
+    }
+}
+
 static const char *refuse_recipient(void *context, enum sim_stage stage, struct bytes argument)
 {
     (void)context, (void)argument;
@@ -184,6 +220,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forward_and_bounce),
+        cmocka_unit_test(test_long_sender_comes_home),
         cmocka_unit_test(test_refused_later),
         cmocka_unit_test(test_same_seed_same_log),
     };
