@@ -3,7 +3,8 @@
  *
  * Promise  when a change is answered SPOOL_OK it is on stable storage (WAL, synchronous=FULL).
  * Group    loops hand changes in from any thread; the spool thread takes all that wait into one
- *          transaction, commits, then answers each on the loop it came from. No timer is waited for.
+ *          transaction, commits, then answers each on the loop it came from. No timer is waited for,
+ *          but by closes that may wait: they join the next commit, or have their own a few ms later.
  * Loops    must live until spool_close has returned: its thread may be about to wake them.
  * Atomic   all changes of one spool_commit happen or none.
  * Memory   everything a request points to is *borrowed* until its `done` has run.
@@ -70,6 +71,7 @@ struct spool_change {
     enum spool_change_kind kind;
     uint64_t id;                             /* CLOSE, DELETE, RETRY: the message */
     uint32_t number;                         /* CLOSE */
+    bool may_wait;                           /* CLOSE: nobody waits for it */
     struct bytes destination;                /* RETRY with id 0 */
     int64_t now_ms;                          /* RETRY */
     const struct spool_message *message;     /* ADD */

@@ -150,32 +150,23 @@ def prepare_disk():
 
 # --- what processes cost ------------------------------------------------------------------------
 
-def process_stats():
-    """{pid: (parent, CPU seconds with reaped children, resident octets)}"""
-    stats = {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
+def family(roots):
+    """{pid: (CPU seconds with those of children that have ended, resident octets)}"""
+    stats, waiting = {}, list(roots)
+    while waiting:
+        pid = waiting.pop()
         try:
-            fields = pathlib.Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
         except OSError:
-            continue
-        ticks = sum(int(field) for field in fields[11:15])
-        stats[int(entry)] = (int(fields[1]), ticks / CLOCK_TICK, int(fields[21]) * PAGE)
+            continue  # it has just ended, and its parent has its CPU time
+        stats[pid] = sum(int(field) for field in fields[11:15]) / CLOCK_TICK, int(fields[21]) * PAGE
+        waiting += [int(child) for child in children.split()]
     return stats
 
 
-def family(roots, stats):
-    pids = {pid for pid in roots if pid in stats}
-    while True:
-        more = {pid for pid, stat in stats.items() if stat[0] in pids} - pids
-        if not more:
-            return pids
-        pids |= more
-
-
 class MemoryWatch(threading.Thread):
-    """The highest sum of resident memory over all processes of a peer, looked at 5 times a second."""
+    """The highest sum of resident memory over all processes of a peer, looked at twice a second."""
 
     def __init__(self, peer):
         super().__init__(daemon=True)
@@ -184,7 +175,7 @@ class MemoryWatch(threading.Thread):
         self.done = threading.Event()
 
     def run(self):
-        while not self.done.wait(0.2):
+        while not self.done.wait(0.5):
             self.peak = max(self.peak, self.peer.resident())
 
     def stop(self):
@@ -212,16 +203,14 @@ class Peer:
             env={**os.environ, **(env or {})}, start_new_session=True))
         return self.processes[-1]
 
-    def pids(self):
-        return family([process.pid for process in self.processes], process_stats())
+    def family(self):
+        return family(process.pid for process in self.processes)
 
     def cpu(self):
-        stats = process_stats()
-        return sum(stats[pid][1] for pid in family([p.pid for p in self.processes], stats))
+        return sum(cpu for cpu, _ in self.family().values())
 
     def resident(self):
-        stats = process_stats()
-        return sum(stats[pid][2] for pid in family([p.pid for p in self.processes], stats))
+        return sum(resident for _, resident in self.family().values())
 
     def stop(self):
         for process in reversed(self.processes):
@@ -388,6 +377,7 @@ def start_sink():
 
 def load(peer, *options):
     """One run of the load generator; what it says, with what the peer spent."""
+    run("sync", "-f", DISK)  # what the other one has left to be written is not ours to wait for
     watch = MemoryWatch(peer)
     watch.start()
     before = peer.cpu()
@@ -432,7 +422,7 @@ def measure_open(peers, figures):
 def measure_calls(peer, sessions, count):
     """System calls a message, of all threads and processes."""
     output = WORK / "strace"
-    attach = [word for pid in sorted(peer.pids()) for word in ("-p", str(pid))]
+    attach = [word for pid in sorted(peer.family()) for word in ("-p", str(pid))]
     trace = subprocess.Popen(["strace", "-f", "-c", "-o", output, *attach], stderr=subprocess.DEVNULL)
     time.sleep(1)
     load(peer, "-c", str(sessions), "-n", str(count))

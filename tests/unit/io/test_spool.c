@@ -60,6 +60,7 @@ struct worker {
     uint64_t first_id, next_id, last_id;
     unsigned width, open;
     int report; /* where acknowledged ids are written to, or -1 */
+    bool closes_may_wait;
     unsigned added, closed;
 };
 
@@ -117,7 +118,8 @@ static void on_added(void *context, enum spool_status status)
         return;
     }
     report(life->worker, life->message.id, 'c'); /* before: it may be gone from here on */
-    life->change = (struct spool_change){.kind = SPOOL_CLOSE, .id = life->message.id};
+    life->change = (struct spool_change){
+        .kind = SPOOL_CLOSE, .id = life->message.id, .may_wait = life->worker->closes_may_wait};
     spool_commit(life->worker->spool, life->worker->loop, &life->change, 1, on_closed, life);
 }
 
@@ -312,6 +314,29 @@ static void several_loops_share_it(void **state)
     remove_place(&place);
 }
 
+/* With one life at a time nothing comes that would take them along; with more, much does. */
+static void closes_that_may_wait_are_made_all_the_same(void **state)
+{
+    static const unsigned widths[] = {1, 2, 20};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
+        struct place place = make_place();
+        struct spool *spool = open_spool(&place);
+        struct worker worker = make_worker(spool, 1, 100);
+
+        worker.width = widths[i];
+        worker.closes_may_wait = true;
+        run_worker(&worker);
+        CHECK_INT("closed", worker.closed, 50);
+        CHECK_INT("left", spool_count(spool).messages, 50);
+        spool_close(&spool);
+        event_loop_free(&worker.loop);
+        clear_worker(&worker);
+        remove_place(&place);
+    }
+}
+
 /* Closing waits for what was handed in; the answers are on their loop. */
 static void closing_commits_what_waits(void **state)
 {
@@ -424,6 +449,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_answered_is_lost), /* first: it forks */
         cmocka_unit_test(several_loops_share_it),
+        cmocka_unit_test(closes_that_may_wait_are_made_all_the_same),
         cmocka_unit_test(closing_commits_what_waits),
     };
 
