@@ -231,8 +231,9 @@ static void on_changed(void *context, enum spool_status status)
 {
     struct client *client = context;
 
+    /* In any case: of `retry all`, pages before this one have been changed. */
+    queue_set_refresh(client->server->queues, client->order.id);
     if (status == SPOOL_OK) {
-        queue_set_refresh(client->server->queues, client->order.id);
         log_change(client);
     }
     if (is_heard(client)) {
@@ -250,6 +251,8 @@ static void on_page_retried(void *context, enum spool_status status)
         on_changed(client, status);
     } else if (is_heard(client)) {
         retry_page(client);
+    } else {
+        queue_set_refresh(client->server->queues, 0); /* it stops here, half done */
     }
 }
 

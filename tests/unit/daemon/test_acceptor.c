@@ -1,0 +1,225 @@
+/* The acceptor between listeners and loops that the test plays. */
+#include "support/check.h"
+
+#include "base/memory.h"
+#include "daemon/acceptor.h"
+#include "unit/io/loop_driver.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+struct inbound_server {
+    size_t sessions; /* what it says it has */
+    size_t accepted;
+    struct inbound_client *clients[4096];
+};
+
+void inbound_accept(struct inbound_server *server, const struct stream_accepted *accepted,
+                    struct inbound_client *client)
+{
+    close(accepted->handle);
+    server->sessions++;
+    server->clients[server->accepted++] = client;
+}
+
+size_t inbound_session_count(const struct inbound_server *server)
+{
+    return server->sessions;
+}
+
+struct listener {
+    void (*on_accept)(void *context, const struct stream_accepted *accepted);
+    void *context;
+};
+
+void listener_start(struct listener *listener, struct event_loop *loop,
+                    void (*on_accept)(void *context, const struct stream_accepted *accepted),
+                    void *context)
+{
+    (void)loop;
+    listener->on_accept = on_accept;
+    listener->context = context;
+}
+
+struct world {
+    struct event_loop *loop;
+    struct inbound_server servers[3];
+    struct acceptor_target targets[3];
+    struct listener listener;
+    struct acceptor *acceptor;
+};
+
+static void set_up(struct world *world, size_t connections, unsigned per_client)
+{
+    struct acceptor_limits limits = {connections, per_client};
+
+    memset(world, 0, sizeof *world);
+    world->loop = event_loop_new();
+    for (size_t i = 0; i < 3; i++) {
+        world->targets[i] = (struct acceptor_target){world->loop, &world->servers[i]};
+    }
+    world->acceptor = acceptor_new(world->loop, world->targets, 3, &limits);
+    acceptor_add(world->acceptor, &world->listener);
+}
+
+static void tear_down(struct world *world)
+{
+    run_for(world->loop, 0);
+    acceptor_free(&world->acceptor);
+    event_loop_free(&world->loop);
+}
+
+/* A connection from there; what it is told at once, "" when it is taken. */
+static const char *dial(struct world *world, const char *from)
+{
+    static char words[200];
+    struct stream_accepted accepted = {.handle = -1};
+    ssize_t got;
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    memset(&accepted.peer, 0xa5, sizeof accepted.peer); /* nothing in it is zero by chance */
+    assert_true(ip_address_parse(bytes_from_text(from), &accepted.peer.address));
+    accepted.handle = pair[1];
+    world->listener.on_accept(world->listener.context, &accepted);
+    got = recv(pair[0], words, sizeof words - 1, MSG_DONTWAIT);
+    words[got > 0 ? got : 0] = '\0';
+    close(pair[0]);
+    return words;
+}
+
+static size_t accepted_by(struct world *world, size_t target)
+{
+    run_for(world->loop, 0);
+    return world->servers[target].accepted;
+}
+
+static void test_the_loop_with_the_fewest_sessions(void **state)
+{
+    struct world world;
+
+    (void)state;
+    set_up(&world, 100, 100);
+    world.servers[0].sessions = 2;
+    world.servers[2].sessions = 1;
+    for (unsigned i = 0; i < 6; i++) {
+        CHECK_TEXT("taken", dial(&world, "192.0.2.1"), ""); /* none has arrived yet */
+    }
+    CHECK_INT("first", accepted_by(&world, 0), 1);
+    CHECK_INT("second", accepted_by(&world, 1), 3);
+    CHECK_INT("third", accepted_by(&world, 2), 2);
+    CHECK_TEXT("taken", dial(&world, "192.0.2.1"), ""); /* all have: no count has drifted */
+    CHECK_INT("first", accepted_by(&world, 0), 2);
+    tear_down(&world);
+}
+
+static void test_too_many_connections(void **state)
+{
+    struct world world;
+
+    (void)state;
+    set_up(&world, 3, 100);
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK_TEXT("taken", dial(&world, "192.0.2.1"), "");
+    }
+    CHECK_TEXT("on the way", dial(&world, "192.0.2.2"),
+               "421 4.3.2 too many connections, try again later\r\n");
+    run_for(world.loop, 0);
+    CHECK_TEXT("arrived", dial(&world, "192.0.2.2"),
+               "421 4.3.2 too many connections, try again later\r\n");
+    world.servers[1].sessions--;
+    CHECK_TEXT("one has gone", dial(&world, "192.0.2.2"), "");
+    tear_down(&world);
+}
+
+static void test_too_many_of_one_client(void **state)
+{
+    static const struct {
+        const char *name, *first, *second;
+        bool is_the_same;
+    } cases[] = {
+        {"one address", "192.0.2.1", "192.0.2.1", true},
+        {"neighbours", "192.0.2.1", "192.0.2.2", false},
+        {"one IPv6 address", "2001:db8::1", "2001:db8::1", true},
+        {"one IPv6 network", "2001:db8::1", "2001:db8::ffff:1", true},
+        {"two IPv6 networks", "2001:db8:0:1::1", "2001:db8:0:2::1", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct world world;
+        set_up(&world, 100, 2);
+        CHECK_TEXT(cases[i].name, dial(&world, cases[i].first), "");
+        CHECK_TEXT(cases[i].name, dial(&world, cases[i].first), "");
+        CHECK_INT(cases[i].name, strncmp(dial(&world, cases[i].second), "421 4.7.0", 9) == 0,
+                  cases[i].is_the_same);
+        run_for(world.loop, 0);
+        /* One of its sessions ends: there is room again. */
+        for (size_t t = 0; t < 3; t++) {
+            if (world.servers[t].accepted > 0) {
+                atomic_fetch_sub(&world.servers[t].clients[0]->sessions, 1);
+                break;
+            }
+        }
+        CHECK_TEXT(cases[i].name, dial(&world, cases[i].first), "");
+        tear_down(&world);
+    }
+}
+
+static void test_new_limits(void **state)
+{
+    struct world world;
+    struct acceptor_limits limits = {1, 1};
+
+    (void)state;
+    set_up(&world, 100, 100);
+    CHECK_TEXT("before", dial(&world, "192.0.2.1"), "");
+    acceptor_set_limits(world.acceptor, &limits);
+    CHECK_TRUE("after", dial(&world, "192.0.2.1")[0] != '\0');
+    tear_down(&world);
+}
+
+/* Clients that have gone are forgotten; those with a session are not, or their counter would be
+ * freed memory (ASan sees it). */
+static void test_many_clients(void **state)
+{
+    struct world world;
+    struct inbound_client *steady;
+
+    (void)state;
+    set_up(&world, 1000000, 1);
+    CHECK_TEXT("steady", dial(&world, "192.0.2.1"), "");
+    run_for(world.loop, 0);
+    steady = world.servers[0].clients[0];
+    for (unsigned i = 0; i < 5000; i++) {
+        char from[32];
+        size_t target = 0;
+        snprintf(from, sizeof from, "198.18.%u.%u", i / 250, i % 250);
+        CHECK_TEXT(from, dial(&world, from), "");
+        run_for(world.loop, 0);
+        while (world.servers[target].sessions == (target == 0 ? 1 : 0)) {
+            target++;
+        }
+        world.servers[target].sessions--;
+        atomic_fetch_sub(
+            &world.servers[target].clients[--world.servers[target].accepted]->sessions, 1);
+    }
+    CHECK_TRUE("still counted", dial(&world, "192.0.2.1")[0] != '\0');
+    atomic_fetch_sub(&steady->sessions, 1);
+    CHECK_TEXT("and no more", dial(&world, "192.0.2.1"), "");
+    tear_down(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_loop_with_the_fewest_sessions),
+        cmocka_unit_test(test_too_many_connections),
+        cmocka_unit_test(test_too_many_of_one_client),
+        cmocka_unit_test(test_new_limits),
+        cmocka_unit_test(test_many_clients),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
