@@ -5,6 +5,7 @@ arrives), never for a time.
 """
 import os
 import pathlib
+import random
 import re
 import shlex
 import signal
@@ -28,6 +29,20 @@ def free_port(address="127.0.0.1"):
     with socket.socket() as probe:
         probe.bind((address, 0))
         return probe.getsockname()[1]
+
+
+def lasting_port(address="127.0.0.1"):
+    """A free port that the kernel gives to nobody else while its owner is away for a moment: not
+    even to a client that tries to connect to it, which would find itself there."""
+    draw = random.SystemRandom()
+    while True:
+        port = draw.randrange(10000, 30000)
+        try:
+            with socket.socket() as probe:
+                probe.bind((address, port))
+            return port
+        except OSError:
+            continue
 
 
 def wait_until(condition, what, patience=None):
@@ -57,6 +72,15 @@ class LogLine(dict):
 
     def __repr__(self):
         return self.text
+
+
+def is_alive(pid):
+    """A zombie is dead when its threads are: then it holds nothing any more."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        return stat.rsplit(")", 1)[1].split()[0] not in "ZX" or len(os.listdir(f"/proc/{pid}/task")) > 1
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 class Postilion:
@@ -181,10 +205,15 @@ class Postilion:
         return status
 
     def kill(self):
-        """kill -9 of everything at once."""
+        """kill -9 of everything at once; returns when all of it is gone."""
         if self.process is not None:
-            worker = self.worker_pid() if self.process.poll() is None else None
-            if worker:
+            # The supervisor stands still first, so that it cannot start another worker.
+            workers = []
+            if self.process.poll() is None:
+                self.process.send_signal(signal.SIGSTOP)
+                children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+                workers = [int(pid) for pid in children.read_text().split()]
+            for worker in workers:
                 try:
                     os.kill(worker, signal.SIGKILL)
                 except ProcessLookupError:
@@ -193,6 +222,8 @@ class Postilion:
             self.process.wait()
             self.process = None
             self.log_file.close()
+            for worker in workers:
+                wait_until(lambda: not is_alive(worker), "the end of the worker")
 
     def command(self, *arguments, check=True):
         result = subprocess.run([program(), *arguments, "-c", str(self.config)],

@@ -158,7 +158,7 @@ def test_nothing_that_was_answered_250_is_lost(world):
     seed = int(os.environ.get("POSTILION_TEST_SEED", random.SystemRandom().randrange(1 << 30)))
     print(f"POSTILION_TEST_SEED={seed}")
     hop = world.hop()
-    port = harness.free_port()
+    port = harness.lasting_port()
     daemon = world.start(delivery=f"    retry 1s\n    concurrency {CONCURRENCY}\n", is_started=False,
                          listen=f"127.0.0.1:{port}")
     daemon.start()
