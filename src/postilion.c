@@ -91,6 +91,7 @@ static int run_srs(const struct arguments *arguments)
         .srs_domain = config->srs_domain,
         .today = (uint32_t)(clock_unix_seconds() / 86400),
         .long_rule = (enum long_sender_rule)config->srs_long,
+        .state_directory = config->state.data,
     };
     status = srs_command_run(&options, arguments->argc - 1, arguments->argv + 1);
     config_free(&config);

@@ -5,7 +5,7 @@
  *         addresses follow, with or without angle brackets.
  * Output  one address a line on standard output, in the order given; what there is to say about
  *         it on standard error.
- * Result  a sysexits code: 0, 64 (usage), 65 (bad address, forged, expired, malformed; the
+ * Result  a sysexits code: 0, 64 (usage), 75 (a stored sender cannot be read now), 65 (bad address, forged, expired, malformed; the
  *         message says which). With several addresses all are tried and the worst code counts.
  */
 #ifndef CTL_SRS_COMMAND_H
@@ -18,9 +18,9 @@ struct srs_command_options {
     struct bytes srs_domain;
     uint32_t today; /* days since 1970 */
     enum long_sender_rule long_rule;
-    /* The sender stored under a token; NULL, or false: not known. May be NULL. */
-    bool (*find_stored)(void *context, struct bytes token, struct strbuf *address);
-    void *find_stored_context;
+    /* Where senders that were too long are stored. NULL: there is no such place. A daemon that runs
+     * keeps it to itself; then the message says so. */
+    const char *state_directory;
 };
 
 int srs_command_run(const struct srs_command_options *options, int argc, char **argv);

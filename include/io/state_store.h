@@ -16,6 +16,10 @@ struct state_store;
 
 struct state_store *state_store_open(const char *directory, size_t entries, struct strbuf *why);
 void state_store_close(struct state_store **store);
+/* One entry of a store that nobody has open: STATE_OK and its value, STATE_MISSING (also when there
+ * is no store at all), or STATE_FAILED and *why. Changes nothing. */
+enum state_status state_store_read(const char *directory, struct bytes key,
+                                   struct strbuf *value, struct strbuf *why);
 /* Durable when done says STATE_OK; an existing key gets the later expiry. Views *borrowed* until done. */
 void state_store_put(struct state_store *store, struct event_loop *loop, struct bytes key,
                      struct bytes value, int64_t expires_unix_ms,

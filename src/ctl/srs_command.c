@@ -1,5 +1,7 @@
 #include "ctl/srs_command.h"
 
+#include "io/state_store.h"
+
 #include <stdio.h>
 #include <sysexits.h>
 
@@ -82,20 +84,34 @@ static int forward_one(const struct srs_command_options *options, const char *ad
 static int print_stored(const struct srs_command_options *options, const char *address,
                         struct bytes token)
 {
-    struct strbuf stored;
-    int status = EX_OK;
+    enum state_status found = STATE_MISSING;
+    struct strbuf stored, why;
+    int status = EX_DATAERR;
 
     strbuf_init(&stored, ADDRESS_LIMIT);
-    if (options->find_stored != NULL &&
-        options->find_stored(options->find_stored_context, token, &stored)) {
+    strbuf_init(&why, 4096);
+    if (options->state_directory != NULL) {
+        found = state_store_read(options->state_directory, token, &stored, &why);
+    }
+    switch (found) {
+    case STATE_OK:
         printf("%s\n", strbuf_text(&stored));
-    } else {
+        status = EX_OK;
+        break;
+    case STATE_MISSING:
         fprintf(stderr,
                 "%s: unknown token: the tag is good, but no sender is stored under " BYTES_FMT
                 "\n",
                 address, BYTES_ARG(token));
-        status = EX_DATAERR;
+        break;
+    case STATE_FULL:
+    case STATE_FAILED:
+        fprintf(stderr, "%s: the tag is good, but stored senders cannot be read now: %s\n",
+                address, strbuf_text(&why));
+        status = EX_TEMPFAIL;
+        break;
     }
+    strbuf_clear(&why);
     strbuf_clear(&stored);
     return status;
 }

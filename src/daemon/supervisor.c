@@ -165,8 +165,8 @@ static void open_control(struct supervisor *supervisor)
         log_begin(&line, LOG_ERROR, "control-unusable");
         log_bytes(&line, "why", strbuf_bytes(&why));
         log_text(&line, "hint",
-                 "its directory must be there and belong to `user`; without it `postilion "
-                 "queue` can read the queue, but change nothing while the daemon runs");
+                 "its directory must be there and belong to `user`; until then `postilion "
+                 "queue` cannot reach this daemon");
         log_end(&line);
     }
     strbuf_clear(&why);

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "io/clock.h"
+#include "io/file_read.h"
 #include "io/spool_vfs.h"
 
 #include <pthread.h>
@@ -410,7 +411,7 @@ static bool open_store(struct state_store *store, const char *directory, struct 
     return true;
 }
 
-struct state_store *state_store_open(const char *directory, size_t entries, struct strbuf *why)
+static struct state_store *new_store(const char *directory, size_t entries)
 {
     struct state_store *store = memory_zero(sizeof(*store));
     size_t size = strlen(directory) + sizeof("/state.db");
@@ -423,6 +424,13 @@ struct state_store *state_store_open(const char *directory, size_t entries, stru
     store->vfs = spool_vfs_new();
     pthread_mutex_init(&store->mutex, NULL);
     pthread_cond_init(&store->wake, NULL);
+    return store;
+}
+
+struct state_store *state_store_open(const char *directory, size_t entries, struct strbuf *why)
+{
+    struct state_store *store = new_store(directory, entries);
+
     if (!open_store(store, directory, why)) {
         release(store, true);
         return NULL;
@@ -431,6 +439,28 @@ struct state_store *state_store_open(const char *directory, size_t entries, stru
         abort(); /* as for memory: there is no way to go on */
     }
     return store;
+}
+
+enum state_status state_store_read(const char *directory, struct bytes key,
+                                   struct strbuf *value, struct strbuf *why)
+{
+    struct state_store *store = new_store(directory, 0);
+    struct state_task task = {.key = key, .status = STATE_MISSING};
+
+    if (file_exists(store->path)) {
+        task.status = STATE_FAILED;
+        if (open_store(store, directory, why)) {
+            get(store, &task);
+        }
+    }
+    if (task.status == STATE_OK) {
+        strbuf_add(value, task.value);
+    } else if (task.status == STATE_FAILED && why->len == 0) {
+        strbuf_addf(why, "%s cannot be read", store->path);
+    }
+    free(task.owned_value);
+    release(store, true);
+    return task.status;
 }
 
 void state_store_close(struct state_store **store)

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -268,6 +269,47 @@ static void test_unix_socket(void **state)
     strbuf_clear(&why);
 }
 
+static void *close_soon(void *context)
+{
+    struct listener *listener = context;
+
+    usleep(120 * 1000);
+    listener_close(&listener);
+    return NULL;
+}
+
+/* One that has the address and goes away soon, one that stays. */
+static void test_address_that_is_taken(void **state)
+{
+    struct listener *first, *second;
+    struct ip_endpoint address = loopback();
+    struct strbuf why;
+    pthread_t thread;
+    uint64_t started_ms;
+
+    (void)state;
+    strbuf_init(&why, 1000);
+    first = listener_open(&address, &why);
+    address = listener_address(first);
+    started_ms = clock_now_ms();
+    CHECK_TRUE("stays", listener_open_patiently(&address, 150, &why) == NULL);
+    CHECK_TRUE("waited", clock_now_ms() >= started_ms + 150);
+    CHECK_TRUE("says it", strstr(strbuf_text(&why), "Address already in use") != NULL);
+    CHECK_TRUE("once", strstr(strstr(strbuf_text(&why), "bind") + 1, "bind") == NULL);
+    strbuf_reset(&why);
+    assert_int_equal(pthread_create(&thread, NULL, close_soon, first), 0);
+    second = listener_open_patiently(&address, 5000, &why);
+    pthread_join(thread, NULL);
+    CHECK_TRUE("goes away", second != NULL);
+    CHECK_TEXT("no complaint", strbuf_text(&why), "");
+    listener_close(&second);
+    address.address.octets[0] = 192; /* 192.0.0.1 is not ours: waiting does not help */
+    started_ms = clock_now_ms();
+    CHECK_TRUE("not ours", listener_open_patiently(&address, 5000, &why) == NULL);
+    CHECK_TRUE("at once", clock_now_ms() < started_ms + 1000);
+    strbuf_clear(&why);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_address_in_use),
         cmocka_unit_test(test_no_descriptors_left),
         cmocka_unit_test(test_unix_socket),
+        cmocka_unit_test(test_address_that_is_taken),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

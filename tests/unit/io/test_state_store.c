@@ -145,6 +145,48 @@ static void second_opener_is_refused(void **state)
     remove_place(&place);
 }
 
+static void read_without_a_daemon(void **state)
+{
+    static const struct {
+        const char *name;
+        struct bytes key;
+        bool is_closed;
+        enum state_status want;
+        const char *value, *why;
+    } cases[] = {
+        {"in use", BYTES("k"), false, STATE_FAILED, "", "in use"},
+        {"there", BYTES("k"), true, STATE_OK, "v", ""},
+        {"expired", BYTES("old"), true, STATE_MISSING, "", ""},
+        {"missing", BYTES("l"), true, STATE_MISSING, "", ""},
+    };
+    struct place place;
+    struct strbuf value;
+
+    (void)state;
+    make_place(&place, 10);
+    strbuf_init(&value, 100);
+    CHECK_INT("put", put(&place, BYTES("k"), BYTES("v"), 60), STATE_OK);
+    CHECK_INT("put", put(&place, BYTES("old"), BYTES("v"), -1), STATE_OK);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        if (cases[i].is_closed) {
+            state_store_close(&place.store);
+        }
+        strbuf_reset(&value);
+        strbuf_reset(&place.why);
+        CHECK_INT(cases[i].name,
+                  state_store_read(place.directory, cases[i].key, &value, &place.why),
+                  cases[i].want);
+        CHECK_TEXT(cases[i].name, strbuf_text(&value), cases[i].value);
+        CHECK_TRUE(cases[i].name, strstr(strbuf_text(&place.why), cases[i].why) != NULL);
+    }
+    CHECK_INT("nowhere", state_store_read("/proc/not/there", BYTES("k"), &value, &place.why),
+              STATE_MISSING);
+    open_store(&place, 10);
+    CHECK_INT("nothing was changed", get(&place, BYTES("k")), STATE_OK);
+    strbuf_clear(&value);
+    remove_place(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +194,7 @@ int main(void)
         cmocka_unit_test(expired_is_missing),
         cmocka_unit_test(full_store_refuses_new_keys),
         cmocka_unit_test(second_opener_is_refused),
+        cmocka_unit_test(read_without_a_daemon),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
