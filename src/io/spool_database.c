@@ -8,8 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Far from the floor statvfs is called at most this often. */
-enum { SPACE_CHECK_MS = 20, SPACE_NEAR = 64 * 1024 * 1024 };
+enum {
+    SPACE_CHECK_MS = 20, /* far from the floor statvfs is called at most this often */
+    SPACE_NEAR = 64 * 1024 * 1024,
+    /* Closing deliveries writes before it frees: this much is not for messages, however low the
+     * floor. */
+    SPACE_FOR_CLOSING = 1024 * 1024,
+};
 
 static char *join_path(const char *directory, const char *name)
 {
@@ -46,10 +51,18 @@ bool spool_database_is_damaged(const struct spool_database *database)
     return database->is_damaged;
 }
 
+/* The database grows by what is in the log when that is moved to it. */
+static uint64_t space_wanted(const struct spool_database *database)
+{
+    uint64_t floor = database->free_space_floor > SPACE_FOR_CLOSING ? database->free_space_floor
+                                                                    : SPACE_FOR_CLOSING;
+
+    return floor + spool_database_log_size(database);
+}
+
 bool spool_database_is_tight(struct spool_database *database)
 {
-    /* The database grows by what is in the log when that is moved to it. */
-    uint64_t wanted = database->free_space_floor + spool_database_log_size(database);
+    uint64_t wanted = space_wanted(database);
     uint64_t now_ms = clock_now_ms();
 
     if (database->space_checked_ms == 0 || database->free_octets < wanted + SPACE_NEAR ||
@@ -67,7 +80,7 @@ bool spool_database_has_space(struct spool_database *database)
 {
     return !spool_database_is_tight(database) ||
            database->free_octets + spool_schema_free_octets(database->connection) >=
-               database->free_space_floor + spool_database_log_size(database);
+               space_wanted(database);
 }
 
 /* ---- opening and closing ---- */
