@@ -55,7 +55,7 @@ ROWS = [
     ("quoted sender", ["EHLO c", 'MAIL FROM:<"a b"@b.test>'], "250 2.1.0"),
     ("source route", ["EHLO c", "MAIL FROM:<@r.test,@s.test:a@b.test>"], "250 2.1.0"),
     ("address literal", ["EHLO c", "MAIL FROM:<a@[192.0.2.1]>"], "250 2.1.0"),
-    ("8-bit sender", ["EHLO c", "MAIL FROM:<\xe4@b.test>"], "501 5.1.7"),
+    ("8-bit sender", ["EHLO c", "MAIL FROM:<\xe4@b.test>"], "553 5.6.7"),
     ("local part too long", ["EHLO c", f"MAIL FROM:<{'a' * 65}@b.test>"], "501 5.1.7"),
     ("SIZE", ["EHLO c", "MAIL FROM:<a@b.test> SIZE=1000"], "250 2.1.0"),
     ("SIZE over the limit", ["EHLO c", "MAIL FROM:<a@b.test> SIZE=99999999999"], "552 5.3.4"),
@@ -206,7 +206,7 @@ def test_endless_noop_ends(server):
                 codes.append(client.reply()[0])
         except ConnectionError:
             pass
-        assert codes[-1] == 421 and len(codes) < 1000
+        assert codes[-1] == 421 and len(codes) < 2000
 
 
 def test_a_slow_client_is_cut_by_the_command_deadline(postilion):
