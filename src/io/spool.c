@@ -24,7 +24,7 @@ enum {
     READ_LIMIT = 10000,           /* rows of one answer */
     /* Between two messages of one busy client, so that its commits carry the closes along. A
      * crash meanwhile delivers again what has waited: as many deliveries as are open. */
-    CLOSE_WAIT_MS = 3,
+    CLOSE_WAIT_MS = 4,
 };
 
 enum submission_kind {
@@ -66,6 +66,12 @@ struct submission_queue {
     struct submission **last;
 };
 
+enum writer_state {
+    WRITER_WORKS, /* or has been told to */
+    WRITER_DOZES, /* what is urgent wakes it */
+    WRITER_SLEEPS,
+};
+
 enum log_move {
     LOG_RESTS,
     LOG_WANTED, /* the helper is to move it */
@@ -80,7 +86,8 @@ struct spool {
     void *context;
     pthread_mutex_t mutex; /* for all below */
     pthread_cond_t writer_wake, helper_wake;
-    bool is_writer_waiting, is_writer_stopped, is_helper_stopped;
+    enum writer_state writer_state;
+    bool is_writer_stopped, is_helper_stopped;
     bool is_urgent; /* something in `waiting` may not wait for company */
     struct submission_queue waiting;
     struct submission_queue with_files; /* the helper's, then `waiting` */
@@ -140,8 +147,9 @@ static void hand_to_writer(struct spool *spool, struct submission *submission)
     bool must_wake;
 
     pthread_mutex_lock(&spool->mutex);
-    must_wake = spool->is_writer_waiting && (is_urgent || spool->waiting.first == NULL);
-    spool->is_writer_waiting = spool->is_writer_waiting && !must_wake;
+    must_wake = spool->writer_state == WRITER_SLEEPS ||
+                (spool->writer_state == WRITER_DOZES && is_urgent);
+    spool->writer_state = must_wake ? WRITER_WORKS : spool->writer_state;
     spool->is_urgent = spool->is_urgent || is_urgent;
     queue_add(&spool->waiting, submission);
     pthread_mutex_unlock(&spool->mutex);
@@ -299,9 +307,8 @@ static void tell_damage(struct spool *spool)
     }
 }
 
-/* What waits are closes that may: a moment for a message to come, whose commit takes them along.
- * Alone they cost as much as a message does. */
-static void wait_for_company(struct spool *spool)
+/* For something urgent, and no longer than closes may wait. */
+static void doze(struct spool *spool)
 {
     uint64_t until_ms = clock_now_ms() + CLOSE_WAIT_MS;
     struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
@@ -309,23 +316,28 @@ static void wait_for_company(struct spool *spool)
     int status = 0;
 
     while (!spool->is_urgent && !spool->is_writer_stopped && status == 0) {
-        spool->is_writer_waiting = true;
+        spool->writer_state = WRITER_DOZES;
         status = pthread_cond_timedwait(&spool->writer_wake, &spool->mutex, &until);
     }
 }
 
-/* NULL: there is no more to come. */
+/* After a commit the closes of its messages are likely to come, and then the next message, whose
+ * commit takes them along: alone they cost as much as a message does. NULL: there is no more to
+ * come. */
 static struct submission *wait_for_work(struct spool *spool)
 {
     struct submission *first;
 
     pthread_mutex_lock(&spool->mutex);
+    doze(spool);
     while (spool->waiting.first == NULL && !spool->is_writer_stopped) {
-        spool->is_writer_waiting = true;
+        spool->writer_state = WRITER_SLEEPS;
         pthread_cond_wait(&spool->writer_wake, &spool->mutex);
+        if (spool->waiting.first != NULL) {
+            doze(spool);
+        }
     }
-    wait_for_company(spool);
-    spool->is_writer_waiting = false;
+    spool->writer_state = WRITER_WORKS;
     spool->is_urgent = false;
     first = queue_take_all(&spool->waiting);
     pthread_mutex_unlock(&spool->mutex);
