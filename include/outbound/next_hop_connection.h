@@ -7,7 +7,8 @@
  * Life    new -> READY -> mail -> DONE -> rest -> mail ...; BROKEN at any time. After BROKEN
  *         only reading its members and free are left.
  * Time    one deadline per wait (RFC 5321 §4.5.3.2), counted from its beginning: octets that
- *         trickle in do not extend it. While content goes out, progress does. One timer,
+ *         trickle in do not extend it. While content goes out, progress does, if it is enough to
+ *         come to an end (CONNECTION_RATE). One timer,
  *         re-armed lazily, so a message on a kept connection costs no timer work.
  * Memory  nothing of the options that made it is kept, so it may outlive a reload.
  */
@@ -18,6 +19,10 @@
 #include "forward/next_hop_order.h"
 #include "outbound/content_sender.h"
 #include "protocol/smtp_exchange.h"
+
+/* Octets of content a second that a next hop has to take: 50 MB in two days, when a message that is
+ * not delivered expires. Who takes less keeps a connection busy for ever. */
+enum { CONNECTION_RATE = 350 };
 
 enum connection_event {
     CONNECTION_READY,  /* greeted: a transaction may begin; once */
@@ -92,6 +97,8 @@ void next_hop_connection_hand_over(struct next_hop_connection *connection,
                                    connection_handler handler, void *context);
 /* True when a transaction may begin. */
 bool next_hop_connection_is_usable(const struct next_hop_connection *connection);
+/* Has it been progress that the peer took so many octets of the content in a wait? */
+bool next_hop_connection_is_progress(uint64_t octets, uint64_t wait_ms);
 /* Begins a transaction on a usable connection; DONE or BROKEN follows. All is borrowed until
  * then. */
 void next_hop_connection_mail(struct next_hop_connection *connection, struct bytes mail_line,

@@ -90,6 +90,23 @@ static void tell(struct next_hop_connection *connection, enum connection_event e
     connection->handler(connection->context, event); /* may free the connection */
 }
 
+bool next_hop_connection_is_progress(uint64_t octets, uint64_t wait_ms)
+{
+    return octets > 0 && octets >= wait_ms * CONNECTION_RATE / 1000;
+}
+
+/* Octets that the peer took since the deadline was set are progress; so a peer that stops taking is
+ * found after one to two waits. Behind the dot little is left, and any of it counts. */
+static bool has_progress(const struct next_hop_connection *connection)
+{
+    uint64_t taken = stream_output_sent(connection->stream) - connection->sent_before;
+
+    if (connection->stage == SMTP_STAGE_CONTENT) {
+        return next_hop_connection_is_progress(taken, connection->times.block_ms);
+    }
+    return connection->stage == SMTP_STAGE_DOT && taken > 0;
+}
+
 static void on_timer(void *context)
 {
     struct next_hop_connection *connection = context;
@@ -109,10 +126,7 @@ static void on_timer(void *context)
         tell(connection, CONNECTION_RESTED);
         return;
     }
-    /* Octets that the peer took since then are progress; so a peer that stops taking is found
-     * after one to two waits. */
-    if (stream_output_sent(connection->stream) > connection->sent_before &&
-        (connection->stage == SMTP_STAGE_CONTENT || connection->stage == SMTP_STAGE_DOT)) {
+    if (has_progress(connection)) {
         set_deadline(connection, wait_of_stage(&connection->times, connection->stage));
         return;
     }
