@@ -17,7 +17,7 @@ USES_daemon   := daemon inbound queue outbound io forward auth mail protocol bas
 USES_ctl      := ctl io forward mail protocol base
 
 LIBS_mail := -lcrypto
-LIBS_auth := -lspf2 -lopendkim -lcrypto
+LIBS_auth := -lspf2 -lopendkim -lidn2 -lcrypto
 LIBS_io   := -lcrypto -levent_core -levent_pthreads -lcares -lsqlite3 -lpthread
 
 BUILD  ?= build
