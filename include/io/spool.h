@@ -10,7 +10,7 @@
  * Memory   everything a request points to is *borrowed* until its `done` has run.
  * Errors   a failed write or sync is final for every request of that batch; the database is
  *          opened anew. SPOOL_FULL is answered while the disk is full or the free space is
- *          under the floor (only changes that add messages are refused by the floor: what
+ *          under the floor (only requests that add and close nothing are refused by the floor: what
  *          closes a delivery frees space). A damaged database is never written to.
  * Rows     text here is opaque to this room: addresses and records are mail's business.
  */

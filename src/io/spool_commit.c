@@ -408,10 +408,23 @@ static void commit_together(struct spool_database *database, struct spool_reques
     }
 }
 
+/* A bounce comes with the end of what it is about: refused at the floor, the queue would stand still
+ * there. */
+static bool ends_something(const struct spool_request *request)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        if (request->changes[i].kind == SPOOL_CLOSE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* SPOOL_OK: may take part. */
 static enum spool_status admit(struct spool_database *database, struct spool_request *request)
 {
-    if (adds_something(request) && !spool_database_has_space(database)) {
+    if (adds_something(request) && !ends_something(request) &&
+        !spool_database_has_space(database)) {
         return SPOOL_FULL;
     }
     if (!request->is_stored && spool_request_has_file(request)) {

@@ -696,6 +696,34 @@ static void floor_keeps_room_for_closing(void **state)
     remove_place(&place);
 }
 
+/* Failures could not be recorded at the floor, and their places were taken for as long. */
+static void bounce_was_refused_at_the_floor(void **state)
+{
+    struct place place = make_place();
+    struct spool_options options = {.directory = place.directory,
+                                    .free_space_floor = UINT64_MAX};
+    struct spool_database *database = open_well(&place);
+    struct content *content = small_content();
+    struct spool_message bounce = {.id = 2, .content = content};
+    struct spool_delivery row = {.message = 2, .destination = BYTES("d.example")};
+    struct spool_change changes[] = {
+        {.kind = SPOOL_CLOSE, .id = 1},
+        {.kind = SPOOL_ADD, .message = &bounce, .deliveries = &row, .delivery_count = 1},
+    };
+
+    (void)state;
+    CHECK_INT("add", add(database, 1, "d.example", 1, 1, content), SPOOL_OK);
+    spool_database_close(&database);
+    database = spool_database_open(&options, &place.status, &place.why);
+    assert_non_null(database);
+    CHECK_INT("new mail", add(database, 3, "d.example", 1, 1, content), SPOOL_FULL);
+    CHECK_INT("close and bounce", commit(database, changes, 2), SPOOL_OK);
+    CHECK_INT("left", spool_database_count(database).messages, 1);
+    content_drop(&content);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -713,6 +741,7 @@ int main(void)
         cmocka_unit_test(plain_sqlite_reads_it_when_closed),
         cmocka_unit_test(full_file_system),
         cmocka_unit_test(floor_keeps_room_for_closing),
+        cmocka_unit_test(bounce_was_refused_at_the_floor),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
