@@ -4,6 +4,8 @@
  * Shape   written once by one thread, then sealed; after that immutable, counted, readable from any
  *         thread. The file has no name (O_TMPFILE in the spool directory), so nothing stays
  *         behind when the process dies; the spool gives it a name when it commits.
+ * Memory  all contents of a process together: above CONTENT_MEMORY_TOTAL new octets go to files after
+ *         CONTENT_MEMORY_LEAST, so that thousands of slow clients do not fill it.
  * Errors  CONTENT_FULL: no space (452); CONTENT_FAILED: the disk failed (451). Final for this content.
  */
 #ifndef IO_CONTENT_H
@@ -11,7 +13,11 @@
 
 #include "base/bytes.h"
 
-enum { CONTENT_MEMORY_LIMIT = 256 * 1024 };
+enum {
+    CONTENT_MEMORY_LIMIT = 256 * 1024,
+    CONTENT_MEMORY_LEAST = 64 * 1024,
+    CONTENT_MEMORY_TOTAL = 128 * 1024 * 1024,
+};
 
 enum content_status { CONTENT_OK, CONTENT_FULL, CONTENT_FAILED };
 

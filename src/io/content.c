@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -28,6 +29,30 @@ struct content {
     enum content_status status;
 };
 
+static atomic_size_t memory_held; /* by all contents of this process */
+
+static void set_capacity(struct content *content, size_t capacity)
+{
+    /* Modulo arithmetic: less is added as a very large number. */
+    atomic_fetch_add_explicit(&memory_held, capacity - content->memory_capacity,
+                              memory_order_relaxed);
+    content->memory_capacity = capacity;
+}
+
+static void drop_memory(struct content *content)
+{
+    free(content->memory);
+    content->memory = NULL;
+    set_capacity(content, 0);
+}
+
+static size_t memory_limit(void)
+{
+    return atomic_load_explicit(&memory_held, memory_order_relaxed) > CONTENT_MEMORY_TOTAL
+               ? CONTENT_MEMORY_LEAST
+               : CONTENT_MEMORY_LIMIT;
+}
+
 static void destroy_content(struct shared *shared)
 {
     struct content *content = (struct content *)(void *)shared;
@@ -35,7 +60,7 @@ static void destroy_content(struct shared *shared)
     if (content->file >= 0) {
         close(content->file);
     }
-    free(content->memory);
+    drop_memory(content);
     free(content);
 }
 
@@ -55,9 +80,8 @@ static enum content_status fail(struct content *content, int error)
     bool is_full = error == ENOSPC || error == EDQUOT || error == EFBIG;
 
     content->status = is_full ? CONTENT_FULL : CONTENT_FAILED;
-    free(content->memory);
-    content->memory = NULL;
-    content->memory_len = content->memory_capacity = 0;
+    drop_memory(content);
+    content->memory_len = 0;
     return content->status;
 }
 
@@ -118,7 +142,7 @@ static enum content_status move_to_file(struct content *content)
         return content->status;
     }
     content->memory = memory_resize(content->memory, WRITE_SIZE, 1);
-    content->memory_capacity = WRITE_SIZE;
+    set_capacity(content, WRITE_SIZE);
     return CONTENT_OK;
 }
 
@@ -131,7 +155,7 @@ static void add_to_memory(struct content *content, struct bytes octets)
     }
     if (capacity != content->memory_capacity) {
         content->memory = memory_resize(content->memory, capacity, 1);
-        content->memory_capacity = capacity;
+        set_capacity(content, capacity);
     }
     memcpy(content->memory + content->memory_len, octets.data, octets.len);
     content->memory_len += octets.len;
@@ -157,7 +181,7 @@ enum content_status content_append(struct content *content, struct bytes octets)
         return content->status;
     }
     if (content->file < 0) {
-        if (octets.len <= CONTENT_MEMORY_LIMIT - content->memory_len) {
+        if (content->memory_len + octets.len <= memory_limit()) {
             add_to_memory(content, octets);
             return CONTENT_OK;
         }
@@ -173,9 +197,7 @@ enum content_status content_seal(struct content *content)
     content->is_sealed = true;
     if (content->status == CONTENT_OK && content->file >= 0) {
         write_out_memory(content);
-        free(content->memory);
-        content->memory = NULL;
-        content->memory_capacity = 0;
+        drop_memory(content);
     }
     return content->status;
 }
@@ -186,7 +208,8 @@ struct content *content_from_bytes(struct bytes octets)
 
     if (octets.len > 0) {
         content->memory = memory_alloc(octets.len);
-        content->memory_len = content->memory_capacity = octets.len;
+        content->memory_len = octets.len;
+        set_capacity(content, octets.len);
         memcpy(content->memory, octets.data, octets.len);
     }
     content->is_sealed = true;

@@ -180,12 +180,45 @@ static void test_no_space(void **state)
     free(text);
 }
 
+/* When all contents together hold much, big ones go to files earlier; small ones never do. */
+static void test_memory_of_all_contents(void **state)
+{
+    enum { SIZE = 200 * 1024, COUNT = CONTENT_MEMORY_TOTAL / SIZE + 2 };
+    static char octets[SIZE];
+    static struct content *contents[COUNT];
+    struct content *late, *small, *after;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT; i++) {
+        contents[i] = content_new("/tmp");
+        assert_int_equal(content_append(contents[i], bytes_of(octets, SIZE)), CONTENT_OK);
+    }
+    CHECK_INT("the first", content_file(contents[0]), -1);
+    late = content_new("/tmp");
+    small = content_new("/tmp");
+    assert_int_equal(content_append(late, bytes_of(octets, SIZE)), CONTENT_OK);
+    assert_int_equal(content_append(small, bytes_of(octets, CONTENT_MEMORY_LEAST)), CONTENT_OK);
+    assert_int_equal(content_seal(late), CONTENT_OK);
+    CHECK_TRUE("late and big", content_file(late) >= 0);
+    CHECK_INT("late and big", content_size(late), SIZE);
+    CHECK_INT("late and small", content_file(small), -1);
+    for (size_t i = 0; i < COUNT; i++) {
+        content_drop(&contents[i]);
+    }
+    after = content_new("/tmp");
+    assert_int_equal(content_append(after, bytes_of(octets, SIZE)), CONTENT_OK);
+    CHECK_INT("when there is room again", content_file(after), -1);
+    content_drop(&late);
+    content_drop(&small);
+    content_drop(&after);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes_and_pieces), cmocka_unit_test(test_holders),
         cmocka_unit_test(test_from_file),        cmocka_unit_test(test_no_directory),
-        cmocka_unit_test(test_no_space),
+        cmocka_unit_test(test_no_space),         cmocka_unit_test(test_memory_of_all_contents),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
