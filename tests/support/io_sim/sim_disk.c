@@ -5,7 +5,7 @@
  *         are dirty. A name is bound to a file now, and on stable storage perhaps to another or none;
  *         a sync of the directory makes both the same. A sync of a file says nothing of its name.
  * Cut     by the way drawn for this cut: nothing, everything, or some of what was dirty survives,
- *         sector by sector and name by name.
+ *         sector by sector and name by name; a file made shorter is so as a whole, or not.
  * Sync    that fails is the real thing: what it was to write is called clean and is lost with the
  *         next cut.
  */
@@ -27,12 +27,16 @@ enum {
     FIRST_HANDLE = 1000, /* whoever uses one as a descriptor shall fail */
 };
 
+enum { DIRTY_WRITTEN = 1, DIRTY_CUT = 2 };
+
 enum survival { SURVIVES_NOTHING, SURVIVES_ALL, SURVIVES_HALF, SURVIVES_MOST, SURVIVALS };
 
 struct sim_file {
     struct list link;
     char *data, *safe;
-    bool *dirty; /* by sector */
+    unsigned char *dirty; /* by sector: DIRTY_WRITTEN, DIRTY_CUT */
+    bool has_cut;         /* was made shorter since the last sync; */
+    size_t cut_size;      /* to this */
     size_t size, safe_size, capacity;
     unsigned users; /* names (either kind) and handles */
     bool is_locked;
@@ -115,7 +119,7 @@ static void reserve(struct sim_file *file, size_t size)
     }
     file->data = memory_resize(file->data, capacity, 1);
     file->safe = memory_resize(file->safe, capacity, 1);
-    file->dirty = memory_resize(file->dirty, capacity / SECTOR, sizeof(bool));
+    file->dirty = memory_resize(file->dirty, capacity / SECTOR, 1);
     memset(file->data + old, 0, capacity - old);
     memset(file->safe + old, 0, capacity - old);
     memset(file->dirty + old / SECTOR, 0, capacity / SECTOR - old / SECTOR);
@@ -194,19 +198,39 @@ static bool survives(enum survival survival)
     return false;
 }
 
+/* That a file was made shorter survives as a whole or not at all: file systems see to that, and
+ * SQLite counts on it for its log. */
+static void cut_sector(struct sim_file *file, size_t sector, enum survival survival,
+                       bool cut_survives)
+{
+    char *data = file->data + sector * SECTOR, *safe = file->safe + sector * SECTOR;
+
+    if ((file->dirty[sector] & DIRTY_WRITTEN) == 0 || !survives(survival)) {
+        if ((file->dirty[sector] & DIRTY_CUT) != 0 && cut_survives) {
+            size_t kept =
+                file->cut_size > sector * SECTOR ? file->cut_size - sector * SECTOR : 0;
+
+            memset(safe + kept, 0, SECTOR - kept);
+        }
+        memcpy(data, safe, SECTOR);
+    } else {
+        memcpy(safe, data, SECTOR);
+    }
+    file->dirty[sector] = 0;
+}
+
 static void cut_file(struct sim_file *file, enum survival survival)
 {
-    if (file->size != file->safe_size && !survives(survival)) {
-        file->size = file->safe_size;
+    bool cut_survives = file->has_cut && survives(survival);
+    bool is_cut_lost = file->has_cut && !cut_survives && file->size < file->safe_size;
+
+    if (file->size != file->safe_size && (is_cut_lost || !survives(survival))) {
+        file->size = cut_survives ? file->cut_size : file->safe_size;
     }
     for (size_t i = 0; i < file->capacity / SECTOR; i++) {
-        if (!file->dirty[i] || !survives(survival)) {
-            memcpy(file->data + i * SECTOR, file->safe + i * SECTOR, SECTOR);
-        } else {
-            make_safe(file, i);
-        }
-        file->dirty[i] = false;
+        cut_sector(file, i, survival, cut_survives);
     }
+    file->has_cut = false;
     if (file->capacity > file->size) {
         memset(file->data + file->size, 0, file->capacity - file->size);
         memset(file->safe + file->size, 0, file->capacity - file->size);
@@ -368,7 +392,7 @@ enum disk_status disk_write(int handle, uint64_t offset, struct bytes octets)
         reserve(file, (size_t)offset + octets.len);
         memcpy(file->data + offset, octets.data, octets.len);
         for (size_t i = offset / SECTOR; i <= (offset + octets.len - 1) / SECTOR; i++) {
-            file->dirty[i] = true;
+            file->dirty[i] |= DIRTY_WRITTEN;
         }
         if (file->size < offset + octets.len) {
             file->size = (size_t)offset + octets.len;
@@ -390,9 +414,10 @@ enum disk_status disk_sync(int handle)
         if (file->dirty[i] && status == DISK_OK) {
             make_safe(file, i);
         }
-        file->dirty[i] = false; /* also after a failure: the kernel calls the pages clean */
+        file->dirty[i] = 0; /* also after a failure: the kernel calls the pages clean */
     }
     file->safe_size = status == DISK_OK ? file->size : file->safe_size;
+    file->has_cut = false;
     return status;
 }
 
@@ -406,8 +431,10 @@ enum disk_status disk_truncate(int handle, uint64_t size)
         if (size < file->size) {
             memset(file->data + size, 0, file->size - (size_t)size);
             for (size_t i = (size_t)size / SECTOR; i <= (file->size - 1) / SECTOR; i++) {
-                file->dirty[i] = true;
+                file->dirty[i] = DIRTY_CUT;
             }
+            file->has_cut = true;
+            file->cut_size = (size_t)size;
         }
         file->size = (size_t)size;
     }
