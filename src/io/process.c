@@ -254,8 +254,11 @@ bool process_drop_privileges(const char *user, struct strbuf *why)
 
     errno = 0;
     entry = getpwnam(user);
+    if (entry == NULL && (errno == 0 || errno == ENOENT || errno == ESRCH)) {
+        strbuf_addf(why, "become user %s: there is no such user", user);
+        return false;
+    }
     if (entry == NULL) {
-        errno = errno == 0 ? ENOENT : errno;
         return fail(why, "look-up", user);
     }
     if (entry->pw_uid == 0 || entry->pw_gid == 0) {

@@ -186,7 +186,9 @@ static inline void answer_request(struct state_store *store, struct state_reques
         snprintf(store->value, sizeof store->value, BYTES_FMT, BYTES_ARG(request->value));
         request->put_done(request->context, status);
     } else if (status == STATE_OK && bytes_equal(request->key, bytes_from_text(store->key))) {
-        request->get_done(request->context, STATE_OK, bytes_from_text(store->value));
+        char *value = strdup(store->value); /* good during the callback only */
+        request->get_done(request->context, STATE_OK, bytes_from_text(value));
+        free(value);
     } else {
         request->get_done(request->context, status == STATE_OK ? STATE_MISSING : status,
                           BYTES(""));
