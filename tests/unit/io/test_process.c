@@ -265,8 +265,7 @@ static void test_privileges(void **state)
     skip_without_forks(&watcher);
     strbuf_init(&why, 1000);
     CHECK_TRUE("no such user", !process_drop_privileges("no-such-user", &why));
-    CHECK_TEXT("why", strbuf_text(&why),
-               "become user no-such-user: there is no such user");
+    CHECK_TEXT("why", strbuf_text(&why), "become user no-such-user: there is no such user");
     CHECK_TRUE("root", !process_drop_privileges("root", &why));
     strbuf_clear(&why);
     if (!process_is_root()) {
