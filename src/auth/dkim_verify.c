@@ -2,6 +2,7 @@
 
 #include "auth/dkim_body_length.h"
 #include "auth/dkim_header_guard.h"
+#include "base/encoding.h"
 #include "base/memory.h"
 
 #include <assert.h>
@@ -523,6 +524,36 @@ static bool is_key_of_algorithm(const struct signature *signature)
                                         : BYTES("rsa"));
 }
 
+/* The library counts a key's size in whole octets: 1,017 bits are 1,024 to it. A modulus of 1,024
+ * stands in DER as 02 81 81 00 and an octet with its first bit set, near the start of p=. */
+static bool has_short_modulus(const struct signature *signature)
+{
+    enum {
+        LOOK_AT = 44
+    }; /* characters: 33 octets, where the modulus has begun at the latest */
+    struct bytes key = tag_value(signature, true, "p");
+    unsigned int bits = 0;
+    char start[LOOK_AT];
+    size_t len = 0, at;
+    struct strbuf octets;
+    bool is_short;
+
+    if (dkim_sig_getkeysize(signature->info, &bits) != DKIM_STAT_OK || bits != MIN_KEY_BITS) {
+        return false;
+    }
+    for (size_t i = 0; i < key.len && len < LOOK_AT; i++) {
+        if ((unsigned char)key.data[i] > ' ') {
+            start[len++] = key.data[i];
+        }
+    }
+    strbuf_init(&octets, LOOK_AT);
+    (void)encoding_base64_decode(bytes_of(start, len), &octets);
+    at = bytes_find_part(strbuf_bytes(&octets), BYTES("\x02\x81\x81\x00")) + 4;
+    is_short = at >= octets.len || (unsigned char)octets.data[at] < 0x80;
+    strbuf_clear(&octets);
+    return is_short;
+}
+
 /* Signature by signature: what dkim_eom returns is about one of them only, and the library's own
  * DKIM_SIG_CHECK holds for some that broke a rule. */
 static void judge(const struct dkim_verifier *verifier, struct signature *signature,
@@ -547,6 +578,8 @@ static void judge(const struct dkim_verifier *verifier, struct signature *signat
         settle(signature, result_of_error(error), text_of_error(error));
     } else if (!is_key_of_algorithm(signature)) {
         settle(signature, AUTH_PERMERROR, "key of another type");
+    } else if (has_short_modulus(signature)) {
+        settle(signature, AUTH_POLICY, text_of_error(DKIM_SIGERROR_KEYTOOSMALL));
     } else if (leaves_text_unsigned(verifier, signature)) {
         settle(signature, AUTH_POLICY, "l= leaves text unsigned");
     } else {

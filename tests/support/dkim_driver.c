@@ -68,7 +68,7 @@ static void put_answers(const struct driver *driver, struct dns_facts *facts)
         struct dns_answer answer = {.status = DNS_OK, .ttl = 300, .records = records};
         const char *name = driver->pairs[i];
 
-        for (int j = i; j + 1 < driver->pair_count; j += 2) {
+        for (int j = 0; j + 1 < driver->pair_count; j += 2) {
             const char *text = driver->pairs[j + 1];
 
             if (strcmp(driver->pairs[j], name) != 0) {
