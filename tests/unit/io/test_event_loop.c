@@ -322,6 +322,21 @@ static void test_no_wake_up_is_lost(void **state)
     event_loop_free(&ping.loops[1]);
 }
 
+/* Seen by the leak checker at the end of the process (make asan). */
+static void test_tasks_left_at_a_hard_stop_were_called_a_leak(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        struct event_loop *loop = event_loop_new();
+        struct mark *posted = calloc(1, sizeof *posted), *deferred = calloc(1, sizeof *deferred);
+
+        event_loop_post(loop, &posted->task);
+        event_loop_defer(loop, &deferred->task);
+        event_loop_free(&loop);
+        CHECK_TRUE("gone", loop == NULL);
+    }
+}
+
 static void test_entropy_differs(void **state)
 {
     struct siphash_key a = entropy_hash_key(), b = entropy_hash_key();
@@ -341,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_many_random_timers),
         cmocka_unit_test(test_posts_from_many_threads),
         cmocka_unit_test(test_no_wake_up_is_lost),
+        cmocka_unit_test(test_tasks_left_at_a_hard_stop_were_called_a_leak),
         cmocka_unit_test(test_entropy_differs),
     };
 
