@@ -4,7 +4,8 @@
  * Signals   arrive as callbacks on a loop. process_signals_start and process_children_start block them in
  *           the calling thread: call them on the main thread before other threads are started
  *           (those of this room block all signals themselves).
- * Children  process_spawn forks: parent with one thread only. The child has default signals and must
+ * Children  process_spawn forks: parent with one thread only. The child has default signals (those
+ *           its parent takes on a loop wait until it takes them itself) and must
  *           leave the parent's loops and log thread alone: it makes its own. It is killed (SIGKILL:
  *           what was answered 250 is safe, and nothing stands in a new supervisor's way) when
  *           its parent dies.

@@ -225,19 +225,20 @@ int supervisor_run(const char *config_path, struct config *config)
     struct supervisor supervisor = {.config_path = config_path, .config = config};
 
     log_configure(&config->log);
+    /* Before anything that takes time: a signal that comes early waits for the loop. */
+    supervisor.loop = event_loop_new();
+    process_signals_start(supervisor.loop, on_signal, &supervisor);
     supervisor.status = prepare(&supervisor);
     if (supervisor.status == EX_OK) {
-        supervisor.loop = event_loop_new();
         supervisor.restart_timer = loop_timer_new(supervisor.loop, start_worker, &supervisor);
-        process_signals_start(supervisor.loop, on_signal, &supervisor);
         process_children_start(supervisor.loop, on_worker_end, &supervisor);
         loop_timer_set(supervisor.restart_timer, 0);
         event_loop_run(supervisor.loop);
         process_children_stop();
-        process_signals_stop();
         loop_timer_free(&supervisor.restart_timer);
-        event_loop_free(&supervisor.loop);
     }
+    process_signals_stop();
+    event_loop_free(&supervisor.loop);
     clear(&supervisor);
     return supervisor.status;
 }

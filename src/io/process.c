@@ -151,12 +151,15 @@ void process_children_stop(void)
 }
 
 /* The parent's sources: only the descriptors are ours to close, the epoll behind the events is
- * shared with the parent. */
+ * shared with the parent. Signals it takes on its loop wait until the child takes them on its own:
+ * one that comes in between must not kill it. */
 static void forget_parent(void)
 {
-    sigset_t none;
+    sigset_t waiting;
 
+    sigemptyset(&waiting);
     if (signals.is_on) {
+        waiting = signals.source.signals;
         close(signals.source.fd);
         signals.is_on = false;
     }
@@ -164,8 +167,7 @@ static void forget_parent(void)
         close(children.source.fd);
         children.is_on = false;
     }
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    pthread_sigmask(SIG_SETMASK, &waiting, NULL);
 }
 
 static void die_with_parent(void)

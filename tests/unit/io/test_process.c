@@ -153,6 +153,34 @@ static int live_on(void *context)
     return watcher.signals[0] == SIGHUP ? 0 : 2;
 }
 
+/* Takes its signals late. */
+static int wake_up_slowly(void *context)
+{
+    usleep(100 * 1000);
+    return live_on(context);
+}
+
+/* A signal between the start of a child and the moment it takes signals: it waits, and the child
+ * lives. */
+static void test_signal_during_the_start(void **state)
+{
+    struct watcher watcher = {.loop = event_loop_new(), .want = 1};
+    int id;
+
+    (void)state;
+    skip_without_forks(&watcher);
+    process_children_start(watcher.loop, on_child, &watcher);
+    process_signals_start(watcher.loop, on_signal, &watcher);
+    id = spawn("child", wake_up_slowly, NULL);
+    process_send_signal(id, SIGHUP);
+    CHECK_TRUE("ends", run_until(watcher.loop, has_all, &watcher));
+    CHECK_INT("no signal ended it", end_of(&watcher, id)->signal, 0);
+    CHECK_INT("status", end_of(&watcher, id)->status, 0);
+    process_signals_stop();
+    process_children_stop();
+    event_loop_free(&watcher.loop);
+}
+
 static void test_child_has_a_life_of_its_own(void **state)
 {
     struct watcher watcher = {.loop = event_loop_new(), .want = 1};
@@ -349,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_privileges),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_facts_and_limits),
+        cmocka_unit_test(test_signal_during_the_start),
         cmocka_unit_test(test_signals_stay_blocked),
     };
 
