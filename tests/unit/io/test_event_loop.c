@@ -328,7 +328,8 @@ static void test_tasks_left_at_a_hard_stop_were_called_a_leak(void **state)
     (void)state;
     for (int i = 0; i < 10; i++) {
         struct event_loop *loop = event_loop_new();
-        struct mark *posted = calloc(1, sizeof *posted), *deferred = calloc(1, sizeof *deferred);
+        struct mark *posted = calloc(1, sizeof *posted),
+                    *deferred = calloc(1, sizeof *deferred);
 
         event_loop_post(loop, &posted->task);
         event_loop_defer(loop, &deferred->task);
