@@ -166,6 +166,9 @@ void inbound_session_take_options(struct inbound_session *session)
 {
     const struct inbound_options *before = session->options;
 
+    if (before == session->server->options) {
+        return;
+    }
     session->options = session->server->options;
     if (session->options->snapshot != NULL) {
         shared_hold(session->options->snapshot);
