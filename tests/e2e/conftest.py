@@ -46,7 +46,8 @@ def postilion(tmp_path):
         assert len(crashes) == len(killed), crashes
         if daemon.log_path.exists():
             text = daemon.log_path.read_text(errors="replace")
-            assert "ERROR: AddressSanitizer" not in text and "runtime error:" not in text, text[-4000:]
+            for words in ("ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", "runtime error:"):
+                assert words not in text, text[-4000:]
 
 
 @pytest.fixture
