@@ -1,0 +1,58 @@
+/*
+ * message_check - everything that is asked about who sent a message, in one place.
+ *
+ * Order    message_check_new with the envelope; header once, body in any cuts; finish. Whenever DNS
+ *          answers have come, message_check_step goes on as far as it can and wants what it needs
+ *          next, so look-ups start as early as their names are known and run side by side.
+ * Done     message_check_step answers AUTH_DONE only after message_check_end (the content is whole).
+ *          When time is up, the verdicts say "temperror" for all that is open.
+ * Memory   verdicts live until message_check_free; the envelope given is *borrowed* as long.
+ * Threads  one checker per loop.
+ */
+#ifndef AUTH_MESSAGE_CHECK_H
+#define AUTH_MESSAGE_CHECK_H
+
+#include "auth/dkim_verify.h"
+#include "auth/dmarc_check.h"
+#include "auth/from_domains.h"
+#include "auth/reverse_name.h"
+#include "auth/spf_check.h"
+
+struct message_checker;
+
+struct message_checker *message_checker_new(void);
+void message_checker_free(struct message_checker **checker);
+
+struct message_check_facts {
+    struct ip_address client;
+    struct bytes helo;
+    struct smtp_mailbox sender; /* null: SPF asks about postmaster@helo */
+    struct bytes receiver;      /* our name */
+    int64_t unix_seconds;
+};
+
+struct message_verdicts {
+    struct reverse_name_verdict iprev;
+    struct spf_verdict spf_helo, spf_mail_from;
+    struct dkim_verdicts dkim;
+    struct from_domains from;
+    struct dmarc_verdict dmarc;
+};
+
+struct message_check;
+
+struct message_check *message_check_new(struct message_checker *checker,
+                                        const struct message_check_facts *facts);
+void message_check_free(struct message_check **check); /* safe on NULL */
+/* The whole header, as it came (CRLF, folded). */
+void message_check_header(struct message_check *check, struct bytes header);
+/* The body, behind the empty line. */
+void message_check_body(struct message_check *check, struct bytes octets);
+/* No more content comes. */
+void message_check_end(struct message_check *check);
+enum auth_status message_check_step(struct message_check *check);
+/* What is known and what is wanted: for dns_lookup_start. */
+struct dns_facts *message_check_dns(struct message_check *check);
+const struct message_verdicts *message_check_verdicts(const struct message_check *check);
+
+#endif

@@ -1,0 +1,163 @@
+#include "auth/message_check.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+struct message_checker {
+    struct spf_checker *spf;
+    struct dkim_library *dkim;
+};
+
+struct message_check {
+    struct message_checker *checker;
+    struct spf_identity identity;
+    struct dns_facts *dns;
+    struct arena *arena;
+    struct dkim_verifier *verifier; /* from the header on, or NULL */
+    bool has_ended;
+    /* What has its last word is not asked again. */
+    bool has_iprev, has_spf_helo, has_spf_mail_from, has_dkim;
+    struct message_verdicts verdicts;
+};
+
+struct message_checker *message_checker_new(void)
+{
+    struct message_checker *checker = memory_zero(sizeof *checker);
+
+    checker->spf = spf_checker_new();
+    checker->dkim = dkim_library_new();
+    return checker;
+}
+
+void message_checker_free(struct message_checker **checker)
+{
+    if (*checker != NULL) {
+        spf_checker_free(&(*checker)->spf);
+        dkim_library_free(&(*checker)->dkim);
+        free(*checker);
+        *checker = NULL;
+    }
+}
+
+struct message_check *message_check_new(struct message_checker *checker,
+                                        const struct message_check_facts *facts)
+{
+    struct message_check *check = memory_zero(sizeof *check);
+
+    check->checker = checker;
+    check->identity = (struct spf_identity){
+        .client = facts->client,
+        .helo = facts->helo,
+        .sender = facts->sender,
+        .receiver = facts->receiver,
+        .unix_seconds = facts->unix_seconds,
+    };
+    check->dns = dns_facts_new();
+    check->arena = arena_new();
+    check->verdicts.iprev.result = AUTH_TEMPERROR;
+    check->verdicts.spf_helo.result = AUTH_TEMPERROR;
+    check->verdicts.spf_mail_from.result = AUTH_TEMPERROR;
+    check->verdicts.dmarc.result = AUTH_TEMPERROR;
+    return check;
+}
+
+void message_check_free(struct message_check **check)
+{
+    if (*check != NULL) {
+        dkim_verifier_free(&(*check)->verifier);
+        dns_facts_free(&(*check)->dns);
+        arena_free(&(*check)->arena);
+        free(*check);
+        *check = NULL;
+    }
+}
+
+void message_check_header(struct message_check *check, struct bytes header)
+{
+    from_domains_read(header, check->arena, &check->verdicts.from);
+    check->verifier = dkim_verifier_new(check->checker->dkim, check->identity.unix_seconds);
+    dkim_verifier_header(check->verifier, header, check->dns);
+}
+
+void message_check_body(struct message_check *check, struct bytes octets)
+{
+    if (check->verifier != NULL && dkim_verifier_needs_body(check->verifier)) {
+        dkim_verifier_body(check->verifier, octets);
+    }
+}
+
+void message_check_end(struct message_check *check)
+{
+    if (check->verifier == NULL) {
+        message_check_header(check, BYTES("")); /* an empty message has an empty header */
+    }
+    check->has_ended = true;
+}
+
+static bool step_envelope(struct message_check *check)
+{
+    struct message_verdicts *verdicts = &check->verdicts;
+    struct spf_checker *spf = check->checker->spf;
+
+    check->has_iprev =
+        check->has_iprev || reverse_name_check(&check->identity.client, check->dns,
+                                               check->arena, &verdicts->iprev) == AUTH_DONE;
+    check->has_spf_helo =
+        check->has_spf_helo || spf_check(spf, &check->identity, SPF_HELO, check->dns,
+                                         check->arena, &verdicts->spf_helo) == AUTH_DONE;
+    check->has_spf_mail_from = check->has_spf_mail_from ||
+                               spf_check(spf, &check->identity, SPF_MAIL_FROM, check->dns,
+                                         check->arena, &verdicts->spf_mail_from) == AUTH_DONE;
+    return check->has_iprev && check->has_spf_helo && check->has_spf_mail_from;
+}
+
+/* DMARC is asked as soon as the author is known, though what it builds on may still be open:
+ * the policy record is wanted in any case. */
+static bool step_dmarc(struct message_check *check)
+{
+    struct message_verdicts *verdicts = &check->verdicts;
+    size_t count = verdicts->dkim.count + 1;
+    struct dmarc_identifier *identifiers =
+        arena_alloc(check->arena, count * sizeof *identifiers);
+    struct dmarc_input input = {
+        .authors = verdicts->from.domains,
+        .author_count = verdicts->from.count,
+        .identifiers = identifiers,
+        .identifier_count = count,
+    };
+
+    identifiers[0] = (struct dmarc_identifier){DMARC_BY_SPF, verdicts->spf_mail_from.result,
+                                               verdicts->spf_mail_from.domain};
+    for (size_t i = 1; i < count; i++) {
+        const struct dkim_verdict *signature = &verdicts->dkim.verdicts[i - 1];
+        identifiers[i] =
+            (struct dmarc_identifier){DMARC_BY_DKIM, signature->result, signature->domain};
+    }
+    return dmarc_check(&input, check->dns, check->arena, &verdicts->dmarc) == AUTH_DONE;
+}
+
+enum auth_status message_check_step(struct message_check *check)
+{
+    bool is_done = step_envelope(check);
+
+    if (check->verifier == NULL) {
+        return AUTH_NEEDS_DNS;
+    }
+    if (check->has_ended && !check->has_dkim) {
+        check->has_dkim = dkim_verifier_finish(check->verifier, check->dns, check->arena,
+                                               &check->verdicts.dkim) == AUTH_DONE;
+    }
+    is_done = step_dmarc(check) && check->has_dkim && is_done;
+    return is_done ? AUTH_DONE : AUTH_NEEDS_DNS;
+}
+
+struct dns_facts *message_check_dns(struct message_check *check)
+{
+    return check->dns;
+}
+
+const struct message_verdicts *message_check_verdicts(const struct message_check *check)
+{
+    return &check->verdicts;
+}
