@@ -107,7 +107,8 @@ struct config *config_load(const char *path, struct config_errors *errors);
 struct config *config_load_text(const char *name, struct bytes text,
                                 struct config_errors *errors);
 void config_free(struct config **config); /* drops a hold; safe on NULL */
-/* Is any file it was made of another one now? (Alias files, secrets, includes.) */
+/* Is one of its alias files another one now? (The configuration itself is read again only when
+ * somebody says so: it may be half edited.) */
 bool config_is_stale(const struct config *config);
 /* A number for the state its files are in now: the same as long as none changes again. */
 uint64_t config_files_now(const struct config *config);

@@ -217,6 +217,7 @@ static void add_alias_file(struct building *building, size_t number,
                             ALIAS_FILE_LIMIT, node->words[1].place, NULL);
     if (file != NULL) {
         size_t index = building->source_count++;
+        file->is_watched = true;
         building->sources[index].file = file;
         alias_table_add_text(loading->config->aliases, number, (unsigned)index, file->text,
                              &report);

@@ -605,7 +605,7 @@ bool config_is_stale(const struct config *config)
 {
     for (const struct config_file *file = config->files; file != NULL; file = file->next) {
         struct file_stamp now;
-        if (file->is_on_disk &&
+        if (file->is_watched &&
             (!file_read_stamp(file->name, &now) || !file_stamp_equal(&file->stamp, &now))) {
             return true;
         }

@@ -24,7 +24,7 @@
 #include <stdlib.h>
 
 enum {
-    ALIAS_CHECK_MS = 5000,
+    ALIAS_CHECK_MS = 2000,
     STORE_PATIENCE_MS = 3000, /* a worker that was killed may still hold them */
     STORE_PAUSE_MS = 50,
     STATE_ENTRIES = 100000, /* stored senders; each lives max-age days */
@@ -57,6 +57,7 @@ struct worker {
     bool reload_again;
     bool has_bad_files; /* `bad_files` failed: not tried again before they change */
     uint64_t bad_files;
+    uint64_t files_seen; /* the last time they were found changed */
     bool is_draining;
     size_t loops_draining;
     atomic_bool is_spool_damaged;
@@ -343,14 +344,19 @@ static bool are_known_bad(const struct worker *worker, const struct config *conf
     return worker->has_bad_files && worker->bad_files == config_files_now(config);
 }
 
-/* Alias files that changed are read again, together with the whole configuration. */
+/* Alias files that changed are read again, together with the whole configuration; not while
+ * they are still changing, for half a file would refuse mail for good. */
 static void check_alias_files(void *context)
 {
     struct worker *worker = context;
     const struct config *config = worker->snapshot->config;
 
     if (worker->reload == NULL && config_is_stale(config) && !are_known_bad(worker, config)) {
-        start_reload(worker);
+        uint64_t files = config_files_now(config);
+        if (worker->files_seen == files) {
+            start_reload(worker);
+        }
+        worker->files_seen = files;
     }
     loop_timer_set(worker->alias_timer, ALIAS_CHECK_MS);
 }

@@ -398,14 +398,36 @@ static void test_stale(void **state)
 {
     struct config_errors *errors = config_errors_new();
     struct config *config;
+    uint64_t before;
 
     (void)state;
     config = load(HEAD DOMAIN " aliases list\n}\n", errors);
     assert_non_null(config);
     CHECK_TRUE("fresh", !config_is_stale(config));
+    before = config_files_now(config);
+    CHECK_TRUE("the same twice", config_files_now(config) == before);
     write_file("list", "info: anna@x.test\nsales: bob@x.test\nnew: c@x.test\n");
     CHECK_TRUE("stale", config_is_stale(config));
+    CHECK_TRUE("another state", config_files_now(config) != before);
     write_file("list", "info: anna@x.test\r\nsales: bob@x.test\n");
+    config_free(&config);
+    config_errors_free(&errors);
+}
+
+/* Secrets and the configuration itself are read again only when somebody says so. */
+static void test_not_stale_by_other_files(void **state)
+{
+    struct config_errors *errors = config_errors_new();
+    struct config *config = load(HEAD DOMAIN " aliases list\n}\n", errors);
+    uint64_t before;
+
+    (void)state;
+    assert_non_null(config);
+    before = config_files_now(config);
+    write_file("secret", "another secret, 16+\n");
+    CHECK_TRUE("not stale", !config_is_stale(config));
+    CHECK_TRUE("but another state", config_files_now(config) != before);
+    write_file("secret", "first secret, 16+\n\n  second secret, 16+  \n");
     config_free(&config);
     config_errors_free(&errors);
 }
@@ -573,10 +595,15 @@ static void test_many_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mistakes),    cmocka_unit_test(test_files),
-        cmocka_unit_test(test_good),        cmocka_unit_test(test_stale),
-        cmocka_unit_test(test_sample),      cmocka_unit_test(test_command),
-        cmocka_unit_test(test_many_errors), cmocka_unit_test(test_sample_is_current),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_stale),
+        cmocka_unit_test(test_not_stale_by_other_files),
+        cmocka_unit_test(test_sample),
+        cmocka_unit_test(test_command),
+        cmocka_unit_test(test_many_errors),
+        cmocka_unit_test(test_sample_is_current),
     };
 
     return cmocka_run_group_tests(tests, make_files, remove_files);
