@@ -120,6 +120,13 @@ static void on_worker_end(void *context, const struct process_end *end)
     }
 }
 
+static void close_listeners(struct supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->listener_count; i++) {
+        listener_close(&supervisor->listeners[i]);
+    }
+}
+
 static void on_signal(void *context, int number)
 {
     struct supervisor *supervisor = context;
@@ -130,6 +137,8 @@ static void on_signal(void *context, int number)
             stop(supervisor, 0);
             return;
         }
+        close_listeners(
+            supervisor); /* the worker closes its own; then nobody is kept waiting */
     }
     if (supervisor->worker != 0) {
         process_send_signal(supervisor->worker, supervisor->stops > 2 ? SIGKILL : number);
@@ -212,9 +221,7 @@ static int prepare(struct supervisor *supervisor)
 
 static void clear(struct supervisor *supervisor)
 {
-    for (size_t i = 0; i < supervisor->listener_count; i++) {
-        listener_close(&supervisor->listeners[i]);
-    }
+    close_listeners(supervisor);
     free(supervisor->listeners);
     listener_close(&supervisor->control);
     config_free(&supervisor->config);

@@ -197,10 +197,12 @@ static void on_loop_drained(void *context)
     }
 }
 
+/* Closed, not only left alone: a client must be refused, not kept waiting for a banner. The
+ * supervisor closes its own at the same time. */
 static void stop_listening(struct worker *worker)
 {
     for (size_t i = 0; i < worker->setup->listener_count; i++) {
-        listener_stop(worker->setup->listeners[i]);
+        listener_close(&worker->setup->listeners[i]);
     }
 }
 
@@ -265,7 +267,9 @@ static void on_reload_done(void *context)
     worker->reload = NULL;
     worker->has_bad_files = reload->config == NULL;
     worker->bad_files = reload->files;
-    if (reload->config != NULL) {
+    if (worker->is_draining) {
+        config_free(&reload->config); /* it comes too late; the listeners are closed */
+    } else if (reload->config != NULL) {
         take_configuration(worker, reload->config);
     } else {
         log_begin(&line, LOG_ERROR, "reload-failed");

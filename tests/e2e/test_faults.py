@@ -458,6 +458,14 @@ def test_mail_in_the_queue_keeps_its_way_when_its_alias_goes(world):
     assert hop.wait()[0].recipients == ["anna@dest.test"]
 
 
+def _is_refused(port):
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1):
+            return False
+    except OSError:
+        return True
+
+
 def test_sigterm_lets_an_open_message_finish(world):
     hop = world.hop()
     daemon = world.start()
@@ -468,6 +476,7 @@ def test_sigterm_lets_an_open_message_finish(world):
     daemon.wait_log("draining")
     code, _ = idle.reply()  # who is in no transaction is sent away
     assert code == 421
+    wait_until(lambda: _is_refused(daemon.port), "the port to be closed")  # and nobody waits
     client.send(a_message()[50:] + b".\r\n")
     assert client.reply()[0] == 250
     try:
