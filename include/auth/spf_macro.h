@@ -5,7 +5,7 @@
  * Limit   a domain is cut to 253 octets by taking labels away from its left (RFC 7208 §7.3);
  *         what would be cut is not even expanded, so the work is bounded by the text's length.
  * Form    %{i} of IPv6 is written in upper-case nibbles as the conformance suites want it;
- *         a backslash in a name is written \092, so that dns_facts does not read an escape.
+ *         octets of a name that are unusual are written \ddd, as dns_facts takes them.
  * RFC     7208 §7, §12
  */
 #ifndef AUTH_SPF_MACRO_H

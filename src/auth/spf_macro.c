@@ -334,25 +334,50 @@ static void add_tail(struct strbuf *out, struct bytes text,
     }
 }
 
-/* dns_facts reads \ddd as an escape; here it never is one. */
-static void escape_backslashes(struct strbuf *name)
+static bool is_plain(char octet)
 {
-    struct bytes text = strbuf_bytes(name);
-    struct strbuf escaped;
+    return octet > ' ' && octet <= '~' && octet != '\\';
+}
 
-    if (bytes_find(text, '\\') == text.len) {
+/* dns_facts takes blanks and what is no ASCII only as \ddd, and reads a backslash as such. */
+static void escape_octets(struct strbuf *name)
+{
+    struct strbuf escaped;
+    size_t plain = 0;
+
+    while (plain < name->len && is_plain(name->data[plain])) {
+        plain++;
+    }
+    if (plain == name->len) {
         return;
     }
     strbuf_init(&escaped, name->limit);
-    while (text.len > 0) {
-        bool has_backslash = bytes_find(text, '\\') < text.len;
-
-        strbuf_add(&escaped, bytes_cut(&text, '\\'));
-        strbuf_add_text(&escaped, has_backslash ? "\\092" : "");
+    for (size_t i = 0; i < name->len; i++) {
+        if (is_plain(name->data[i])) {
+            strbuf_add_char(&escaped, name->data[i]);
+        } else {
+            strbuf_addf(&escaped, "\\%03u", (unsigned)(unsigned char)name->data[i]);
+        }
     }
     strbuf_reset(name);
     strbuf_add(name, strbuf_bytes(&escaped));
     strbuf_clear(&escaped);
+}
+
+/* Takes labels away from the left until it is short enough (RFC 7208 §7.3); of one endless
+ * label nothing is left. */
+static void cut_to_name(struct strbuf *name)
+{
+    size_t start;
+
+    if (name->len <= DNS_NAME_LIMIT) {
+        return;
+    }
+    start = name->len - DNS_NAME_LIMIT;
+    while (start < name->len && name->data[start - 1] != '.') {
+        start++;
+    }
+    strbuf_drop_first(name, start);
 }
 
 void spf_macro_expand_domain(struct bytes text, const struct spf_macro_values *values,
@@ -367,11 +392,8 @@ void spf_macro_expand_domain(struct bytes text, const struct spf_macro_values *v
     if (out->len > 0 && out->data[out->len - 1] == '.') {
         strbuf_truncate(out, out->len - 1);
     }
-    while (out->len > DNS_NAME_LIMIT) {
-        size_t dot = bytes_find(strbuf_bytes(out), '.');
-        strbuf_drop_first(out, dot < out->len ? dot + 1 : out->len);
-    }
-    escape_backslashes(out);
+    cut_to_name(out);
+    escape_octets(out);
 }
 
 void spf_macro_expand_text(struct bytes text, const struct spf_macro_values *values,
