@@ -37,7 +37,7 @@ struct ip_text {
 
 /* "192.0.2.1" or "2001:db8::1"; no brackets, no zone, no blanks. */
 bool ip_address_parse(struct bytes text, struct ip_address *address);
-/* "192.0.2.1:25" or "[2001:db8::1]:25"; without ":port" default_port is used unless it is 0. */
+/* "192.0.2.1:25", "[192.0.2.1]:25" or "[2001:db8::1]:25"; without ":port" default_port is used unless it is 0. */
 bool ip_endpoint_parse(struct bytes text, uint16_t default_port, struct ip_endpoint *endpoint);
 /* "192.0.2.0/24", "2001:db8::/32" or a single address. Bits behind the prefix must be zero. */
 bool ip_network_parse(struct bytes text, struct ip_network *network);

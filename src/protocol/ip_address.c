@@ -150,8 +150,7 @@ bool ip_endpoint_parse(struct bytes text, uint16_t default_port, struct ip_endpo
         size_t close = bytes_find(text, ']');
         struct bytes inside = bytes_between(text, 1, close);
 
-        return close < text.len && bytes_find(inside, ':') < inside.len &&
-               ip_address_parse(inside, &endpoint->address) &&
+        return close < text.len && ip_address_parse(inside, &endpoint->address) &&
                parse_port_part(bytes_skip(text, close + 1), default_port, &endpoint->port);
     }
     size_t colon = bytes_find(text, ':');
