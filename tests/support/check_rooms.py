@@ -16,7 +16,7 @@ ONLY = [
     (r"#include <(event2/|event\.h|ares|sqlite3|openssl/ssl)", {"io"}, "only io includes it"),
     (r"#include <(spf2|opendkim)/", {"auth"}, "only auth includes it"),
     (r"\b(clock_gettime|gettimeofday|time)\s*\(\s*(NULL|CLOCK|&)", {"io"}, "only io/clock reads a clock"),
-    (r"#include <(sys/(socket|epoll|eventfd|stat|wait|mman|file|un)|netinet/|unistd|fcntl|poll|signal|pthread)",
+    (r"#include <(sys/(socket|epoll|eventfd|stat|wait|mman|file|un)|unistd|fcntl|poll|signal|pthread)",
      {"io"}, "only io makes system calls"),
 ]
 
