@@ -7,8 +7,9 @@
  *           v=spf1( [-+~?](all|ip[46]:ADDRESS/N|(a|mx|exists|include):TOKEN(//?N)?))*
  *           ( redirect=TOKEN)?
  *         where TOKEN is "t" digits ".x", a number into a table of what it stands for.
- * Cut     a long record becomes chunks below 511 compiled octets, each with a redirect to the
- *         next; networks of the other address family and terms behind "all" are left out.
+ * Left    out: networks of the other address family and terms behind "all". What would still be
+ *         over libspf2's 511 compiled octets loses the networks that the client is not in, and
+ *         what follows the first one it is in: they can change nothing.
  * Stands  for ptr stands exists (we walk the names); for a /0 network of the client's family
  *         stands all; for a/0 and mx/0 the token layer answers the client's own address.
  */
@@ -20,7 +21,6 @@
 enum spf_token_kind {
     SPF_TOKEN_TERM,     /* the target of a term */
     SPF_TOKEN_REDIRECT, /* of the frame's redirect= */
-    SPF_TOKEN_MORE,     /* the same record from `term` on */
     SPF_TOKEN_HOST,     /* a host of the MX answer for `term` */
 };
 
@@ -48,8 +48,8 @@ struct spf_token_text spf_token_add(struct spf_tokens *tokens, struct spf_token 
 /* NULL: no token was given this name. */
 const struct spf_token *spf_token_find(const struct spf_tokens *tokens, const char *name);
 
-/* Replaces what is in `out` by the record from `term` on (NULL: no terms are left). */
-void spf_rewrite(struct spf_frame *frame, struct spf_term *term, bool is_ipv6,
+/* Replaces what is in `out` by the record of the frame, for this client. */
+void spf_rewrite(struct spf_frame *frame, const struct ip_address *client,
                  struct spf_tokens *tokens, struct strbuf *out);
 
 #endif

@@ -213,7 +213,7 @@ static enum auth_status judge_record(struct spf_checker *checker,
     verdict->explanation = arena_copy(arena, explanation);
     verdict->why = NULL;
     if (!is_verdict_of_record(result)) {
-        verdict->why = evaluation->why != NULL ? evaluation->why : "SPF record too complex";
+        verdict->why = evaluation->why != NULL ? evaluation->why : "more than 10 MX hosts";
     }
     return AUTH_DONE;
 }

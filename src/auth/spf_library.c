@@ -6,23 +6,22 @@
 /* libspf2's headers name types of these without including them. */
 #include <arpa/inet.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 
 #include <spf2/spf.h>
 
 enum {
-    /* We count the terms; the library's own count, which restarts in every include and counts
-     * our chunks, must never be the one that ends an evaluation. */
+    /* We count the terms; the library's own count, which restarts in every include, must never
+     * be the one that ends an evaluation. */
     LIBRARY_TERM_LIMIT = 1000,
-    REWRITTEN_LIMIT = 8192, /* a chunk has at most 55 networks of 50 octets */
+    REWRITTEN_LIMIT = 8192, /* at most 55 networks of 50 octets, or 11 targets */
 };
 
 struct spf_library {
     SPF_dns_server_t dns;
     SPF_server_t *server;
     struct spf_tokens tokens;
-    struct strbuf text;                /* the chunk being made */
+    struct strbuf text;                /* the record being made */
     struct spf_evaluation *evaluation; /* while it runs, or NULL */
 };
 
@@ -268,12 +267,11 @@ static SPF_dns_rr_t *on_lookup(SPF_dns_server_t *dns, const char *name, ns_type 
 /* ---- records ---- */
 
 static SPF_errcode_t compile(struct spf_library *library, struct spf_frame *frame,
-                             struct spf_term *term, SPF_response_t *response,
-                             SPF_record_t **record)
+                             SPF_response_t *response, SPF_record_t **record)
 {
     struct spf_evaluation *evaluation = library->evaluation;
 
-    spf_rewrite(frame, term, evaluation->values.is_ipv6, &library->tokens, &library->text);
+    spf_rewrite(frame, &evaluation->identity->client, &library->tokens, &library->text);
     show(evaluation, strbuf_text(&library->text));
     return SPF_record_compile(library->server, response, record, strbuf_text(&library->text));
 }
@@ -325,12 +323,9 @@ static SPF_errcode_t on_get_record(SPF_server_t *server, SPF_request_t *request,
         return SPF_E_DNS_ERROR;
     }
     token = *found_token;
-    if (token.kind == SPF_TOKEN_MORE) {
-        return compile(library, token.frame, token.term, response, record);
-    }
     switch (follow(evaluation, &token, &frame)) {
     case SPF_FOUND:
-        return compile(library, frame, frame->record.terms, response, record);
+        return compile(library, frame, response, record);
     case SPF_FOUND_WAITING:
         if (token.kind == SPF_TOKEN_TERM) {
             spf_want_ahead(evaluation, token.frame, token.term->next);
@@ -429,8 +424,7 @@ enum auth_result spf_library_run(struct spf_library *library, struct spf_evaluat
 
     library->evaluation = evaluation;
     library->tokens.count = 0;
-    if (compile(library, evaluation->top, evaluation->top->record.terms, response, &record) ==
-        SPF_E_SUCCESS) {
+    if (compile(library, evaluation->top, response, &record) == SPF_E_SUCCESS) {
         response->spf_record_exp = record;
         SPF_record_interpret(record, request, response, 0);
         result = read_result(response);

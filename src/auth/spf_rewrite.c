@@ -5,9 +5,8 @@
 #include <stdio.h>
 
 enum {
-    /* Of libspf2's 511; what is left is room for the redirect to the next chunk. */
-    CHUNK_OCTETS = 440,
-    COMPILED_HEADER = 4, /* of a mechanism; also of a text, and of prefix lengths */
+    COMPILED_LIMIT = 440, /* of libspf2's 511, so that a redirect always finds room */
+    COMPILED_HEADER = 4,  /* of a mechanism; also of a text, and of prefix lengths */
     COMPILED_NETWORK4 = 8,
     COMPILED_NETWORK6 = 20,
 };
@@ -38,12 +37,6 @@ const struct spf_token *spf_token_find(const struct spf_tokens *tokens, const ch
     return &tokens->list[number - 1];
 }
 
-/* Networks that this client cannot be in need no place in the text. */
-static bool concerns_client(const struct spf_term *term, bool is_ipv6)
-{
-    return term->mechanism != (is_ipv6 ? SPF_MECHANISM_IP4 : SPF_MECHANISM_IP6);
-}
-
 static size_t compiled_octets(const struct spf_term *term)
 {
     switch (term->mechanism) {
@@ -61,6 +54,34 @@ static size_t compiled_octets(const struct spf_term *term)
         return 3 * COMPILED_HEADER + SPF_TOKEN_TEXT_SIZE;
     }
     return 0;
+}
+
+static bool is_network(const struct spf_term *term)
+{
+    return term->mechanism == SPF_MECHANISM_IP4 || term->mechanism == SPF_MECHANISM_IP6;
+}
+
+static bool is_for_family(const struct spf_term *term, enum ip_family family)
+{
+    return term->mechanism != (family == IP_V6 ? SPF_MECHANISM_IP4 : SPF_MECHANISM_IP6);
+}
+
+static bool fits(const struct spf_term *term, enum ip_family family)
+{
+    size_t octets = 0;
+
+    for (; term != NULL; term = term->next) {
+        octets += is_for_family(term, family) ? compiled_octets(term) : 0;
+    }
+    return octets <= COMPILED_LIMIT;
+}
+
+static bool holds_client(const struct spf_term *term, const struct ip_address *client)
+{
+    struct ip_network network = {
+        term->address, term->mechanism == SPF_MECHANISM_IP6 ? term->prefix6 : term->prefix4};
+
+    return ip_network_contains(&network, client);
 }
 
 static void add_network(struct strbuf *out, const struct spf_term *term, unsigned prefix)
@@ -128,24 +149,24 @@ static void add_term(struct strbuf *out, struct spf_frame *frame, struct spf_ter
     }
 }
 
-void spf_rewrite(struct spf_frame *frame, struct spf_term *term, bool is_ipv6,
+void spf_rewrite(struct spf_frame *frame, const struct ip_address *client,
                  struct spf_tokens *tokens, struct strbuf *out)
 {
-    size_t octets = 0;
+    bool is_whole = fits(frame->record.terms, client->family);
 
     strbuf_reset(out);
     strbuf_add_text(out, "v=spf1");
-    for (; term != NULL; term = term->next) {
-        if (!concerns_client(term, is_ipv6)) {
+    for (struct spf_term *term = frame->record.terms; term != NULL; term = term->next) {
+        bool is_skippable = is_network(term) && !is_whole;
+
+        if (!is_for_family(term, client->family) ||
+            (is_skippable && !holds_client(term, client))) {
             continue;
         }
-        octets += compiled_octets(term);
-        if (octets > CHUNK_OCTETS) {
-            struct spf_token more = {.kind = SPF_TOKEN_MORE, .frame = frame, .term = term};
-            add_target(out, " redirect=", &more, tokens);
-            return;
+        add_term(out, frame, term, client->family == IP_V6, tokens);
+        if (is_skippable) {
+            return; /* here libspf2 stops, too */
         }
-        add_term(out, frame, term, is_ipv6, tokens);
     }
     if (frame->record.redirect.len > 0 && !frame->record.has_all) {
         struct spf_token redirect = {.kind = SPF_TOKEN_REDIRECT, .frame = frame};

@@ -243,6 +243,7 @@ static void test_long_records(void **state)
         {"450 ip4", "192.0.2.1", "ip4:10.0.%u.0/24", 450, AUTH_FAIL},
         {"the other family", "192.0.2.1", "ip6:2001:db9:%x::/48", 350, AUTH_FAIL},
         {"350 ip6", "2001:db8::1", "ip6:2001:db9:%x::/48", 350, AUTH_FAIL},
+        {"many short ip6", "2001:db8::1", "ip6:%x::/17", 650, AUTH_FAIL},
         {"8 KB", "192.0.2.1", "ip4:10.0.%u.0/24", 600, AUTH_PERMERROR},
     };
 
