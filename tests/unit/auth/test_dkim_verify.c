@@ -236,6 +236,26 @@ static void test_settled_by_the_header(void **state)
     }
 }
 
+/* One that is settled keeps its reason while the library works on another. */
+static void test_settled_beside_open(void **state)
+{
+    struct world *world = *state;
+
+    put_text(world, RSA_NAME, RSA_RECORD);
+    dkim_verifier_header(world->verifier,
+                         BYTES("DKIM-Signature: v=1; a=rsa-sha1; d=football.example.com; s=old;"
+                               " h=from; bh=YQ==; b=YQ==\r\n" RSA_SIGNATURE
+                               "DKIM-Signature: rubbish\r\n" REST),
+                         world->facts);
+    CHECK_INT("only what may pass is asked", count_wanted(world), 0);
+    dkim_verifier_body(world->verifier, BYTES(BODY));
+    CHECK_INT("done", finish(world), AUTH_DONE);
+    CHECK_INT("count", world->verdicts.count, 3);
+    check_verdict(world, 0, AUTH_PERMERROR, "old", "rsa-sha1", "rsa-sha1 is not accepted");
+    check_verdict(world, 1, AUTH_PASS, "test", "rsa-sha256", NULL);
+    CHECK_TEXT("third", world->verdicts.verdicts[2].why, "signature cannot be read");
+}
+
 static void test_answers_that_are_no_key(void **state)
 {
     struct dns_record other = {.type = DNS_TYPE_CNAME, .name = BYTES("a.example")};
@@ -322,6 +342,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_not_signed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_header_at_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_settled_by_the_header, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_settled_beside_open, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_answers_that_are_no_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_many_signatures, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_abandoned, set_up, tear_down),
