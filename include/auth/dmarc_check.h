@@ -53,6 +53,7 @@ struct dmarc_verdict {
     enum dmarc_method aligned_by;
     struct bytes aligned_domain; /* the name that proves the author */
     bool is_every_author_proven; /* each has an aligned name, whether it publishes or not */
+    bool is_unsettled;           /* not all are, but what had no answer might prove them */
     const char *why; /* static, for log and comment: "no-record", "not-aligned" ... */
 };
 

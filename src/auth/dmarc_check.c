@@ -45,7 +45,6 @@ struct judgement {
     struct walk walk; /* from the author up; state UNKNOWN until it is walked */
     struct dmarc_record record;
     bool is_own_record; /* it stands at the author domain itself */
-    bool is_unsettled;  /* a name that could not be judged now might belong to the author */
     size_t walks;
     struct dmarc_verdict *verdict;
 };
@@ -367,7 +366,7 @@ static enum lookup find_aligned(struct judgement *judgement, enum dmarc_method m
         if (state == LOOKUP_FOUND || state == LOOKUP_UNKNOWN) {
             return state;
         }
-        judgement->is_unsettled |= state == LOOKUP_FAILED;
+        judgement->verdict->is_unsettled |= state == LOOKUP_FAILED;
     }
     return LOOKUP_NOTHING;
 }
@@ -385,7 +384,7 @@ static enum lookup find_alignment(struct judgement *judgement)
     for (size_t i = 0; i < 2 && state == LOOKUP_NOTHING; i++) {
         enum lookup later = find_aligned(judgement, methods[i], AUTH_TEMPERROR);
 
-        judgement->is_unsettled |= later == LOOKUP_FOUND;
+        judgement->verdict->is_unsettled |= later == LOOKUP_FOUND;
         if (later == LOOKUP_UNKNOWN) {
             state = later;
         }
@@ -429,7 +428,7 @@ static enum auth_status conclude_failure(struct judgement *judgement)
     case LOOKUP_NOTHING:
         break;
     }
-    if (judgement->is_unsettled) {
+    if (verdict->is_unsettled) {
         state_verdict(verdict, AUTH_TEMPERROR, policy, "alignment-unsettled");
     } else {
         state_verdict(verdict, AUTH_FAIL, policy, "not-aligned");
@@ -533,7 +532,7 @@ enum auth_status dmarc_check(const struct dmarc_input *input, struct dns_facts *
 {
     struct check check = {.facts = facts, .arena = arena};
     enum auth_status status = AUTH_DONE;
-    bool is_proven = input->author_count != 0;
+    bool is_proven = input->author_count != 0, is_hopeless = false, is_unsettled = false;
 
     *verdict = (struct dmarc_verdict){.result = AUTH_NONE, .why = "no-author"};
     if (input->author_count > DMARC_AUTHOR_LIMIT) {
@@ -547,7 +546,11 @@ enum auth_status dmarc_check(const struct dmarc_input *input, struct dns_facts *
         if (judge_author(&check, input->authors[i], &one) == AUTH_NEEDS_DNS) {
             status = AUTH_NEEDS_DNS; /* go on: the others' questions go out with these */
         }
-        is_proven &= one.aligned_by != DMARC_BY_NOTHING;
+        if (one.aligned_by == DMARC_BY_NOTHING) {
+            is_proven = false;
+            is_unsettled |= one.is_unsettled || one.result == AUTH_TEMPERROR;
+            is_hopeless |= !one.is_unsettled && one.result != AUTH_TEMPERROR;
+        }
         if (i == 0 || weight(&one) > weight(verdict)) {
             *verdict = one;
         }
@@ -558,5 +561,6 @@ enum auth_status dmarc_check(const struct dmarc_input *input, struct dns_facts *
         return status;
     }
     verdict->is_every_author_proven = is_proven;
+    verdict->is_unsettled = is_unsettled && !is_hopeless;
     return status;
 }

@@ -1,0 +1,93 @@
+/*
+ * accept_policy - what follows from who a message proved to be.
+ *
+ * Input   the operator's choices and the checks' verdicts on the identities that came in, before
+ *         any rewriting: afterwards our own SRS would pass for them.
+ * Output  a decision; with accept, what the message is to be marked for. The first that applies:
+ *
+ *         1 several From fields, or one nobody can read   550 5.6.0  (rule of dmarc-reject)
+ *         2 own domain in From or MAIL FROM, not proven   550 5.7.26 own-domain-spoof
+ *         3 DMARC fail, reject asked for                  550 5.7.1  dmarc-reject
+ *         4 DMARC fail, quarantine asked for              554 5.7.1  dmarc-quarantine
+ *         5 SPF fail                                      550 5.7.23 spf-fail
+ *         6 no reverse name that leads back               550 5.7.25 iprev
+ *         7 a check that could still refuse, unanswered   451        auth-temperror
+ *
+ * Proof   of an own domain: an aligned DKIM or SPF pass for each author; for MAIL FROM an SPF
+ *         pass, a signature of its domain, or authors of ours that are proven.
+ * SPF     "refuse-unless-dkim" lets go what carries a DKIM pass aligned with its author, or of
+ *         the MAIL FROM domain: it was forwarded once already. "refuse" is said before the
+ *         content is seen (accept_policy_for_sender).
+ * Wait    what is only temporary is never refused: when a key or a record is missing that could
+ *         save the message from rules 2 to 6, it is deferred, or marked. A refusal that stands
+ *         without the missing answer is given at once.
+ * Text    names what failed and what helps; printable ASCII, ACCEPT_TEXT_LIMIT octets, in the
+ *         arena.
+ * RFC     7208 §8, 7372, 8601, 9989 §7.4
+ */
+#ifndef FORWARD_ACCEPT_POLICY_H
+#define FORWARD_ACCEPT_POLICY_H
+
+#include "auth/auth_result.h"
+#include "auth/dmarc_check.h"
+#include "auth/from_domains.h"
+#include "base/arena.h"
+#include "forward/decision.h"
+
+enum { ACCEPT_TEXT_LIMIT = 460, ACCEPT_MARK_LIMIT = 7 };
+
+/* The first of each is the default. */
+enum spf_fail_rule { SPF_FAIL_REFUSE_UNLESS_DKIM, SPF_FAIL_REFUSE, SPF_FAIL_TAG };
+enum dmarc_reject_rule { DMARC_REJECT_REFUSE, DMARC_REJECT_TAG };
+enum dmarc_quarantine_rule {
+    DMARC_QUARANTINE_TAG,
+    DMARC_QUARANTINE_REFUSE,
+    DMARC_QUARANTINE_ACCEPT,
+};
+enum auth_temperror_rule { AUTH_TEMPERROR_DEFER, AUTH_TEMPERROR_ACCEPT };
+enum own_domain_rule { OWN_DOMAIN_REFUSE, OWN_DOMAIN_TAG, OWN_DOMAIN_ACCEPT };
+enum iprev_rule { IPREV_OFF, IPREV_TAG, IPREV_REFUSE };
+
+struct accept_policy {
+    enum spf_fail_rule spf_fail;
+    enum dmarc_reject_rule dmarc_reject;
+    enum dmarc_quarantine_rule dmarc_quarantine;
+    enum auth_temperror_rule auth_temperror;
+    enum own_domain_rule own_domain_spoof;
+    enum iprev_rule iprev;
+};
+
+/* What is known of a client and a sender, before any content. */
+struct sender_facts {
+    struct bytes client;  /* address as text */
+    enum auth_result spf; /* of MAIL FROM; of HELO with the null sender */
+    struct bytes spf_domain;
+    struct bytes spf_explanation; /* the domain's own words, or empty */
+    enum auth_result iprev;
+    bool is_own_sender; /* MAIL FROM is in a domain we serve */
+};
+
+struct message_facts {
+    struct sender_facts sender;
+    enum from_result from;
+    bool is_own_author; /* one of the author domains is served here */
+    const struct dmarc_verdict *dmarc;
+    enum auth_result sender_signature; /* DKIM of the MAIL FROM domain: pass, temperror, none */
+};
+
+struct accept_answer {
+    struct decision decision;
+    const char *marks[ACCEPT_MARK_LIMIT]; /* with accept: "spf-fail" ..., static */
+    size_t mark_count;
+};
+
+/* At MAIL or RCPT: what no content can change (spf-fail refuse, iprev refuse). */
+void accept_policy_for_sender(const struct accept_policy *policy,
+                              const struct sender_facts *facts, struct arena *arena,
+                              struct accept_answer *answer);
+/* After the content: everything. */
+void accept_policy_for_message(const struct accept_policy *policy,
+                               const struct message_facts *facts, struct arena *arena,
+                               struct accept_answer *answer);
+
+#endif

@@ -1,0 +1,389 @@
+#include "forward/accept_policy.h"
+
+#include "base/strbuf.h"
+
+enum { DOMAIN_TEXT_LIMIT = 200, EXPLANATION_LIMIT = 160 };
+
+/* The rules are asked one after the other; the first refusal and the first wait stay. */
+struct judge {
+    const struct accept_policy *policy;
+    const struct sender_facts *sender;
+    const struct message_facts *message; /* NULL before the content */
+    struct arena *arena;
+    struct accept_answer *answer;
+    struct decision waiting; /* DEFER once something is missing */
+};
+
+/* ---- answers ----------------------------------------------------------------------------- */
+
+static void mark(struct judge *judge, const char *name)
+{
+    struct accept_answer *answer = judge->answer;
+
+    for (size_t i = 0; i < answer->mark_count; i++) {
+        if (strcmp(answer->marks[i], name) == 0) {
+            return;
+        }
+    }
+    if (answer->mark_count < ACCEPT_MARK_LIMIT) {
+        answer->marks[answer->mark_count++] = name;
+    }
+}
+
+static bool is_refused(const struct judge *judge)
+{
+    return judge->answer->decision.disposition == DECISION_REFUSE;
+}
+
+/* Names and explanations come from strangers: what cannot stand in a reply becomes "?". */
+static void add_foreign(struct strbuf *out, struct bytes text, size_t limit)
+{
+    text = bytes_first(text, limit);
+    for (size_t i = 0; i < text.len; i++) {
+        char octet = text.data[i];
+
+        strbuf_add_char(out, octet < ' ' || octet > 126 ? '?' : octet);
+    }
+}
+
+/* "%" in the pattern stands for the foreign text. */
+static struct bytes write_text(struct judge *judge, const char *pattern, struct bytes foreign)
+{
+    struct bytes rest = bytes_from_text(pattern);
+    struct bytes before = bytes_cut(&rest, '%');
+    struct strbuf text;
+    struct bytes copy;
+
+    strbuf_init(&text, ACCEPT_TEXT_LIMIT);
+    strbuf_add(&text, before);
+    if (before.len < strlen(pattern)) {
+        add_foreign(&text, foreign.len == 0 ? BYTES("(none)") : foreign, DOMAIN_TEXT_LIMIT);
+    }
+    strbuf_add(&text, rest);
+    copy = arena_copy(judge->arena, strbuf_bytes(&text));
+    strbuf_clear(&text);
+    return copy;
+}
+
+static void refuse(struct judge *judge, unsigned code, const char *enhanced, const char *why,
+                   struct bytes text)
+{
+    if (!is_refused(judge)) {
+        judge->answer->decision = (struct decision){DECISION_REFUSE, code, enhanced, text, why};
+    }
+}
+
+static void wait_for(struct judge *judge, const char *enhanced, const char *why,
+                     const char *pattern, struct bytes foreign)
+{
+    if (judge->waiting.disposition == DECISION_ACCEPT) {
+        judge->waiting = (struct decision){DECISION_DEFER, 451, enhanced,
+                                           write_text(judge, pattern, foreign), why};
+    }
+}
+
+/* ---- the rules, in the order of the header ----------------------------------------------- */
+
+static void judge_from(struct judge *judge)
+{
+    const struct message_facts *message = judge->message;
+    const char *pattern = NULL;
+
+    switch (message->from) {
+    case FROM_SEVERAL_FIELDS:
+        pattern = "A message has exactly one From field; this one has more";
+        break;
+    case FROM_MALFORMED:
+        pattern = "The From field cannot be read (RFC 5322); correct it and send again";
+        break;
+    case FROM_ONE_DOMAIN:
+    case FROM_SEVERAL_DOMAINS:
+    case FROM_NO_DOMAIN:
+        if (message->dmarc->result == AUTH_PERMERROR) {
+            pattern = "The From field names too many domains to check them all";
+        }
+        break;
+    }
+    if (pattern == NULL) {
+        return;
+    }
+    switch (judge->policy->dmarc_reject) {
+    case DMARC_REJECT_REFUSE:
+        refuse(judge, 550, "5.6.0", "from-field", write_text(judge, pattern, BYTES("")));
+        break;
+    case DMARC_REJECT_TAG:
+        mark(judge, "from-field");
+        break;
+    }
+}
+
+/* Proven, not proven, or nobody can say now. */
+enum proof { PROOF_GIVEN, PROOF_MISSING, PROOF_UNSETTLED };
+
+static enum proof author_proof(const struct message_facts *message)
+{
+    if (message->dmarc->is_every_author_proven) {
+        return PROOF_GIVEN;
+    }
+    return message->dmarc->is_unsettled ? PROOF_UNSETTLED : PROOF_MISSING;
+}
+
+static enum proof sender_proof(const struct message_facts *message)
+{
+    if (message->sender.spf == AUTH_PASS || message->sender_signature == AUTH_PASS ||
+        (message->is_own_author && author_proof(message) == PROOF_GIVEN)) {
+        return PROOF_GIVEN;
+    }
+    if (message->sender.spf == AUTH_TEMPERROR || message->sender_signature == AUTH_TEMPERROR ||
+        (message->is_own_author && author_proof(message) == PROOF_UNSETTLED)) {
+        return PROOF_UNSETTLED;
+    }
+    return PROOF_MISSING;
+}
+
+static void judge_own_identity(struct judge *judge, enum proof proof, const char *pattern,
+                               struct bytes domain)
+{
+    if (proof == PROOF_GIVEN) {
+        return;
+    }
+    switch (judge->policy->own_domain_spoof) {
+    case OWN_DOMAIN_REFUSE:
+        if (proof == PROOF_UNSETTLED) {
+            wait_for(judge, "4.7.26", "own-domain-temperror",
+                     "Cannot check now whether % sent this; try again later", domain);
+        } else {
+            refuse(judge, 550, "5.7.26", "own-domain-spoof",
+                   write_text(judge, pattern, domain));
+        }
+        break;
+    case OWN_DOMAIN_TAG:
+        mark(judge, "own-domain-spoof");
+        break;
+    case OWN_DOMAIN_ACCEPT:
+        break;
+    }
+}
+
+static void judge_own_domain(struct judge *judge)
+{
+    const struct message_facts *message = judge->message;
+
+    if (message->is_own_author) {
+        judge_own_identity(
+            judge, author_proof(message),
+            "From is in a domain of ours (%) and neither DKIM nor SPF proves it; "
+            "send through its own servers",
+            message->dmarc->author);
+    }
+    if (message->sender.is_own_sender) {
+        judge_own_identity(
+            judge, sender_proof(message),
+            "The sender is in a domain of ours (%) and neither SPF nor DKIM proves "
+            "it; send through its own servers",
+            message->sender.spf_domain);
+    }
+}
+
+static void judge_dmarc_failure(struct judge *judge, bool is_refusing, unsigned code,
+                                const char *why, const char *pattern)
+{
+    const struct dmarc_verdict *dmarc = judge->message->dmarc;
+
+    if (dmarc->result == AUTH_TEMPERROR && is_refusing) {
+        wait_for(judge, "4.7.1", "dmarc-temperror",
+                 "DMARC of % cannot be checked now; try again later", dmarc->author);
+    } else if (dmarc->result == AUTH_FAIL && is_refusing) {
+        refuse(judge, code, "5.7.1", why, write_text(judge, pattern, dmarc->author));
+    } else if (dmarc->result == AUTH_FAIL) {
+        mark(judge, why);
+    }
+}
+
+static void judge_dmarc(struct judge *judge)
+{
+    const struct accept_policy *policy = judge->policy;
+
+    switch (judge->message->dmarc->policy) {
+    case DMARC_POLICY_NONE:
+        break;
+    case DMARC_POLICY_REJECT:
+        judge_dmarc_failure(judge, policy->dmarc_reject == DMARC_REJECT_REFUSE, 550,
+                            "dmarc-reject",
+                            "DMARC failed and % asks to reject; sign with DKIM for that domain "
+                            "or send from a host its SPF record names");
+        break;
+    case DMARC_POLICY_QUARANTINE:
+        if (policy->dmarc_quarantine != DMARC_QUARANTINE_ACCEPT) {
+            judge_dmarc_failure(judge, policy->dmarc_quarantine == DMARC_QUARANTINE_REFUSE, 554,
+                                "dmarc-quarantine",
+                                "DMARC failed and % asks for quarantine, which is not kept "
+                                "here; sign with DKIM for that domain");
+        }
+        break;
+    }
+}
+
+/* Is there a signature that makes up for the path the message took? */
+static enum proof signature_proof(const struct judge *judge)
+{
+    const struct message_facts *message = judge->message;
+
+    if (judge->policy->spf_fail != SPF_FAIL_REFUSE_UNLESS_DKIM) {
+        return PROOF_MISSING;
+    }
+    if (message == NULL) {
+        return PROOF_UNSETTLED;
+    }
+    if (message->dmarc->aligned_by == DMARC_BY_DKIM || message->sender_signature == AUTH_PASS) {
+        return PROOF_GIVEN;
+    }
+    return message->dmarc->is_unsettled || message->sender_signature == AUTH_TEMPERROR
+               ? PROOF_UNSETTLED
+               : PROOF_MISSING;
+}
+
+static struct bytes spf_text(struct judge *judge)
+{
+    const struct sender_facts *sender = judge->sender;
+    struct strbuf text;
+    struct bytes copy;
+
+    strbuf_init(&text, ACCEPT_TEXT_LIMIT);
+    strbuf_add_text(&text, "SPF: ");
+    add_foreign(&text, sender->client, 45);
+    strbuf_add_text(&text, " may not send mail for ");
+    add_foreign(&text, sender->spf_domain, DOMAIN_TEXT_LIMIT);
+    strbuf_add_text(&text, judge->policy->spf_fail == SPF_FAIL_REFUSE
+                               ? "; use the servers its SPF record names"
+                               : "; sign with DKIM or use its own servers");
+    if (sender->spf_explanation.len != 0) {
+        strbuf_add_text(&text, "; it says: ");
+        add_foreign(&text, sender->spf_explanation, EXPLANATION_LIMIT);
+    }
+    copy = arena_copy(judge->arena, strbuf_bytes(&text));
+    strbuf_clear(&text);
+    return copy;
+}
+
+static void judge_spf_failure(struct judge *judge)
+{
+    switch (signature_proof(judge)) {
+    case PROOF_GIVEN:
+        break;
+    case PROOF_MISSING:
+        refuse(judge, 550, "5.7.23", "spf-fail", spf_text(judge));
+        break;
+    case PROOF_UNSETTLED:
+        wait_for(judge, "4.7.5", "dkim-temperror",
+                 "SPF failed for % and its signature cannot be checked now; try again later",
+                 judge->sender->spf_domain);
+        break;
+    }
+}
+
+static void judge_spf(struct judge *judge)
+{
+    enum auth_result spf = judge->sender->spf;
+
+    if (judge->policy->spf_fail == SPF_FAIL_TAG) {
+        if (spf == AUTH_FAIL) {
+            mark(judge, "spf-fail");
+        }
+    } else if (spf == AUTH_FAIL) {
+        judge_spf_failure(judge);
+    } else if (spf == AUTH_TEMPERROR && signature_proof(judge) != PROOF_GIVEN) {
+        wait_for(judge, "4.4.3", "spf-temperror",
+                 "SPF of % cannot be checked now; try again later", judge->sender->spf_domain);
+    }
+}
+
+static void judge_iprev(struct judge *judge)
+{
+    enum auth_result iprev = judge->sender->iprev;
+    bool has_failed = iprev == AUTH_FAIL || iprev == AUTH_PERMERROR;
+
+    switch (judge->policy->iprev) {
+    case IPREV_OFF:
+        break;
+    case IPREV_TAG:
+        if (has_failed) {
+            mark(judge, "iprev");
+        }
+        break;
+    case IPREV_REFUSE:
+        if (has_failed) {
+            refuse(judge, 550, "5.7.25", "iprev",
+                   write_text(judge,
+                              "% has no reverse DNS name that leads back to it; give it a PTR "
+                              "record whose name has this address",
+                              judge->sender->client));
+        } else if (iprev == AUTH_TEMPERROR) {
+            wait_for(judge, "4.7.25", "iprev-temperror",
+                     "The reverse DNS name of % cannot be checked now; try again later",
+                     judge->sender->client);
+        }
+        break;
+    }
+}
+
+/* ---- the two questions ------------------------------------------------------------------- */
+
+static struct judge start_judge(const struct accept_policy *policy,
+                                const struct sender_facts *sender, struct arena *arena,
+                                struct accept_answer *answer)
+{
+    *answer = (struct accept_answer){
+        .decision = {.disposition = DECISION_ACCEPT, .why = "authenticated"}};
+    return (struct judge){.policy = policy, .sender = sender, .arena = arena, .answer = answer};
+}
+
+static void finish(struct judge *judge)
+{
+    struct accept_answer *answer = judge->answer;
+
+    if (!is_refused(judge) && judge->waiting.disposition == DECISION_DEFER) {
+        switch (judge->policy->auth_temperror) {
+        case AUTH_TEMPERROR_DEFER:
+            answer->decision = judge->waiting;
+            break;
+        case AUTH_TEMPERROR_ACCEPT:
+            mark(judge, "auth-temperror");
+            break;
+        }
+    }
+    if (answer->decision.disposition != DECISION_ACCEPT) {
+        answer->mark_count = 0;
+    } else if (answer->mark_count != 0) {
+        answer->decision.why = answer->marks[0];
+    }
+}
+
+void accept_policy_for_sender(const struct accept_policy *policy,
+                              const struct sender_facts *facts, struct arena *arena,
+                              struct accept_answer *answer)
+{
+    struct judge judge = start_judge(policy, facts, arena, answer);
+
+    /* A signature may still speak for the message, and SPF may be asked again by then. */
+    if (facts->spf == AUTH_FAIL && policy->spf_fail == SPF_FAIL_REFUSE) {
+        judge_spf(&judge);
+    }
+    judge_iprev(&judge);
+    finish(&judge);
+}
+
+void accept_policy_for_message(const struct accept_policy *policy,
+                               const struct message_facts *facts, struct arena *arena,
+                               struct accept_answer *answer)
+{
+    struct judge judge = start_judge(policy, &facts->sender, arena, answer);
+
+    judge.message = facts;
+    judge_from(&judge);
+    judge_own_domain(&judge);
+    judge_dmarc(&judge);
+    judge_spf(&judge);
+    judge_iprev(&judge);
+    finish(&judge);
+}
