@@ -5,7 +5,6 @@
  *         dkim=none), DMARC. The same verdicts give the same octets.
  * Names   domains as A-labels where they can be; for MAIL FROM <> it is postmaster@HELO that was
  *         judged (RFC 7208 §2.4), and that is what smtp.mailfrom says.
- * Memory  scratch in the arena.
  * RFC     8601 §2.7 (methods and properties), 9989 §13 (polrec), 7208 §9.1 (Received-SPF)
  */
 #ifndef AUTH_RESULTS_TEXT_H
@@ -16,11 +15,10 @@
 
 /* "Authentication-Results: ...\r\n" */
 void results_text_add(struct strbuf *out, struct bytes authserv_id,
-                      const struct message_check_facts *facts,
-                      const struct message_verdicts *verdicts, struct arena *arena);
+                      const struct message_verdicts *verdicts,
+                      const struct message_check_facts *facts);
 /* "Received-SPF: ...\r\n", about MAIL FROM. */
-void results_text_add_received_spf(struct strbuf *out, const struct message_check_facts *facts,
-                                   const struct message_verdicts *verdicts,
-                                   struct arena *arena);
+void results_text_add_received_spf(struct strbuf *out, const struct message_verdicts *verdicts,
+                                   const struct message_check_facts *facts);
 
 #endif

@@ -140,9 +140,10 @@ static void add_dmarc(struct gathering *gathering, const struct message_verdicts
 }
 
 void results_text_add(struct strbuf *out, struct bytes authserv_id,
-                      const struct message_check_facts *facts,
-                      const struct message_verdicts *verdicts, struct arena *arena)
+                      const struct message_verdicts *verdicts,
+                      const struct message_check_facts *facts)
 {
+    struct arena *arena = arena_new();
     size_t room = verdicts->dkim.count + 5; /* iprev, SPF twice, one more DKIM, DMARC */
     struct gathering gathering = {
         .arena = arena,
@@ -155,11 +156,13 @@ void results_text_add(struct strbuf *out, struct bytes authserv_id,
     add_dkim(&gathering, &verdicts->dkim);
     add_dmarc(&gathering, verdicts);
     results_field_add(out, authserv_id, gathering.entries, gathering.count);
+    arena_free(&arena);
 }
 
-void results_text_add_received_spf(struct strbuf *out, const struct message_check_facts *facts,
-                                   const struct message_verdicts *verdicts, struct arena *arena)
+void results_text_add_received_spf(struct strbuf *out, const struct message_verdicts *verdicts,
+                                   const struct message_check_facts *facts)
 {
+    struct arena *arena = arena_new();
     const struct received_spf field = {
         .result = auth_result_text(verdicts->spf_mail_from.result),
         .comment = bytes_from_text(verdicts->spf_mail_from.why),
@@ -172,4 +175,5 @@ void results_text_add_received_spf(struct strbuf *out, const struct message_chec
     };
 
     results_field_add_received_spf(out, &field);
+    arena_free(&arena);
 }
