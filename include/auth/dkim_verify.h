@@ -8,9 +8,9 @@
  * Limits   dkim_header_guard's; key records of DKIM_KEY_RECORD_LIMIT octets.
  * Strict   rsa-sha1, RSA keys under 1024 bits, a key of another type than the signature's, and l=
  *          that leaves text unsigned never pass.
- * Cost     a message without a signature: one walk over its header. Else, for 5 KB signed
- *          relaxed/relaxed with RSA-2048, some 150 us, of which OpenSSL takes 100 to parse the
- *          key (the library parses it for every signature and takes no parsed one).
+ * Cost     CPU time of a 5 KB message, relaxed/relaxed (dkim_driver repeat=N): unsigned 0.5 us,
+ *          refused by its header 7 us, RSA-2048 175 us, of which OpenSSL's parser of public keys
+ *          takes 115: the library has it parse the key for every signature and takes no parsed one.
  * Threads  a library may be shared by threads, a verifier belongs to one.
  * RFC      6376, 8301 (algorithms, key sizes), 8463 (ed25519), 8601 §2.7.1 (results)
  */
