@@ -79,7 +79,7 @@ $(BUILD)/io_sim/%.o: tests/support/io_sim/%.c
 $(BUILD)/sim/%: tests/sim/%.c $(SIM_SUPPORT) $(call archives_of,inbound queue outbound forward auth mail protocol base)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(SIM_SUPPORT) \
-	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcrypto -lsqlite3 -lcmocka -lpthread
+	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_auth) -lcrypto -lsqlite3 -lcmocka -lpthread
 
 .PHONY: deps-build deps
 deps-build:

@@ -51,6 +51,8 @@ void message_check_body(struct message_check *check, struct bytes octets);
 /* No more content comes. */
 void message_check_end(struct message_check *check);
 enum auth_status message_check_step(struct message_check *check);
+/* Is the client's and the envelope sender's part of the verdicts final? */
+bool message_check_knows_sender(const struct message_check *check);
 /* What is known and what is wanted: for dns_lookup_start. */
 struct dns_facts *message_check_dns(struct message_check *check);
 const struct message_verdicts *message_check_verdicts(const struct message_check *check);

@@ -9,8 +9,10 @@
 #define INBOUND_INBOUND_SERVER_H
 
 #include "base/shared.h"
+#include "forward/accept_policy.h"
 #include "forward/recipient_route.h"
 #include "forward/rewrite_plan.h"
+#include "io/dns_resolver.h"
 #include "io/state_store.h"
 #include "io/stream.h"
 #include "queue/queue.h"
@@ -34,6 +36,14 @@ struct inbound_options {
     uint64_t command_timeout_ms; /* 5 min */
     uint64_t data_timeout_ms;    /* without progress */
     uint64_t min_rate;           /* octets a second while content comes in */
+    /* Who sent this? Needs a resolver (inbound_server_set_resolver). */
+    bool authenticate;
+    bool received_spf;        /* write Received-SPF, too */
+    struct bytes authserv_id; /* Authentication-Results; empty: incoming ones are left alone */
+    uint64_t auth_timeout_ms; /* from the final dot until what is open reads temperror */
+    /* The policy for mail to a domain of ours; NULL: the default of accept_policy. */
+    const struct accept_policy *(*policy_for)(const void *context, struct bytes domain);
+    const void *policy_context;
 };
 
 struct inbound_server;
@@ -42,6 +52,8 @@ struct inbound_server *inbound_server_new(struct event_loop *loop, struct queue 
                                           struct message_id_source *ids,
                                           struct state_store *state,
                                           const struct inbound_options *options);
+/* *borrows* the resolver of the loop. Without one nobody is authenticated. */
+void inbound_server_set_resolver(struct inbound_server *server, struct dns_resolver *resolver);
 void inbound_server_set_options(struct inbound_server *server,
                                 const struct inbound_options *options);
 /* How many sessions one client has, for the acceptor's per-client limit. The acceptor owns it

@@ -152,6 +152,11 @@ enum auth_status message_check_step(struct message_check *check)
     return is_done ? AUTH_DONE : AUTH_NEEDS_DNS;
 }
 
+bool message_check_knows_sender(const struct message_check *check)
+{
+    return check->has_iprev && check->has_spf_helo && check->has_spf_mail_from;
+}
+
 struct dns_facts *message_check_dns(struct message_check *check)
 {
     return check->dns;

@@ -8,6 +8,7 @@
 enum { BOUNCE_FROM_LIMIT = 512, REUSE_IDLE_MS = 10000, CONNECT_TIMEOUT_MS = 30000 };
 /* RFC 5321 §4.5.3.2 */
 enum { MINUTE_MS = 60000 };
+enum { AUTH_TIMEOUT_MS = 20000 }; /* RFC 7208 §4.6.4: SPF gets at least 20 seconds */
 
 static void destroy(struct shared *shared)
 {
@@ -76,6 +77,11 @@ static void fill_outbound(struct snapshot *snapshot, const struct ip_endpoint *l
                      config->delivery.source_v4.family == IP_NONE;
 }
 
+static const struct accept_policy *policy_for(const void *context, struct bytes domain)
+{
+    return config_policy_for(context, domain);
+}
+
 static void fill_inbound(struct snapshot *snapshot)
 {
     const struct config *config = snapshot->config;
@@ -99,6 +105,12 @@ static void fill_inbound(struct snapshot *snapshot)
         .command_timeout_ms = config->limits.command_timeout_ms,
         .data_timeout_ms = config->limits.data_timeout_ms,
         .min_rate = config->limits.min_rate,
+        .authenticate = config->authenticate,
+        .received_spf = config->received_spf,
+        .authserv_id = config->authserv_id,
+        .auth_timeout_ms = AUTH_TIMEOUT_MS,
+        .policy_for = policy_for,
+        .policy_context = config,
     };
 }
 

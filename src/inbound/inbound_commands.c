@@ -27,6 +27,8 @@ void inbound_transaction_reset(struct inbound_session *session)
 {
     struct arena *arena = session->transaction.arena;
 
+    inbound_auth_reset(session);
+    strbuf_clear(&session->transaction.header);
     content_drop(&session->transaction.content);
     arena_reset(arena);
     session->transaction = (struct inbound_transaction){.arena = arena};
@@ -142,6 +144,7 @@ static void answer_mail(struct inbound_session *session, const struct smtp_comma
     smtp_mailbox_add(&text, &transaction->sender);
     transaction->sender_text = arena_copy(transaction->arena, strbuf_bytes(&text));
     strbuf_clear(&text);
+    inbound_auth_begin(session);
     smtp_dialogue_granted(&session->dialogue);
     reply(session, 250, "2.1.0", "sender ok");
 }
@@ -218,6 +221,53 @@ static void take_recipient(struct inbound_session *session,
     reply(session, 250, "2.1.5", "recipient ok");
 }
 
+static const struct accept_policy *policy_for(const struct inbound_session *session,
+                                              struct bytes domain)
+{
+    const struct inbound_options *options = session->options;
+
+    return options->policy_for == NULL ? NULL
+                                       : options->policy_for(options->policy_context, domain);
+}
+
+static bool is_same_policy(const struct accept_policy *a, const struct accept_policy *b)
+{
+    return a == b || (a != NULL && b != NULL && memcmp(a, b, sizeof *a) == 0);
+}
+
+/* What is decided before the content is seen. One answer stands for the whole message in the end, so
+ * recipients whose domains have different policies go in messages of their own: RFC 5321
+ * §4.5.3.1.10 makes the client send the rest again. */
+static void judge_recipient(struct inbound_session *session,
+                            const struct smtp_mailbox *recipient,
+                            const struct recipient_route *route)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+    const struct accept_policy *policy = policy_for(session, recipient->domain);
+    struct decision decision;
+
+    if (route->kind == ROUTE_RETURN) {
+        take_recipient(session, recipient, route); /* its tag speaks for it */
+        return;
+    }
+    if (transaction->recipient_count > 0 && !is_same_policy(transaction->policy, policy)) {
+        refuse(session, 452, "4.5.3", "one domain at a time: its policy is another");
+        return;
+    }
+    transaction->policy = policy;
+    if (!inbound_auth_knows_sender(session) && inbound_auth_needs_sender(session)) {
+        session->pending_recipient = *recipient;
+        inbound_session_begin_wait(session, INBOUND_WAITS_SENDER);
+        return;
+    }
+    decision = inbound_auth_judge_sender(session);
+    if (decision.disposition == DECISION_ACCEPT) {
+        take_recipient(session, recipient, route);
+    } else {
+        refuse_recipient(session, recipient, &decision);
+    }
+}
+
 static void on_token_known(struct inbound_session *session, enum state_status status,
                            struct bytes address);
 
@@ -234,7 +284,7 @@ static void route_recipient(struct inbound_session *session,
     case ROUTE_FORWARD:
     case ROUTE_RETURN:
     case ROUTE_DISCARD:
-        take_recipient(session, recipient, &route);
+        judge_recipient(session, recipient, &route);
         return;
     case ROUTE_REFUSE:
         refuse_recipient(session, recipient, &route.decision);
@@ -259,6 +309,13 @@ static void on_token_known(struct inbound_session *session, enum state_status st
         refuse(session, 451, "4.3.0", "cannot look this address up now, try again later");
     }
     inbound_session_go_on(session);
+}
+
+void inbound_sender_known(struct inbound_session *session)
+{
+    struct route_token unasked = {.is_known = false};
+
+    route_recipient(session, &session->pending_recipient, &unasked);
 }
 
 static void answer_rcpt(struct inbound_session *session, const struct smtp_command *command)

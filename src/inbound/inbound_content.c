@@ -3,19 +3,26 @@
  *
  *   1 inbound_content_begin  354, an id for the message, a place for its octets
  *   2 inbound_content_input  octets are unstuffed and kept; nothing is decided before the end
- *   3 inbound_content_end    what the octets themselves forbid: bare CR or LF, size, loops
- *   4 store_long_senders     stored SRS tokens are made durable, so that no bounce is lost
- *   5 submit                 the message goes to the queue ...
- *   6 on_safe                ... and only when it is on stable storage the client reads 250
+ *   3 inbound_content_end    what the octets themselves forbid: bare CR or LF, size
+ *   4 inbound_content_judge  who sent it, and was it here before? May wait for DNS
+ *   5 store_long_senders     stored SRS tokens are made durable, so that no bounce is lost
+ *   6 submit                 the message goes to the queue ...
+ *   7 on_safe                ... and only when it is on stable storage the client reads 250
  */
 #include "inbound_session.h"
 
 #include "io/clock.h"
 #include "mail/header_block.h"
+#include "mail/results_field.h"
 #include "mail/trace_field.h"
 
 #include <assert.h>
 #include <stdlib.h>
+
+enum {
+    HEADER_EXCESS = STREAM_INPUT_LIMIT, /* what may come behind a header in one piece */
+    PREFIX_LIMIT = 64 * 1024,
+};
 
 void inbound_content_begin(struct inbound_session *session)
 {
@@ -26,18 +33,97 @@ void inbound_content_begin(struct inbound_session *session)
     transaction->id = message_id_next(session->server->ids, transaction->started_ms);
     transaction->content = content_new(session->options->spool_directory);
     transaction->content_status = CONTENT_OK;
+    strbuf_init(&transaction->header, session->options->header_size + HEADER_EXCESS);
     inbound_session_reply(session, 354, NULL, BYTES("end data with <CR><LF>.<CR><LF>"));
+}
+
+static void store(struct inbound_transaction *transaction, struct bytes octets)
+{
+    if (content_size(transaction->content) + octets.len > transaction->size_limit) {
+        transaction->is_too_big = true;
+    }
+    if (!transaction->is_too_big && transaction->content_status == CONTENT_OK &&
+        !transaction->is_header_too_large) {
+        transaction->content_status = content_append(transaction->content, octets);
+    }
+}
+
+static void take_body(struct inbound_session *session, struct bytes octets)
+{
+    store(&session->transaction, octets);
+    inbound_auth_body(session, octets);
+}
+
+/* Stores the header but for the results that claim to be ours (RFC 8601 §5): nothing else of the
+ * message is ever left out. */
+static void store_header(struct inbound_session *session, struct bytes header)
+{
+    struct bytes rest = header, forged;
+    const char *kept = header.data;
+
+    while (session->options->authserv_id.len > 0 &&
+           results_field_next_ours(&rest, session->options->authserv_id, &forged)) {
+        store(&session->transaction, bytes_of(kept, (size_t)(forged.data - kept)));
+        kept = forged.data + forged.len;
+    }
+    store(&session->transaction, bytes_of(kept, header.len - (size_t)(kept - header.data)));
+}
+
+/* The first `length` octets of what was kept are the header, the rest begins the body. */
+static void end_header(struct inbound_session *session, size_t length)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+    struct bytes octets = strbuf_bytes(&transaction->header);
+    struct bytes header = bytes_first(octets, header_block_length(bytes_first(octets, length)));
+    struct bytes body = bytes_skip(octets, header.len);
+
+    transaction->has_header = true;
+    if (header.len > session->options->header_size) {
+        transaction->is_header_too_large = true;
+        return;
+    }
+    store_header(session, header);
+    inbound_auth_header(session, header);
+    store(transaction, body);
+    /* The empty line belongs to neither. */
+    inbound_auth_body(session,
+                      bytes_skip(body, bytes_starts_with(body, BYTES("\r\n")) ? 2 : 0));
+    strbuf_truncate(&transaction->header, header.len);
+}
+
+/* Collects the header until its empty line has come. */
+static void take_header(struct inbound_session *session, struct bytes octets)
+{
+    struct strbuf *header = &session->transaction.header;
+    size_t seen = header->len < 3 ? 0 : header->len - 3; /* the end may be cut anywhere */
+    struct bytes unseen;
+    size_t end;
+
+    strbuf_add(header, octets);
+    if (header->overflowed) {
+        session->transaction.has_header = true;
+        session->transaction.is_header_too_large = true;
+        return;
+    }
+    if (bytes_starts_with(strbuf_bytes(header), BYTES("\r\n"))) {
+        end_header(session, 0);
+        return;
+    }
+    unseen = bytes_skip(strbuf_bytes(header), seen);
+    end = bytes_find_part(unseen, BYTES("\r\n\r\n"));
+    if (end < unseen.len) {
+        end_header(session, seen + end + 2);
+    }
 }
 
 static void take_octets(void *context, struct bytes octets)
 {
-    struct inbound_transaction *transaction = context;
+    struct inbound_session *session = context;
 
-    if (content_size(transaction->content) + octets.len > transaction->size_limit) {
-        transaction->is_too_big = true;
-    }
-    if (!transaction->is_too_big && transaction->content_status == CONTENT_OK) {
-        transaction->content_status = content_append(transaction->content, octets);
+    if (session->transaction.has_header) {
+        take_body(session, octets);
+    } else {
+        take_header(session, octets);
     }
 }
 
@@ -57,6 +143,9 @@ static void answer_content(struct inbound_session *session, unsigned code, const
         log_number(&line, "size", (int64_t)transaction->decoder.octets);
         log_number(&line, "code", code);
         log_text(&line, "why", why);
+        if (transaction->is_judged) {
+            inbound_auth_log(session, &line);
+        }
         log_end(&line);
     }
     session->wait = INBOUND_WAITS_NOTHING;
@@ -110,6 +199,7 @@ static void log_accepted(struct inbound_session *session, size_t deliveries)
     log_number(&line, "deliveries", (int64_t)deliveries);
     log_number(&line, "size", (int64_t)transaction->decoder.octets);
     log_number(&line, "ms", clock_unix_ms() - transaction->started_ms);
+    inbound_auth_log(session, &line);
     log_end(&line);
 }
 
@@ -274,7 +364,8 @@ static void submit(struct inbound_session *session)
         answer_accepted(session); /* everything is to be discarded */
         return;
     }
-    strbuf_init(&prefix, 4096);
+    strbuf_init(&prefix, PREFIX_LIMIT);
+    inbound_auth_add_results(session, &prefix);
     add_received(session, &prefix);
     submission.prefix = strbuf_bytes(&prefix);
     inbound_session_begin_wait(session, INBOUND_WAITS_QUEUE);
@@ -364,36 +455,34 @@ static bool may_travel_on(struct inbound_session *session, struct bytes header)
     return true;
 }
 
-/* Looks at the header; the octets are in memory or, for big messages, in the file. */
-static bool check_header(struct inbound_session *session)
+/* What room forward says of who sent it. */
+static bool may_be_accepted(struct inbound_session *session)
 {
-    struct inbound_transaction *transaction = &session->transaction;
-    struct bytes octets = content_memory(transaction->content);
-    size_t limit = session->options->header_size;
-    size_t length;
+    struct decision decision = inbound_auth_judge(session);
 
-    if (octets.data == NULL && content_size(transaction->content) > 0) {
-        size_t got = 0;
-        char *start = arena_alloc(transaction->arena, limit + 1);
-        if (!content_read(transaction->content, 0, start, limit + 1, &got)) {
-            refuse_content(session, 451, "4.3.0",
-                           "cannot store the message now, try again later", "content-failed");
-            return false;
-        }
-        octets = bytes_of(start, got);
-    }
-    length = header_block_length(octets);
-    if (length > limit) {
-        refuse_content(session, 552, "5.3.4", "message header too large", "header-too-large");
+    if (decision.disposition != DECISION_ACCEPT) {
+        answer_content(session, decision.code, decision.enhanced, decision.text, decision.why);
         return false;
     }
-    return may_travel_on(session, bytes_first(octets, length));
+    return true;
+}
+
+void inbound_content_judge(struct inbound_session *session)
+{
+    if (may_be_accepted(session) &&
+        may_travel_on(session, strbuf_bytes(&session->transaction.header)) &&
+        !store_long_senders(session)) {
+        submit(session);
+    }
 }
 
 void inbound_content_end(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
 
+    if (!transaction->has_header) {
+        end_header(session, transaction->header.len);
+    }
     if (transaction->content_status == CONTENT_OK) {
         transaction->content_status = content_seal(transaction->content);
     }
@@ -420,8 +509,14 @@ void inbound_content_end(struct inbound_session *session)
                        "content-failed");
         return;
     }
-    if (check_header(session) && !store_long_senders(session)) {
-        submit(session);
+    if (transaction->is_header_too_large) {
+        refuse_content(session, 552, "5.3.4", "message header too large", "header-too-large");
+        return;
+    }
+    if (inbound_auth_end(session)) {
+        inbound_content_judge(session);
+    } else {
+        inbound_session_begin_wait(session, INBOUND_WAITS_AUTH);
     }
 }
 
@@ -430,5 +525,5 @@ size_t inbound_content_input(struct inbound_session *session, struct bytes input
     struct inbound_transaction *transaction = &session->transaction;
 
     transaction->size_limit = session->options->message_size;
-    return smtp_content_decode(&transaction->decoder, input, take_octets, transaction);
+    return smtp_content_decode(&transaction->decoder, input, take_octets, session);
 }

@@ -38,6 +38,14 @@ struct inbound_server *inbound_server_new(struct event_loop *loop, struct queue 
     return server;
 }
 
+void inbound_server_set_resolver(struct inbound_server *server, struct dns_resolver *resolver)
+{
+    server->resolver = resolver;
+    if (server->checker == NULL) {
+        server->checker = message_checker_new();
+    }
+}
+
 void inbound_server_set_options(struct inbound_server *server,
                                 const struct inbound_options *options)
 {
@@ -102,6 +110,7 @@ void inbound_server_free(struct inbound_server **server)
     if ((*server)->options->snapshot != NULL) {
         shared_drop((*server)->options->snapshot);
     }
+    message_checker_free(&(*server)->checker);
     arena_free(&(*server)->command_arena);
     free(*server);
     *server = NULL;

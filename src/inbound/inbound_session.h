@@ -7,6 +7,7 @@
 #ifndef INBOUND_SESSION_H
 #define INBOUND_SESSION_H
 
+#include "auth/message_check.h"
 #include "base/arena.h"
 #include "base/hash_table.h"
 #include "base/list.h"
@@ -47,10 +48,23 @@ struct inbound_transaction {
     struct smtp_content_decoder decoder;
     struct content *content;
     enum content_status content_status;
+    struct strbuf header; /* the header, while it comes in and afterwards; as it came */
+    bool has_header;      /* it is whole; what follows is body */
+    bool is_header_too_large;
     uint64_t size_limit;
     bool is_too_big;
     bool is_auto_submitted;
     size_t deliveries;
+    /* who sent it (inbound_auth.c) */
+    struct message_check *check; /* NULL: nobody is asked */
+    struct message_check_facts facts;
+    const struct accept_policy *policy; /* of the first recipient's domain */
+    uint64_t auth_until_ms; /* clock of the loop; then what is open reads temperror */
+    unsigned dns_rounds;
+    size_t asked;    /* questions that were open when it was last looked */
+    bool is_settled; /* nothing is open, or time is up */
+    bool is_judged;
+    struct accept_answer judgement;
     size_t tokens_open; /* over-long senders being stored */
     bool tokens_failed;
 };
@@ -60,6 +74,8 @@ struct inbound_server {
     struct queue *queue;
     struct message_id_source *ids;
     struct state_store *state;
+    struct dns_resolver *resolver; /* NULL: nobody is authenticated */
+    struct message_checker *checker;
     const struct inbound_options *options;
     struct list sessions;
     atomic_size_t session_count;
@@ -78,9 +94,19 @@ struct inbound_server {
 /* What the session is waiting for; while it is not NOTHING no command is looked at. */
 enum inbound_wait {
     INBOUND_WAITS_NOTHING,
-    INBOUND_WAITS_TOKEN, /* state store: the address behind a stored SRS token */
-    INBOUND_WAITS_STORE, /* state store: over-long senders being made durable */
-    INBOUND_WAITS_QUEUE, /* the message is on its way to stable storage */
+    INBOUND_WAITS_SENDER, /* DNS: is this client allowed to send for that sender? */
+    INBOUND_WAITS_AUTH,   /* DNS: the rest of what is asked about the message */
+    INBOUND_WAITS_TOKEN,  /* state store: the address behind a stored SRS token */
+    INBOUND_WAITS_STORE,  /* state store: over-long senders being made durable */
+    INBOUND_WAITS_QUEUE,  /* the message is on its way to stable storage */
+};
+
+/* Look-ups of one message that run side by side: each time something new is to be asked. */
+enum { INBOUND_LOOKUPS = 4, INBOUND_DNS_ROUNDS = 40 };
+
+struct inbound_dns {
+    struct inbound_session *session;
+    struct dns_lookup *lookup; /* NULL: free */
 };
 
 struct inbound_session {
@@ -98,6 +124,7 @@ struct inbound_session {
     struct strbuf helo;
     struct inbound_transaction transaction;
     enum inbound_wait wait;
+    struct inbound_dns dns[INBOUND_LOOKUPS];
     struct queue_ticket *ticket;           /* pending, or NULL */
     struct inbound_lookup *lookup;         /* pending state store request, or NULL */
     struct smtp_mailbox pending_recipient; /* RCPT that waits for its token */
@@ -149,7 +176,33 @@ void inbound_session_log(const struct inbound_session *session, struct log_line 
 void inbound_command(struct inbound_session *session, struct bytes line);
 void inbound_transaction_reset(struct inbound_session *session);
 
+/* The recipient that waited for the sender's verdict is looked at again. */
+void inbound_sender_known(struct inbound_session *session);
+
+/* inbound_auth.c */
+/* At MAIL: look-ups begin. */
+void inbound_auth_begin(struct inbound_session *session);
+/* Stops asking and forgets; safe at any time. */
+void inbound_auth_reset(struct inbound_session *session);
+void inbound_auth_header(struct inbound_session *session, struct bytes header);
+void inbound_auth_body(struct inbound_session *session, struct bytes octets);
+/* The content is whole. True: all is known. False: inbound_content_judge is called when it is. */
+bool inbound_auth_end(struct inbound_session *session);
+/* True: the verdict about the sender is there (or nobody asks). False: inbound_sender_known is
+ * called when it is. */
+bool inbound_auth_knows_sender(struct inbound_session *session);
+/* Does the policy of the recipients so far want the sender's verdict before the content? */
+bool inbound_auth_needs_sender(const struct inbound_session *session);
+/* The decision about a recipient before the content is seen; arena of the transaction. */
+struct decision inbound_auth_judge_sender(struct inbound_session *session);
+/* The decision about the message; sets transaction.judgement. */
+struct decision inbound_auth_judge(struct inbound_session *session);
+/* Authentication-Results and what belongs to it. */
+void inbound_auth_add_results(struct inbound_session *session, struct strbuf *prefix);
+void inbound_auth_log(const struct inbound_session *session, struct log_line *line);
+
 /* inbound_content.c */
+void inbound_content_judge(struct inbound_session *session);
 void inbound_content_begin(struct inbound_session *session);
 /* Takes content from the input; returns octets used. When the decoder is done, what was used is
  * consumed and inbound_content_end called; the answer may come later. */
