@@ -37,8 +37,8 @@ DISK = WORK / "disk"
 COUNTS = WORK / "counts"
 QUICK = os.environ.get("BENCH_QUICK", "0") not in ("", "0")
 PARTS = os.environ.get("BENCH_CELLS", "load,open,calls,idle,aliases").split(",")
-ROUNDS = 1 if QUICK else 3
-SECONDS = 1.0 if QUICK else 2.5
+ROUNDS = 1 if QUICK else 5
+SECONDS = 1.0 if QUICK else 2.0
 SINK_PORT = 2526
 ALIASES = 1000
 MILLION = 1000000
@@ -414,7 +414,7 @@ def measure_load(peers, cells, figures):
 
 
 def measure_open(peers, figures):
-    count = int(OPEN_RATE * (3 if QUICK else 6))
+    count = int(OPEN_RATE * (3 if QUICK else 4))
     for _ in range(ROUNDS):
         for peer in peers:
             figures.setdefault(("open", peer.name), []).append(
@@ -475,7 +475,6 @@ def median(figures, key, field, part=None):
 
 
 def show_load(figures, cells):
-    print("| | postilion | Postfix | ratio | target |\n|---|--:|--:|--:|--:|")
     targets = {1: "3x", 20: "10x", 100: "10x"}
     for sessions, connection in cells:
         both = [("load", name, sessions, connection) for name in ("postilion", "postfix")]
@@ -542,6 +541,7 @@ def main():
     try:
         print(f"{processor()}, {os.cpu_count()} CPUs, Linux {platform.release()}; "
               f"queues on {disk}; {ROUNDS} round{'s' if ROUNDS > 1 else ''}; load average {os.getloadavg()[0]:.1f}\n")
+        print("| | postilion | Postfix | ratio | target |\n|---|--:|--:|--:|--:|", flush=True)
         if "load" in PARTS:
             measure_load(peers, cells, figures)
             show_load(figures, cells)
