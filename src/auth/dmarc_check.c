@@ -149,8 +149,8 @@ static struct bytes organization_of(const struct walk *walk, struct bytes start)
         return start;
     }
     last = walk->names[walk->count - 1];
-    if (walk->records[walk->count - 1].psd == DMARC_PSD_YES && last.len != start.len) {
-        return last_labels(start, count_labels(last) + 1);
+    if (walk->records[walk->count - 1].psd == DMARC_PSD_YES) {
+        return last_labels(start, count_labels(last) + 1); /* the suffix itself: as it is */
     }
     return last;
 }

@@ -265,6 +265,7 @@ static void test_alignment(void **state)
         {"psd=y far up, names that were jumped over", "_dmarc.c.d.e.f.g.h.com v=DMARC1; p=reject; psd=y", "a.b.c.d.e.f.g.h.com", "dkim:pass:x.b.c.d.e.f.g.h.com", AUTH_PASS, NONE, REJECT, "c.d.e.f.g.h.com", "dkim x.b.c.d.e.f.g.h.com"},
         /* our own rule: no single label is an organization */
         {"a top-level domain that forgot psd=y", flat, "a.com", "dkim:pass:b.com", AUTH_FAIL, REJECT, REJECT, "com", ""},
+        {"the same, below an organization", "_dmarc.com v=DMARC1; p=none, _dmarc.a.com v=DMARC1; p=reject", "x.a.com", "dkim:pass:a.com", AUTH_PASS, NONE, REJECT, "a.com", "dkim a.com"},
         {"the same, within one name", flat, "x.a.com", "dkim:pass:a.com", AUTH_PASS, NONE, REJECT, "com", "dkim a.com"},
         {"the top-level domain itself proves nobody", flat, "a.com", "dkim:pass:com", AUTH_FAIL, REJECT, REJECT, "com", ""},
         {"nor with psd=n", "_dmarc.com v=DMARC1; p=reject; psd=n, a.com +", "a.com", "dkim:pass:b.com", AUTH_FAIL, REJECT, REJECT, "com", ""},
@@ -328,6 +329,47 @@ static void test_authors(void **state)
     check_cases(cases, COUNT_OF(cases));
 }
 
+/* Whether a later try might prove every author, published or not. */
+static void test_unsettled(void **state)
+{
+    static const char zone[] =
+        "_dmarc.strict.example v=DMARC1; p=reject, _dmarc.down.example !";
+    /* clang-format off */
+    static const struct {
+        const char *name, *authors, *identifiers;
+        bool is_proven, is_unsettled;
+    } cases[] = {
+        {"proven", "strict.example", "dkim:pass:strict.example", true, false},
+        {"proven, one key missing", "strict.example", "dkim:temperror:strict.example spf:pass:strict.example", true, false},
+        {"not proven", "strict.example", "dkim:fail:strict.example", false, false},
+        {"key missing", "strict.example", "dkim:temperror:strict.example", false, true},
+        {"key missing, nothing published", "free.example", "spf:temperror:free.example", false, true},
+        {"proven, nothing published", "free.example", "spf:pass:free.example", true, false},
+        {"a stranger's key missing", "free.example", "dkim:temperror:strict.example", false, false},
+        {"record missing", "down.example", "", false, true},
+        {"record missing, proven", "down.example", "dkim:pass:down.example", true, false},
+        {"one of two is hopeless", "free.example strict.example", "spf:temperror:free.example", false, false},
+        {"one of two is proven", "free.example strict.example", "spf:temperror:free.example dkim:pass:strict.example", false, true},
+    };
+    /* clang-format on */
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct dmarc_identifier identifiers[4];
+        struct bytes authors[4], rest = bytes_from_text(cases[i].authors);
+        struct dmarc_input input = {authors, 0, identifiers, 0};
+        struct dmarc_verdict verdict;
+
+        input.identifier_count = read_identifiers(cases[i].identifiers, identifiers);
+        while (rest.len != 0) {
+            authors[input.author_count++] = bytes_cut(&rest, ' ');
+        }
+        run_check(zone, &input, false, &verdict);
+        CHECK_INT(cases[i].name, verdict.is_every_author_proven, cases[i].is_proven);
+        CHECK_INT(cases[i].name, verdict.is_unsettled, cases[i].is_unsettled);
+    }
+}
+
 /* What is asked, and that it stays bounded whatever the message says. */
 static void test_questions(void **state)
 {
@@ -389,7 +431,7 @@ int main(void)
         cmocka_unit_test(test_appendix_b), cmocka_unit_test(test_discovery),
         cmocka_unit_test(test_subdomains), cmocka_unit_test(test_alignment),
         cmocka_unit_test(test_temporary),  cmocka_unit_test(test_authors),
-        cmocka_unit_test(test_questions),
+        cmocka_unit_test(test_unsettled),  cmocka_unit_test(test_questions),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

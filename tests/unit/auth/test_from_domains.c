@@ -42,6 +42,7 @@ static void test_grammar(void **state)
         {"<\"a>@c.example\"@b.example>", FROM_ONE_DOMAIN, "b.example"},
         {"Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>", FROM_ONE_DOMAIN, "silly.test"},
         {"(boss@bank.example) a@b.example (c@d.example (e@f.example))", FROM_ONE_DOMAIN, "b.example"},
+        {"(x (y) boss@bank.example) a@b.example", FROM_ONE_DOMAIN, "b.example"},
         {"a@b.example, c@d.example", FROM_SEVERAL_DOMAINS, "b.example d.example"},
         {"a@b.example, Other <c@B.EXAMPLE>", FROM_ONE_DOMAIN, "b.example"},
         {"A Group:Ed Jones <joe@where.test>,joe@here.test;", FROM_SEVERAL_DOMAINS, "where.test here.test"},
@@ -153,6 +154,7 @@ static void test_fields(void **state)
         {"two, one malformed", BYTES("From: <a@b.example\r\nFrom: a@c.example\r\n"), FROM_SEVERAL_FIELDS, 2, "b.example c.example"},
         {"in the body", BYTES("From: a@b.example\r\n\r\nFrom: a@c.example\r\n"), FROM_ONE_DOMAIN, 1, "b.example"},
         {"NUL", BYTES("From: a@b.example\0c.example\r\n"), FROM_MALFORMED, 1, ""},
+        {"NUL in a name", BYTES("From: \"x\0y\" <a@b.example>\r\n"), FROM_MALFORMED, 1, ""},
         {"Resent-From is another field", BYTES("Resent-From: a@c.example\r\nFrom: a@b.example\r\n"), FROM_ONE_DOMAIN, 1, "b.example"},
     };
     /* clang-format on */

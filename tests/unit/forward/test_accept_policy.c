@@ -92,6 +92,7 @@ static void test_rules(void **state)
         {"own From before DMARC", {0}, "fail-reject", AUTH_FAIL, AUTH_PASS, AUTH_NONE, FROM_ONE_DOMAIN, true, false, DECISION_REFUSE, 550, "5.7.26", "own-domain-spoof"},
         {"own From, proven without a record", {0}, "none-dkim", AUTH_FAIL, AUTH_PASS, AUTH_NONE, FROM_ONE_DOMAIN, true, false, DECISION_ACCEPT, 0, NULL, "authenticated"},
         {"own From, unsettled", {0}, "none-unsettled", AUTH_PASS, AUTH_PASS, AUTH_NONE, FROM_ONE_DOMAIN, true, false, DECISION_DEFER, 451, "4.7.26", "own-domain-temperror"},
+        {"the first wait is told", {0}, "temp-reject", AUTH_TEMPERROR, AUTH_PASS, AUTH_NONE, FROM_ONE_DOMAIN, true, false, DECISION_DEFER, 451, "4.7.26", "own-domain-temperror"},
         {"own From, unsettled, accepted", {.auth_temperror = AUTH_TEMPERROR_ACCEPT}, "none-unsettled", AUTH_PASS, AUTH_PASS, AUTH_NONE, FROM_ONE_DOMAIN, true, false, DECISION_ACCEPT, 0, NULL, "auth-temperror"},
         {"own From, marked", {.own_domain_spoof = OWN_DOMAIN_TAG}, "none", AUTH_PASS, AUTH_PASS, AUTH_NONE, FROM_ONE_DOMAIN, true, false, DECISION_ACCEPT, 0, NULL, "own-domain-spoof"},
         {"own From, accepted", {.own_domain_spoof = OWN_DOMAIN_ACCEPT}, "none", AUTH_PASS, AUTH_PASS, AUTH_NONE, FROM_ONE_DOMAIN, true, false, DECISION_ACCEPT, 0, NULL, "authenticated"},

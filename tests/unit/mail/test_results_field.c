@@ -184,6 +184,7 @@ static void test_finding(void **state)
         {BYTES(" amx.example.org; none\r\n"), false},
         {BYTES(" mx.example.or; none\r\n"), false},
         {BYTES(" example.org; none\r\n"), false},
+        {BYTES("\x0b other.example (mx.example.org); none\r\n"), false},
         {BYTES(" (open other.example; spf=pass\r\n"), false},
         {BYTES("\r\n"), false},
         {BYTES(""), false},
