@@ -12,6 +12,7 @@
 #include "base/shared.h"
 #include "daemon/config_errors.h"
 #include "daemon/config_tree.h"
+#include "forward/accept_policy.h"
 #include "forward/alias_table.h"
 #include "forward/delivery_route.h"
 #include "forward/retry_schedule.h"
@@ -30,7 +31,7 @@ struct config_networks {
     size_t count;
 };
 
-/* Values of `admin`, `delivery mode` and `policy authenticate` that this version has. */
+/* Values of `delivery mode` that this version has. */
 enum config_delivery_mode { CONFIG_MODE_STORE };
 enum config_srs_accept { CONFIG_SRS_ACCEPT_NULL, CONFIG_SRS_ACCEPT_ANY };
 
@@ -95,7 +96,11 @@ struct config {
     struct config_networks allowed_next_hops;
     struct config_delivery delivery;
     struct config_limits limits;
-    int authenticate; /* always off */
+    struct bytes authserv_id; /* default: hostname */
+    int authenticate;         /* bool */
+    int received_spf;         /* bool: that field, too */
+    struct accept_policy policy;
+    const struct accept_policy **domain_policies; /* by the domains' numbers in `aliases` */
 
     struct config_file *files;       /* every file that was read, with its stamp */
     struct config_setting *settings; /* in the order of the schema, then of the file */
@@ -107,6 +112,9 @@ struct config *config_load(const char *path, struct config_errors *errors);
 struct config *config_load_text(const char *name, struct bytes text,
                                 struct config_errors *errors);
 void config_free(struct config **config); /* drops a hold; safe on NULL */
+/* What holds for mail to this domain, whatever its case: its own policy, or the common one. Equal
+ * policies are one and the same. The context is the config (inbound_options.policy_for). */
+const struct accept_policy *config_policy_for(const void *config, struct bytes domain);
 /* Is one of its alias files another one now? (The configuration itself is read again only when
  * somebody says so: it may be half edited.) */
 bool config_is_stale(const struct config *config);

@@ -38,4 +38,11 @@ struct config_node {
 struct config_node *config_tree_parse(const struct config_file *file, struct arena *arena,
                                       struct config_errors *errors);
 
+/* In a block that stands in another one itself: policy of a domain. */
+static inline bool config_node_is_nested(const struct config_node *node)
+{
+    return node->parent != NULL && node->parent->parent != NULL &&
+           node->parent->parent->count > 0;
+}
+
 #endif

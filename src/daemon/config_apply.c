@@ -2,6 +2,7 @@
 
 #include "daemon/config_value.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 enum { SECRET_FILE_LIMIT = 65536 };
@@ -66,6 +67,18 @@ static bool is_host(struct config_loading *loading, const struct config_word *wo
     return true;
 }
 
+/* The domain whose block this is, or NULL: it was refused, an error was told. */
+static struct config_domain *find_domain(const struct config_loading *loading,
+                                         const struct config_node *block)
+{
+    struct config_domain *domain = loading->domains;
+
+    while (domain != NULL && domain->node != block) {
+        domain = domain->next;
+    }
+    return domain;
+}
+
 static void apply_host(struct config_loading *loading, const struct config_option *option,
                        const struct config_node *node)
 {
@@ -79,10 +92,7 @@ static void apply_host(struct config_loading *loading, const struct config_optio
                           "other servers refuse such a name", "the name has no dot in it");
     }
     if (strcmp(option->context, "domain") == 0) {
-        struct config_domain *domain = loading->domains;
-        while (domain != NULL && domain->node != node->parent) {
-            domain = domain->next;
-        }
+        struct config_domain *domain = find_domain(loading, node->parent);
         if (domain != NULL) {
             domain->srs_domain = word->text;
         }
@@ -226,6 +236,28 @@ static void report_choice(struct config_loading *loading, const struct config_op
     strbuf_clear(&hint);
 }
 
+/* A domain has its own rules for what was found out, but every message is looked into once. */
+static void apply_override(struct config_loading *loading, const struct config_option *option,
+                           const struct config_node *node, int choice)
+{
+    struct config_domain *domain = find_domain(loading, node->parent->parent);
+    size_t policy = offsetof(struct config, policy);
+    struct config_override *override;
+
+    if (option->offset < policy || option->offset >= policy + sizeof loading->config->policy) {
+        config_error_at(loading, &node->words[0],
+                        "it belongs into the policy block outside of all domains",
+                        "%s cannot be set for a domain alone", option->name);
+        return;
+    }
+    if (domain == NULL) {
+        return;
+    }
+    override = arena_alloc(loading->arena, sizeof *override);
+    *override = (struct config_override){option->offset - policy, choice, domain->overrides};
+    domain->overrides = override;
+}
+
 static void apply_choice(struct config_loading *loading, const struct config_option *option,
                          const struct config_node *node)
 {
@@ -238,6 +270,10 @@ static void apply_choice(struct config_loading *loading, const struct config_opt
     choice = config_value_choice(word->text, option->choices);
     if (choice < 0) {
         report_choice(loading, option, word);
+        return;
+    }
+    if (config_node_is_nested(node)) {
+        apply_override(loading, option, node, choice);
         return;
     }
     memcpy(value_of(loading, option), &choice, sizeof choice);

@@ -66,7 +66,7 @@ static void add_option(struct strbuf *out, const struct config *config,
     size_t count = 0;
 
     for (const struct config_setting *s = config->settings; s != NULL; s = s->next) {
-        if (s->option == option) {
+        if (s->option == option && !config_node_is_nested(s->node)) {
             add_setting(out, s, indent);
             count++;
         }
@@ -88,6 +88,16 @@ static void add_block(struct strbuf *out, const struct config *config,
     strbuf_add_text(out, "}\n");
 }
 
+static void add_children(struct strbuf *out, const struct config_setting *parent,
+                         const char *indent)
+{
+    for (const struct config_setting *in = parent->next; in != NULL; in = in->next) {
+        if (in->node->parent == parent->node) {
+            add_setting(out, in, indent);
+        }
+    }
+}
+
 /* Domains keep the order of their directives: it matters. */
 static void add_domains(struct strbuf *out, const struct config *config)
 {
@@ -99,6 +109,10 @@ static void add_domains(struct strbuf *out, const struct config *config)
         for (const struct config_setting *in = s->next; in != NULL; in = in->next) {
             if (in->node->parent == s->node) {
                 add_setting(out, in, "    ");
+                if (in->node->has_block) {
+                    add_children(out, in, "        ");
+                    strbuf_add_text(out, "    }\n");
+                }
             }
         }
         strbuf_add_text(out, "}\n");

@@ -11,11 +11,19 @@
 #include "daemon/config.h"
 #include "daemon/config_schema.h"
 
+/* An option of a domain's own policy block. */
+struct config_override {
+    size_t offset; /* in struct accept_policy */
+    int choice;
+    struct config_override *next;
+};
+
 /* A domain block; what stands in it is gathered while the tree is walked. */
 struct config_domain {
     const struct config_node *node;
     struct bytes name;
     struct bytes srs_domain;
+    struct config_override *overrides;
     struct config_domain *next;
 };
 

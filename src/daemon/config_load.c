@@ -304,12 +304,14 @@ static void add_setting(struct config_loading *loading, const struct config_opti
     loading->last_setting = &setting->next;
 }
 
+/* `parent` NULL: wherever it stands, but a domain's policy says nothing about the common one. */
 static const struct config_node *find_set(const struct config_loading *loading,
                                           const struct config_option *option,
                                           const struct config_node *parent)
 {
     for (const struct config_setting *s = loading->config->settings; s != NULL; s = s->next) {
-        if (s->option == option && (parent == NULL || s->node->parent == parent)) {
+        if (s->option == option &&
+            (parent == NULL ? !config_node_is_nested(s->node) : s->node->parent == parent)) {
             return s->node;
         }
     }
@@ -500,6 +502,54 @@ static void complete_srs(struct config_loading *loading)
     };
 }
 
+/* The one that says the same, of the common policy and those of the first `count` domains. */
+static const struct accept_policy *share_policy(const struct config *config, size_t count,
+                                                const struct accept_policy *policy)
+{
+    if (memcmp(policy, &config->policy, sizeof *policy) == 0) {
+        return &config->policy;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (memcmp(policy, config->domain_policies[i], sizeof *policy) == 0) {
+            return config->domain_policies[i];
+        }
+    }
+    return policy;
+}
+
+static const struct accept_policy *make_policy(struct config_loading *loading, size_t number,
+                                               const struct config_domain *domain)
+{
+    struct accept_policy *policy;
+
+    if (domain->overrides == NULL) {
+        return &loading->config->policy;
+    }
+    policy = arena_alloc(loading->arena, sizeof *policy);
+    *policy = loading->config->policy;
+    for (const struct config_override *o = domain->overrides; o != NULL; o = o->next) {
+        memcpy((char *)policy + o->offset, &o->choice, sizeof o->choice);
+    }
+    return share_policy(loading->config, number, policy);
+}
+
+/* Domains are numbered in the order of their blocks (config_aliases). */
+static void complete_policies(struct config_loading *loading)
+{
+    size_t count = 0;
+
+    for (const struct config_domain *d = loading->domains; d != NULL; d = d->next) {
+        count++;
+    }
+    loading->config->domain_policies =
+        arena_alloc(loading->arena, (count + 1) * sizeof loading->config->domain_policies[0]);
+    count = 0;
+    for (const struct config_domain *d = loading->domains; d != NULL; d = d->next) {
+        loading->config->domain_policies[count] = make_policy(loading, count, d);
+        count++;
+    }
+}
+
 static void complete(struct config_loading *loading, const struct config_file *file)
 {
     struct config *config = loading->config;
@@ -509,6 +559,10 @@ static void complete(struct config_loading *loading, const struct config_file *f
     if (config->delivery.helo.len == 0) {
         config->delivery.helo = config->hostname;
     }
+    if (config->authserv_id.len == 0) {
+        config->authserv_id = config->hostname;
+    }
+    complete_policies(loading);
     config->delivery.retry.expire_seconds = (uint32_t)(config->delivery.expire_ms / 1000);
     for (size_t i = 0; i < loading->route_count; i++) {
         for (size_t hop = 0; hop < loading->routes[i].hop_count; hop++) {
@@ -599,6 +653,14 @@ struct config *config_load_text(const char *name, struct bytes text,
 
     file->text = arena_copy(loading.arena, text);
     return load_file(&loading, file);
+}
+
+const struct accept_policy *config_policy_for(const void *context, struct bytes domain)
+{
+    const struct config *config = context;
+    size_t number = alias_table_find_domain(config->aliases, domain);
+
+    return number == ALIAS_NO_DOMAIN ? &config->policy : config->domain_policies[number];
 }
 
 bool config_is_stale(const struct config *config)

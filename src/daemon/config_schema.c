@@ -28,6 +28,10 @@ const struct config_option config_options[] = {
      "hostname mx.example.org",
      "The full name of this machine: in the banner, in EHLO, in Received fields. Its address records and "
      "the reverse name of its address should agree with it."},
+    {"", "authserv-id", CONFIG_HOST, AT(authserv_id), "NAME", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
+     "#authserv-id example.org",
+     "The name in front of our Authentication-Results fields (default: hostname). Fields that come in under this name are "
+     "removed, so several servers that trust each other's results share one."},
     {"", "user", CONFIG_TEXT, AT(user), "NAME", NULL, NULL, NO_RANGE, "postilion", ONCE, RESTART, NULL,
      "The account the worker runs as once the ports are bound."},
     {"", "workers", CONFIG_NUMBER, AT(workers), "auto|N", "auto", NULL, 1, 64, "auto", ONCE, RESTART, NULL,
@@ -114,6 +118,13 @@ const struct config_option config_options[] = {
      "#srs-domain bounce.example.org",
      "An SRS domain of its own for mail forwarded by this domain (default: the one of the srs block)."},
 
+    {"domain", "policy", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
+     "policy {\n"
+     "    #spf-fail tag\n"
+     "    #dmarc-quarantine refuse\n"
+     "}",
+     "What is different for mail to this domain; the rest is as in the policy block outside."},
+
     {"", "route", CONFIG_ROUTE, NO_VALUE, "DOMAIN|* to HOST[:PORT]|[IP][:PORT]|IP[:PORT]|mx ...", NULL, NULL, NO_RANGE, NULL,
      REPEATS, RELOAD,
      "#route example.net to mail.internal.example:2525\n"
@@ -148,8 +159,30 @@ const struct config_option config_options[] = {
 
     {"", "policy", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
      "What is thought of mail before it is taken."},
-    {"policy", "authenticate", CONFIG_CHOICE, AT(authenticate), "off", "off", "on", NO_RANGE, "off", ONCE, RELOAD, NULL,
-     "SPF, DKIM, DMARC and ARC checks. This version has none: \"off\" is the only value."},
+    {"policy", "authenticate", CONFIG_CHOICE, AT(authenticate), "on|off", "off|on", NULL, NO_RANGE, "on", ONCE, RELOAD, NULL,
+     "Whether to find out who sent a message: reverse name, SPF, DKIM and DMARC. With \"off\" nothing is looked up, no "
+     "Authentication-Results field is written, and the other options of this block have nothing to say."},
+    {"policy", "received-spf", CONFIG_CHOICE, AT(received_spf), "yes|no", "no|yes", NULL, NO_RANGE, "no", ONCE, RELOAD, NULL,
+     "Writes a Received-SPF field beside Authentication-Results, for old filters that read it."},
+    {"policy", "spf-fail", CONFIG_CHOICE, AT(policy.spf_fail), "refuse-unless-dkim|refuse|tag", "refuse-unless-dkim|refuse|tag", NULL,
+     NO_RANGE, "refuse-unless-dkim", ONCE, RELOAD, NULL,
+     "Mail from where the sender's SPF record says it cannot come from. \"refuse-unless-dkim\" looks for a DKIM signature of "
+     "the author first, since mail that was forwarded once fails SPF; \"refuse\" refuses before the content; \"tag\" takes it "
+     "and says so in its Authentication-Results. This and the options below may also stand in a policy block of a domain."},
+    {"policy", "dmarc-reject", CONFIG_CHOICE, AT(policy.dmarc_reject), "refuse|tag", "refuse|tag", NULL, NO_RANGE, "refuse", ONCE, RELOAD, NULL,
+     "Mail that fails DMARC when the author's domain asks to reject it, and mail whose From cannot be read."},
+    {"policy", "dmarc-quarantine", CONFIG_CHOICE, AT(policy.dmarc_quarantine), "tag|refuse|accept", "tag|refuse|accept", NULL, NO_RANGE,
+     "tag", ONCE, RELOAD, NULL,
+     "Mail that fails DMARC when the author's domain asks to treat it with suspicion."},
+    {"policy", "auth-temperror", CONFIG_CHOICE, AT(policy.auth_temperror), "defer|accept", "defer|accept", NULL, NO_RANGE, "defer", ONCE,
+     RELOAD, NULL,
+     "When DNS does not answer a question that might have refused the message: ask the client to come again, or take it."},
+    {"policy", "own-domain-spoof", CONFIG_CHOICE, AT(policy.own_domain_spoof), "refuse|tag|accept", "refuse|tag|accept", NULL, NO_RANGE,
+     "refuse", ONCE, RELOAD, NULL,
+     "Mail from outside that carries one of our domains as its author and cannot prove it by DKIM or SPF. Forwarded with our "
+     "SRS it would pass for ours at the next server."},
+    {"policy", "iprev", CONFIG_CHOICE, AT(policy.iprev), "off|tag|refuse", "off|tag|refuse", NULL, NO_RANGE, "tag", ONCE, RELOAD, NULL,
+     "Clients whose address has no name that leads back to it."},
 
     {"", "limits", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
      "Nothing a client sends grows without bound."},
@@ -185,7 +218,6 @@ static const struct {
     const char *context;
     const char *name;
 } planned[] = {
-    {"", "authserv-id"},
     {"", "tls"},
     {"", "seal"},
     {"", "trust"},
@@ -194,19 +226,12 @@ static const struct {
     {"listen", "tls"},
     {"listen", "proxy-protocol"},
     {"listen", "banner-wait"},
-    {"domain", "policy"},
     {"domain", "seal"},
     {"delivery", "handoff-wait"},
     {"delivery", "warn"},
     {"delivery", "bounce"},
     {"delivery", "hold-for"},
     {"delivery", "tls"},
-    {"policy", "spf-fail"},
-    {"policy", "dmarc-reject"},
-    {"policy", "iprev"},
-    {"policy", "dmarc-quarantine"},
-    {"policy", "auth-temperror"},
-    {"policy", "own-domain-spoof"},
     {"policy", "arc-trust"},
     {"policy", "doomed"},
     {"policy", "munge-from"},

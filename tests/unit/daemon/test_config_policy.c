@@ -1,0 +1,254 @@
+#include "support/check.h"
+
+#include "daemon/config.h"
+#include "daemon/config_dump.h"
+#include "daemon/config_schema.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define HEAD                                                                                   \
+    "hostname mx.test\n"                                                                       \
+    "srs {\n secret-file {env:TEST_POLICY_SECRET}\n}\n"                    /* lines 1 to 4 */
+#define OWN "domain own.test {\n forward /postmaster|abuse/ to a@x.test\n" /* 5 and 6 */
+
+static char secret_path[64];
+
+static struct config *load_expecting_errors(const char *text, struct config_errors *errors)
+{
+    return config_load_text("/test.conf", bytes_from_text(text), errors);
+}
+
+static struct config *load(const char *text)
+{
+    struct config_errors *errors = config_errors_new();
+    struct config *config = load_expecting_errors(text, errors);
+    struct strbuf told;
+
+    strbuf_init(&told, 100000);
+    config_errors_print(errors, &told);
+    if (config == NULL || told.len > 0) {
+        fail_msg("%s", strbuf_text(&told));
+    }
+    strbuf_clear(&told);
+    config_errors_free(&errors);
+    return config;
+}
+
+static void test_defaults(void **state)
+{
+    struct config *config = load(HEAD OWN "}\n");
+    const struct accept_policy *own = config_policy_for(config, BYTES("own.test"));
+
+    (void)state;
+    CHECK_INT("on", config->authenticate, true);
+    CHECK_INT("received-spf", config->received_spf, false);
+    CHECK_INT("spf", config->policy.spf_fail, SPF_FAIL_REFUSE_UNLESS_DKIM);
+    CHECK_INT("reject", config->policy.dmarc_reject, DMARC_REJECT_REFUSE);
+    CHECK_INT("quarantine", config->policy.dmarc_quarantine, DMARC_QUARANTINE_TAG);
+    CHECK_INT("temperror", config->policy.auth_temperror, AUTH_TEMPERROR_DEFER);
+    CHECK_INT("own", config->policy.own_domain_spoof, OWN_DOMAIN_REFUSE);
+    CHECK_INT("iprev", config->policy.iprev, IPREV_TAG);
+    CHECK_BYTES("authserv-id", config->authserv_id, BYTES("mx.test"));
+    CHECK_TRUE("no own policy", own == &config->policy);
+    config_free(&config);
+}
+
+/* Each word of each option is the value it says. */
+static void test_words(void **state)
+{
+    /* clang-format off */
+    static const struct {
+        const char *line;
+        size_t offset;
+        int want;
+    } cases[] = {
+        {"authenticate on", offsetof(struct config, authenticate), true},
+        {"authenticate off", offsetof(struct config, authenticate), false},
+        {"received-spf yes", offsetof(struct config, received_spf), true},
+        {"received-spf no", offsetof(struct config, received_spf), false},
+        {"spf-fail refuse-unless-dkim", offsetof(struct config, policy.spf_fail), SPF_FAIL_REFUSE_UNLESS_DKIM},
+        {"spf-fail refuse", offsetof(struct config, policy.spf_fail), SPF_FAIL_REFUSE},
+        {"spf-fail tag", offsetof(struct config, policy.spf_fail), SPF_FAIL_TAG},
+        {"dmarc-reject refuse", offsetof(struct config, policy.dmarc_reject), DMARC_REJECT_REFUSE},
+        {"dmarc-reject tag", offsetof(struct config, policy.dmarc_reject), DMARC_REJECT_TAG},
+        {"dmarc-quarantine tag", offsetof(struct config, policy.dmarc_quarantine), DMARC_QUARANTINE_TAG},
+        {"dmarc-quarantine refuse", offsetof(struct config, policy.dmarc_quarantine), DMARC_QUARANTINE_REFUSE},
+        {"dmarc-quarantine accept", offsetof(struct config, policy.dmarc_quarantine), DMARC_QUARANTINE_ACCEPT},
+        {"auth-temperror defer", offsetof(struct config, policy.auth_temperror), AUTH_TEMPERROR_DEFER},
+        {"auth-temperror accept", offsetof(struct config, policy.auth_temperror), AUTH_TEMPERROR_ACCEPT},
+        {"own-domain-spoof refuse", offsetof(struct config, policy.own_domain_spoof), OWN_DOMAIN_REFUSE},
+        {"own-domain-spoof tag", offsetof(struct config, policy.own_domain_spoof), OWN_DOMAIN_TAG},
+        {"own-domain-spoof accept", offsetof(struct config, policy.own_domain_spoof), OWN_DOMAIN_ACCEPT},
+        {"iprev off", offsetof(struct config, policy.iprev), IPREV_OFF},
+        {"iprev tag", offsetof(struct config, policy.iprev), IPREV_TAG},
+        {"iprev refuse", offsetof(struct config, policy.iprev), IPREV_REFUSE},
+    };
+    /* clang-format on */
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct config *config;
+        char text[1000];
+        int got;
+
+        snprintf(text, sizeof text, "%s}\npolicy {\n %s\n}\n", HEAD OWN, cases[i].line);
+        config = load(text);
+        memcpy(&got, (const char *)config + cases[i].offset, sizeof got);
+        CHECK_INT(cases[i].line, got, cases[i].want);
+        config_free(&config);
+    }
+}
+
+static const char SEVERAL[] = HEAD "authserv-id example.test\n"
+                                   "domain plain.test {\n"
+                                   "    forward /postmaster|abuse/ to a@x.test\n"
+                                   "}\n"
+                                   "domain soft.test {\n"
+                                   "    forward /postmaster|abuse/ to a@x.test\n"
+                                   "    policy {\n"
+                                   "        spf-fail tag\n"
+                                   "        own-domain-spoof tag\n"
+                                   "    }\n"
+                                   "}\n"
+                                   "policy {\n"
+                                   "    received-spf yes\n"
+                                   "    dmarc-quarantine refuse\n"
+                                   "}\n"
+                                   "domain same.test {\n"
+                                   "    policy {\n"
+                                   "        own-domain-spoof tag\n"
+                                   "        spf-fail tag\n"
+                                   "    }\n"
+                                   "    forward /postmaster|abuse/ to a@x.test\n"
+                                   "}\n"
+                                   "domain usual.test {\n"
+                                   "    forward /postmaster|abuse/ to a@x.test\n"
+                                   "    policy {\n"
+                                   "        iprev tag\n"
+                                   "    }\n"
+                                   "}\n";
+
+static void check_several(const struct config *config)
+{
+    const struct accept_policy *soft = config_policy_for(config, BYTES("SOFT.test"));
+
+    CHECK_BYTES("authserv-id", config->authserv_id, BYTES("example.test"));
+    CHECK_INT("common", config->policy.spf_fail, SPF_FAIL_REFUSE_UNLESS_DKIM);
+    CHECK_INT("common", config->policy.own_domain_spoof, OWN_DOMAIN_REFUSE);
+    CHECK_INT("common", config->policy.dmarc_quarantine, DMARC_QUARANTINE_REFUSE);
+    CHECK_INT("override", soft->spf_fail, SPF_FAIL_TAG);
+    CHECK_INT("override", soft->own_domain_spoof, OWN_DOMAIN_TAG);
+    CHECK_INT("inherited, from a block that comes later", soft->dmarc_quarantine,
+              DMARC_QUARANTINE_REFUSE);
+    CHECK_INT("inherited default", soft->iprev, IPREV_TAG);
+    CHECK_TRUE("equal", config_policy_for(config, BYTES("same.test")) == soft);
+    CHECK_TRUE("none", config_policy_for(config, BYTES("plain.test")) == &config->policy);
+    CHECK_TRUE("nothing new",
+               config_policy_for(config, BYTES("usual.test")) == &config->policy);
+    CHECK_TRUE("not ours", config_policy_for(config, BYTES("x.test")) == &config->policy);
+}
+
+static void test_domains(void **state)
+{
+    struct config *config = load(SEVERAL), *again;
+    struct strbuf dump;
+
+    (void)state;
+    check_several(config);
+    strbuf_init(&dump, 100000);
+    config_dump(config, &dump);
+    again = load(strbuf_text(&dump)); /* the dump says the same */
+    check_several(again);
+    strbuf_clear(&dump);
+    config_free(&again);
+    config_free(&config);
+}
+
+static void test_mistakes(void **state)
+{
+    /* clang-format off */
+    static const struct {
+        const char *name;
+        const char *text;
+        unsigned line, column;
+        const char *want;
+        const char *hint;
+    } cases[] = {
+        {"unknown word", HEAD OWN "}\npolicy {\n spf-fail reject\n}\n", 9, 11, "unknown word \"reject\"",
+         "refuse-unless-dkim, refuse or tag"},
+        {"unknown word in a domain", HEAD OWN " policy {\n  iprev yes\n }\n}\n", 8, 9, "unknown word \"yes\"",
+         "off, tag or refuse"},
+        {"unknown option", HEAD OWN " policy {\n  spf-fall tag\n }\n}\n", 8, 3, "unknown option \"spf-fall\"",
+         "did you mean \"spf-fail\"?"},
+        {"not for a domain", HEAD OWN " policy {\n  authenticate off\n }\n}\n", 8, 3,
+         "authenticate cannot be set for a domain alone", "outside of all domains"},
+        {"not for a domain", HEAD OWN " policy {\n  received-spf yes\n }\n}\n", 8, 3,
+         "received-spf cannot be set for a domain alone", "outside of all domains"},
+        {"twice", HEAD OWN " policy {\n  iprev tag\n  iprev off\n }\n}\n", 9, 3, "iprev is set twice", NULL},
+        {"block twice", HEAD OWN " policy {\n }\n policy {\n }\n}\n", 9, 2, "policy is set twice", NULL},
+        {"without a block", HEAD OWN " policy tag\n}\n", 7, 2, "policy needs a block in braces", NULL},
+        {"outside", HEAD OWN " spf-fail tag\n}\n", 7, 2, "\"spf-fail\" is not known in the block domain",
+         "belongs into a block: policy"},
+        {"to come", HEAD OWN "}\npolicy {\n arc-trust x.test\n}\n", 9, 2, "\"arc-trust\" is not in this version", NULL},
+        {"no name", HEAD OWN "}\nauthserv-id a;b\n", 8, 13, "this is not a host name", NULL},
+    };
+    /* clang-format on */
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct config_errors *errors = config_errors_new();
+        struct config *config = load_expecting_errors(cases[i].text, errors);
+        const struct config_error *error = config_errors_get(errors, 0);
+
+        CHECK_TRUE(cases[i].name, config == NULL && error != NULL);
+        CHECK_TEXT(cases[i].name, error->message, cases[i].want);
+        CHECK_INT(cases[i].name, error->line, cases[i].line);
+        CHECK_INT(cases[i].name, error->column, cases[i].column);
+        CHECK_TRUE(cases[i].name,
+                   cases[i].hint == NULL ||
+                       (error->hint != NULL && strstr(error->hint, cases[i].hint) != NULL));
+        config_errors_free(&errors);
+    }
+}
+
+static void test_explained(void **state)
+{
+    struct strbuf text;
+
+    (void)state;
+    strbuf_init(&text, 10000);
+    CHECK_TRUE("known", config_schema_explain(BYTES("policy.spf-fail"), &text));
+    CHECK_TRUE("default", strstr(strbuf_text(&text), "default   refuse-unless-dkim\n") != NULL);
+    CHECK_TRUE("domain's", config_schema_explain(BYTES("domain.policy"), &text));
+    strbuf_clear(&text);
+}
+
+static int make_secret(void **state)
+{
+    static const char secret[] = "a secret of sixteen octets and more\n";
+    int fd;
+
+    (void)state;
+    strcpy(secret_path, "/tmp/test-policy-XXXXXX");
+    fd = mkstemp(secret_path);
+    return fd < 0 || write(fd, secret, sizeof secret - 1) < 0 || close(fd) != 0 ||
+           setenv("TEST_POLICY_SECRET", secret_path, 1) != 0;
+}
+
+static int remove_secret(void **state)
+{
+    (void)state;
+    return unlink(secret_path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),  cmocka_unit_test(test_words),
+        cmocka_unit_test(test_domains),   cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_explained),
+    };
+
+    return cmocka_run_group_tests(tests, make_secret, remove_secret);
+}
