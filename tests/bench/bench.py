@@ -483,7 +483,9 @@ def show_load(figures, cells):
             where += f", {connection} a connection"
         ours, theirs = (median(figures, key, "rate") for key in both)
         target = targets[sessions] if connection == 1 else ""
+        best = [max(got["rate"] for got in figures[key]) for key in both]
         print(f"| messages/s, {where} | {ours:,.0f} | {theirs:,.0f} | {ours / theirs:.1f}x | {target} |")
+        print(f"| best round, {where} | {best[0]:,.0f} | {best[1]:,.0f} | {best[0] / best[1]:.1f}x | |")
         ours, theirs = (median(figures, key, "cpu") for key in both)
         print(f"| CPU s per 1,000, {where} | {ours:.3f} | {theirs:.2f} | 1/{theirs / ours:.1f} | 1/12 |")
         for part in ("p50", "p99"):
