@@ -1,15 +1,17 @@
 /*
  * postilion - the program: finds the command, loads what it needs, hands over.
  *
- * It stands above all rooms, because `serve` and `check` live in daemon, `srs` and `queue` in ctl, and
- * neither of these two may know the other.
+ * It stands above all rooms, because `serve` and `check` live in daemon, `srs`, `queue` and `auth` in
+ * ctl, and neither of these two may know the other.
  */
+#include "ctl/auth_command.h"
 #include "ctl/queue_command.h"
 #include "ctl/srs_command.h"
 #include "daemon/check_command.h"
 #include "daemon/supervisor.h"
 #include "daemon/version_command.h"
 #include "io/clock.h"
+#include "io/file_read.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -114,6 +116,32 @@ static int run_queue(const struct arguments *arguments)
     return status;
 }
 
+/* A configuration is only needed for its resolver, and need not be there. */
+static int run_auth(const struct arguments *arguments)
+{
+    bool is_named = arguments->config_path != DEFAULT_CONFIG;
+    bool is_self_sufficient = auth_command_has_resolver(arguments->argc, arguments->argv);
+    struct auth_command_options options = {.resolver_count = 0};
+    struct config *config = NULL;
+    int status;
+
+    if (is_named || (!is_self_sufficient && file_exists(DEFAULT_CONFIG))) {
+        config = load(arguments->config_path, false);
+        if (config == NULL) {
+            return EX_CONFIG;
+        }
+        options = (struct auth_command_options){
+            .resolvers = config->resolvers.items,
+            .resolver_count = config->resolvers.count,
+            .receiver = config->hostname,
+            .authserv_id = config->authserv_id,
+        };
+    }
+    status = auth_command_run(&options, arguments->argc, arguments->argv, stdout, stderr);
+    config_free(&config);
+    return status;
+}
+
 static int run_version(const struct arguments *arguments)
 {
     (void)arguments;
@@ -133,6 +161,10 @@ static const struct command commands[] = {
      "what a sender becomes when it is forwarded, and what an SRS address stands for", run_srs},
     {"queue", "queue list|show|retry|delete [ID|all] [--json]",
      "the queue of a running or a stopped daemon", run_queue},
+    {"auth", "auth spf|message FILE --ip A --helo H --from F [--json]",
+     "who sent this: SPF, DKIM and DMARC evaluated by hand (--resolver HOST:PORT asks that "
+     "one)",
+     run_auth},
     {"version", "version", "the version of the program and of its libraries", run_version},
     {"help", "help [COMMAND]", "this text", run_help},
 };
