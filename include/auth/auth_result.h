@@ -17,7 +17,7 @@ enum auth_result {
     AUTH_FAIL,
     AUTH_SOFTFAIL, /* SPF only */
     AUTH_NEUTRAL,
-    AUTH_POLICY,   /* not acceptable by a rule of ours: weak key, l= and the like */
+    AUTH_POLICY, /* not acceptable by a rule of ours: weak key, l= and the like */
     AUTH_TEMPERROR,
     AUTH_PERMERROR,
 };

@@ -9,8 +9,8 @@ static void test_words(void **state)
         enum auth_result result;
         const char *want;
     } cases[] = {
-        {AUTH_NONE, "none"},           {AUTH_PASS, "pass"},       {AUTH_FAIL, "fail"},
-        {AUTH_SOFTFAIL, "softfail"},   {AUTH_NEUTRAL, "neutral"}, {AUTH_POLICY, "policy"},
+        {AUTH_NONE, "none"},           {AUTH_PASS, "pass"},           {AUTH_FAIL, "fail"},
+        {AUTH_SOFTFAIL, "softfail"},   {AUTH_NEUTRAL, "neutral"},     {AUTH_POLICY, "policy"},
         {AUTH_TEMPERROR, "temperror"}, {AUTH_PERMERROR, "permerror"},
     };
 
