@@ -31,6 +31,8 @@ const struct dns_answer *dns_facts_get(struct dns_facts *facts, struct bytes nam
                                        uint16_t type);
 /* Questions noted and not answered yet; *count may be 0. Good until the next call on facts. */
 const struct dns_question *dns_facts_wanted(const struct dns_facts *facts, size_t *count);
+/* Questions ever noted, answered or not: it grows when there is a new one. */
+size_t dns_facts_count(const struct dns_facts *facts);
 /* Puts a copy of the answer in and takes the question off the wanted list. */
 void dns_facts_put(struct dns_facts *facts, struct bytes name, uint16_t type,
                    const struct dns_answer *answer);

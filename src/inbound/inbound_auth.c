@@ -53,6 +53,13 @@ static bool is_asking(const struct inbound_session *session)
     return false;
 }
 
+static void cancel_lookups(struct inbound_session *session)
+{
+    for (size_t i = 0; i < INBOUND_LOOKUPS; i++) {
+        dns_lookup_cancel(&session->dns[i].lookup);
+    }
+}
+
 static void advance(struct inbound_session *session);
 
 /* Whoever waits for what is known now goes on. */
@@ -84,14 +91,17 @@ static void look_up(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
     struct inbound_dns *slot = free_slot(session);
-    uint64_t until = event_loop_now_ms(session->server->loop) + LOOKUP_MS;
+    uint64_t now = event_loop_now_ms(session->server->loop);
+    uint64_t end = transaction->auth_until_ms != 0 ? transaction->auth_until_ms
+                                                   : transaction->sender_until_ms;
+    uint64_t until = end > now && end < now + LOOKUP_MS ? end : now + LOOKUP_MS;
+    size_t wanted;
 
-    if (slot == NULL) {
-        return; /* asked when one of those has ended */
+    (void)dns_facts_wanted(message_check_dns(transaction->check), &wanted);
+    if (wanted == 0 || slot == NULL) {
+        return; /* without a slot: asked when one of those has ended */
     }
-    if (transaction->auth_until_ms != 0 && transaction->auth_until_ms < until) {
-        until = transaction->auth_until_ms;
-    }
+    transaction->asked = dns_facts_count(message_check_dns(transaction->check));
     transaction->dns_rounds++;
     slot->session = session;
     slot->lookup =
@@ -99,10 +109,34 @@ static void look_up(struct inbound_session *session)
                          until, on_answers, slot);
 }
 
+/* Time is up: what is open has no answer. Said as an answer, and not by leaving the evaluation where
+ * it stands, so that whatever builds on it learns that it is only temporary. Ends: there are
+ * DNS_FACTS_LIMIT questions at most. */
+static void give_up(struct inbound_session *session)
+{
+    static const struct dns_answer too_late = {.status = DNS_TEMPFAIL, .why = "timeout"};
+    struct inbound_transaction *transaction = &session->transaction;
+    struct dns_facts *facts = message_check_dns(transaction->check);
+    enum auth_status status = AUTH_NEEDS_DNS;
+    size_t wanted = 1;
+
+    cancel_lookups(session);
+    while (status == AUTH_NEEDS_DNS && wanted > 0) {
+        const struct dns_question *first = dns_facts_wanted(facts, &wanted);
+        while (wanted > 0) {
+            dns_facts_put(facts, first->name, first->type, &too_late);
+            first = dns_facts_wanted(facts, &wanted);
+        }
+        status = message_check_step(transaction->check);
+        (void)dns_facts_wanted(facts, &wanted);
+    }
+    transaction->is_settled = true;
+}
+
 static void advance(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
-    size_t wanted;
+    bool is_whole = transaction->auth_until_ms != 0;
 
     if (transaction->check == NULL || transaction->is_settled) {
         return;
@@ -111,15 +145,14 @@ static void advance(struct inbound_session *session)
         transaction->is_settled = true;
         return;
     }
-    if (is_time_up(session)) {
-        transaction->is_settled = transaction->auth_until_ms != 0;
-        return;
-    }
-    dns_facts_wanted(message_check_dns(transaction->check), &wanted);
-    if (wanted > transaction->asked || (wanted > 0 && !is_asking(session))) {
+    if (!is_time_up(session) &&
+        (dns_facts_count(message_check_dns(transaction->check)) > transaction->asked ||
+         !is_asking(session))) {
         look_up(session);
     }
-    transaction->asked = wanted;
+    if (is_whole && (is_time_up(session) || !is_asking(session))) {
+        give_up(session);
+    }
 }
 
 void inbound_auth_begin(struct inbound_session *session)
@@ -137,14 +170,14 @@ void inbound_auth_begin(struct inbound_session *session)
         .unix_seconds = clock_unix_seconds(),
     };
     transaction->check = message_check_new(session->server->checker, &transaction->facts);
+    transaction->sender_until_ms =
+        event_loop_now_ms(session->server->loop) + session->options->auth_timeout_ms;
     advance(session);
 }
 
 void inbound_auth_reset(struct inbound_session *session)
 {
-    for (size_t i = 0; i < INBOUND_LOOKUPS; i++) {
-        dns_lookup_cancel(&session->dns[i].lookup);
-    }
+    cancel_lookups(session);
     message_check_free(&session->transaction.check);
 }
 
@@ -182,7 +215,8 @@ bool inbound_auth_knows_sender(struct inbound_session *session)
     const struct inbound_transaction *transaction = &session->transaction;
 
     return transaction->check == NULL || message_check_knows_sender(transaction->check) ||
-           is_time_up(session) || !is_asking(session);
+           is_time_up(session) || !is_asking(session) ||
+           event_loop_now_ms(session->server->loop) >= transaction->sender_until_ms;
 }
 
 static const struct accept_policy *policy_of(const struct inbound_transaction *transaction)
@@ -237,16 +271,40 @@ struct decision inbound_auth_judge_sender(struct inbound_session *session)
     return answer.decision;
 }
 
-/* A bounce on its way back has proven itself by the tag in its address; whoever writes bounces
- * seldom signs them. */
-static bool is_only_returning(const struct inbound_transaction *transaction)
+static bool is_return(const struct inbound_transaction *transaction)
 {
-    for (size_t i = 0; i < transaction->recipient_count; i++) {
-        if (transaction->recipients[i].route.kind != ROUTE_RETURN) {
-            return false;
-        }
-    }
-    return true;
+    return transaction->recipient_count > 0 &&
+           transaction->recipients[0].route.kind == ROUTE_RETURN; /* then all are */
+}
+
+static bool is_same_policy(const struct accept_policy *a, const struct accept_policy *b)
+{
+    return a == b || (a != NULL && b != NULL && memcmp(a, b, sizeof *a) == 0);
+}
+
+bool inbound_auth_may_join(const struct inbound_session *session,
+                           const struct accept_policy *policy, bool is_returning)
+{
+    const struct inbound_transaction *transaction = &session->transaction;
+
+    return transaction->check == NULL || transaction->recipient_count == 0 ||
+           (is_return(transaction) == is_returning &&
+            is_same_policy(transaction->policy, policy));
+}
+
+/* A bounce on its way back has proven itself by the tag in its address; whoever writes bounces
+ * seldom signs them. But what says it is from a domain of ours would be taken for it at the next
+ * server, where our own HELO speaks for the null sender. */
+static struct accept_policy policy_of_returns(const struct accept_policy *usual)
+{
+    return (struct accept_policy){
+        .spf_fail = SPF_FAIL_TAG,
+        .dmarc_reject = DMARC_REJECT_TAG,
+        .dmarc_quarantine = DMARC_QUARANTINE_TAG,
+        .auth_temperror = usual->auth_temperror,
+        .own_domain_spoof = usual->own_domain_spoof,
+        .iprev = IPREV_OFF,
+    };
 }
 
 /* DKIM of the MAIL FROM domain. */
@@ -273,6 +331,7 @@ static enum auth_result sender_signature(const struct inbound_transaction *trans
 struct decision inbound_auth_judge(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
+    struct accept_policy policy = *policy_of(transaction);
     const struct message_verdicts *verdicts;
     struct message_facts facts;
 
@@ -288,11 +347,10 @@ struct decision inbound_auth_judge(struct inbound_session *session)
     for (size_t i = 0; i < verdicts->from.count; i++) {
         facts.is_own_author |= is_own(session, verdicts->from.domains[i]);
     }
-    accept_policy_for_message(policy_of(transaction), &facts, transaction->arena,
-                              &transaction->judgement);
-    if (is_only_returning(transaction)) {
-        transaction->judgement.decision = (struct decision){.disposition = DECISION_ACCEPT};
+    if (is_return(transaction)) {
+        policy = policy_of_returns(&policy);
     }
+    accept_policy_for_message(&policy, &facts, transaction->arena, &transaction->judgement);
     return transaction->judgement.decision;
 }
 

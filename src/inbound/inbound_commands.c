@@ -230,11 +230,6 @@ static const struct accept_policy *policy_for(const struct inbound_session *sess
                                        : options->policy_for(options->policy_context, domain);
 }
 
-static bool is_same_policy(const struct accept_policy *a, const struct accept_policy *b)
-{
-    return a == b || (a != NULL && b != NULL && memcmp(a, b, sizeof *a) == 0);
-}
-
 /* What is decided before the content is seen. One answer stands for the whole message in the end, so
  * recipients whose domains have different policies go in messages of their own: RFC 5321
  * §4.5.3.1.10 makes the client send the rest again. */
@@ -246,15 +241,15 @@ static void judge_recipient(struct inbound_session *session,
     const struct accept_policy *policy = policy_for(session, recipient->domain);
     struct decision decision;
 
-    if (route->kind == ROUTE_RETURN) {
-        take_recipient(session, recipient, route); /* its tag speaks for it */
-        return;
-    }
-    if (transaction->recipient_count > 0 && !is_same_policy(transaction->policy, policy)) {
+    if (!inbound_auth_may_join(session, policy, route->kind == ROUTE_RETURN)) {
         refuse(session, 452, "4.5.3", "one domain at a time: its policy is another");
         return;
     }
     transaction->policy = policy;
+    if (route->kind == ROUTE_RETURN) {
+        take_recipient(session, recipient, route); /* its tag speaks for it */
+        return;
+    }
     if (!inbound_auth_knows_sender(session) && inbound_auth_needs_sender(session)) {
         session->pending_recipient = *recipient;
         inbound_session_begin_wait(session, INBOUND_WAITS_SENDER);

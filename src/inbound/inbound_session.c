@@ -30,6 +30,11 @@ static void on_deadline(void *context)
 {
     struct inbound_session *session = context;
 
+    if (session->wait == INBOUND_WAITS_SENDER || session->wait == INBOUND_WAITS_AUTH) {
+        inbound_session_bye(session, 451, "4.4.3", "DNS does not answer, try again later",
+                            "dns-timeout");
+        return;
+    }
     if (session->wait != INBOUND_WAITS_NOTHING) {
         inbound_session_bye(session, 451, "4.3.0", "storage does not answer, try again later",
                             "storage-timeout");

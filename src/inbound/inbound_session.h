@@ -58,10 +58,11 @@ struct inbound_transaction {
     /* who sent it (inbound_auth.c) */
     struct message_check *check; /* NULL: nobody is asked */
     struct message_check_facts facts;
-    const struct accept_policy *policy; /* of the first recipient's domain */
+    const struct accept_policy *policy; /* of the first recipient's domain; NULL: the default */
+    uint64_t sender_until_ms;           /* clock of the loop; no recipient waits longer */
     uint64_t auth_until_ms; /* clock of the loop; then what is open reads temperror */
     unsigned dns_rounds;
-    size_t asked;    /* questions that were open when it was last looked */
+    size_t asked;    /* questions that were known when it was last asked */
     bool is_settled; /* nothing is open, or time is up */
     bool is_judged;
     struct accept_answer judgement;
@@ -191,6 +192,9 @@ bool inbound_auth_end(struct inbound_session *session);
 /* True: the verdict about the sender is there (or nobody asks). False: inbound_sender_known is
  * called when it is. */
 bool inbound_auth_knows_sender(struct inbound_session *session);
+/* One answer stands for the whole message: may this recipient share it with those before? */
+bool inbound_auth_may_join(const struct inbound_session *session,
+                           const struct accept_policy *policy, bool is_return);
 /* Does the policy of the recipients so far want the sender's verdict before the content? */
 bool inbound_auth_needs_sender(const struct inbound_session *session);
 /* The decision about a recipient before the content is seen; arena of the transaction. */

@@ -124,6 +124,11 @@ const struct dns_question *dns_facts_wanted(const struct dns_facts *facts, size_
     return facts->wanted;
 }
 
+size_t dns_facts_count(const struct dns_facts *facts)
+{
+    return facts->count;
+}
+
 static void drop_wanted(struct dns_facts *facts, struct bytes name, uint16_t type)
 {
     for (size_t i = 0; i < facts->wanted_count; i++) {

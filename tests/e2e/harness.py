@@ -104,6 +104,8 @@ class Postilion:
             "limits": "",
             "next_hop_port": 25,
             "allow": "127.0.0.0/8 ::1",
+            "authenticate": "off",
+            "policy": "",      # more lines inside policy { }
         }
         self.settings.update(settings)
         self.secret = self.directory / "srs.secret"
@@ -130,7 +132,7 @@ class Postilion:
         if "abuse" not in domain:
             domain += "\n    forward abuse to admin@dest.test\n"
         text.append(f"domain fwd.test {{\n{domain}\n}}")
-        text.append("policy {\n    authenticate off\n}")
+        text.append(f"policy {{\n    authenticate {s['authenticate']}\n{s['policy']}\n}}")
         text.append(f"delivery {{\n    mode store\n    port {s['next_hop_port']}\n{s['delivery']}\n}}")
         if s["allow"]:
             text.append(f"allow-next-hop {s['allow']}")
