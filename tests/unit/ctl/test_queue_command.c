@@ -215,9 +215,8 @@ static void running_daemon(void **state)
     } cases[] = {
         {"done", "line 1\nline 2\n+ok\n", EX_OK, "line 1\nline 2\n", ""},
         {"nothing to say", "+\n", EX_OK, "", ""},
-        {"refused", "-gone no such message\n", EX_DATAERR, "",
-         "postilion: no such message\n"},
-        {"disk", "-full no space\n", EX_IOERR, "", "postilion: full no space\n"},
+        {"refused", "-gone no such message\n", EX_DATAERR, "", "postilion: no such message\n"},
+        {"disk", "-full no space\n", EX_IOERR, "", "postilion: no space on the disk\n"},
         {"cut short", "line 1\nline", EX_TEMPFAIL, "line 1\nline", NULL},
         {"cut in the last line", "+o", EX_TEMPFAIL, "", NULL},
         {"nothing", "", EX_TEMPFAIL, "", NULL},
