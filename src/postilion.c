@@ -161,10 +161,8 @@ static const struct command commands[] = {
      "what a sender becomes when it is forwarded, and what an SRS address stands for", run_srs},
     {"queue", "queue list|show|retry|delete [ID|all] [--json]",
      "the queue of a running or a stopped daemon", run_queue},
-    {"auth", "auth spf|message FILE --ip A --helo H --from F [--json]",
-     "who sent this: SPF, DKIM and DMARC evaluated by hand (--resolver HOST:PORT asks that "
-     "one)",
-     run_auth},
+    {"auth", "auth spf|message [FILE] --ip A --helo H --from F",
+     "who sent this: SPF, DKIM, DMARC by hand [--resolver HOST:PORT] [--json]", run_auth},
     {"version", "version", "the version of the program and of its libraries", run_version},
     {"help", "help [COMMAND]", "this text", run_help},
 };
