@@ -23,6 +23,11 @@ struct retry_schedule {
  * number. */
 uint64_t retry_schedule_pause_ms(const struct retry_schedule *schedule, unsigned attempts,
                                  uint32_t random);
+/* When to try again (unix milliseconds) after `attempts` failed ones, the last of them now. A pause
+ * that would end after the message's life is cut, so that it is tried once more at its very end,
+ * unless that is nearer than the shortest pause: then what comes out is past the end (expired). */
+int64_t retry_schedule_next_ms(const struct retry_schedule *schedule, int64_t created_ms,
+                               int64_t now_ms, unsigned attempts, uint32_t random);
 bool retry_schedule_is_expired(const struct retry_schedule *schedule, int64_t created_ms,
                                int64_t next_attempt_ms);
 

@@ -27,3 +27,16 @@ bool retry_schedule_is_expired(const struct retry_schedule *schedule, int64_t cr
 {
     return next_attempt_ms - created_ms > schedule->expire_seconds * (int64_t)1000;
 }
+
+int64_t retry_schedule_next_ms(const struct retry_schedule *schedule, int64_t created_ms,
+                               int64_t now_ms, unsigned attempts, uint32_t random)
+{
+    int64_t next_ms = now_ms + (int64_t)retry_schedule_pause_ms(schedule, attempts, random);
+    int64_t end_ms = created_ms + schedule->expire_seconds * (int64_t)1000;
+    int64_t shortest_ms = (int64_t)retry_schedule_pause_ms(schedule, 1, 0);
+
+    if (next_ms > end_ms && end_ms - now_ms >= shortest_ms) {
+        return end_ms;
+    }
+    return next_ms;
+}

@@ -25,10 +25,10 @@ static void judge_temporary(struct queue_job *job, struct queue_job_entry *entry
 {
     struct queue *queue = job->queue;
     const struct queue_delivery *delivery = entry->delivery;
-    uint64_t pause =
-        retry_schedule_pause_ms(&queue->options.retry, delivery->attempts + 1, entropy_u32());
 
-    entry->next_ms = clock_unix_ms() + (int64_t)pause;
+    entry->next_ms =
+        retry_schedule_next_ms(&queue->options.retry, delivery->created_ms, clock_unix_ms(),
+                               delivery->attempts + 1, entropy_u32());
     entry->result =
         job->is_expiry || queue_is_expired(queue, delivery->created_ms, entry->next_ms)
             ? QUEUE_RESULT_EXPIRED

@@ -53,12 +53,39 @@ static void test_expiry(void **state)
     CHECK_TRUE("clock went back", !retry_schedule_is_expired(&schedule, created, created - 5));
 }
 
+/* It gave up with hours of the message's life left, because the next pause would have passed it. */
+static void test_the_last_attempt_is_at_the_end(void **state)
+{
+    static const struct retry_schedule rule = {
+        .pauses_seconds = {60, 3600}, .count = 2, .expire_seconds = 7200};
+    static const struct {
+        const char *name;
+        int64_t now_ms; /* since it was created */
+        int64_t want_ms;
+    } cases[] = {
+        {"far from the end", 1000000, 1000000 + 2880000},
+        {"the pause would pass the end", 5000000, 7200000},
+        {"just enough left", 7200000 - 48000, 7200000},
+        {"at the end", 7200000 - 47999, 7200000 - 47999 + 2880000},
+    };
+    const int64_t created = 1700000000000;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        CHECK_INT(cases[i].name,
+                  retry_schedule_next_ms(&rule, created, created + cases[i].now_ms, 2, 0) -
+                      created,
+                  cases[i].want_ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pauses),
         cmocka_unit_test(test_large_pauses_do_not_overflow),
         cmocka_unit_test(test_expiry),
+        cmocka_unit_test(test_the_last_attempt_is_at_the_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
