@@ -44,6 +44,8 @@ SIM_TESTS := $(patsubst tests/sim/%.c,$(BUILD)/sim/%,$(wildcard tests/sim/test_*
 SIM_SUPPORT := $(patsubst tests/support/io_sim/%.c,$(BUILD)/io_sim/%.o,$(wildcard tests/support/io_sim/*.c)) \
                $(patsubst %,$(BUILD)/io/%.o,spool_database spool_commit spool_content spool_reading spool_schema spool_vfs)
 
+.SECONDARY: # what is built stays, so that nothing is built twice
+
 .PHONY: all
 all: deps-build $(PROGRAM) ## build build/postilion
 
