@@ -2,12 +2,21 @@
 import json
 import socket
 import subprocess
+import threading
 import time
 
 import dkim
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdataset
+import dns.rrset
 import pytest
 
 import harness
+import test_spf_suites as suites
 from test_dkim_interop import make_rsa
 
 USAGE, NO_INPUT = 64, 66
@@ -213,3 +222,82 @@ def test_configured_resolver(postilion, server):
                             "--from", "anna@sender.test").stdout
     assert output.startswith("Authentication-Results: mx.fwd.test;\n\t"), output
     assert "dmarc=pass" in output
+
+
+class ZoneServer:
+    """Serves the zone of a scenario (test_spf_suites.Zone) over UDP; a time-out is SERVFAIL."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.zone = None
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            octets, client = self.socket.recvfrom(65535)
+            if not octets:
+                return
+            self.socket.sendto(self.answer(dns.message.from_wire(octets)), client)
+
+    def answer(self, query):
+        [question] = query.question
+        name = b".".join(question.name.labels).decode("latin-1").rstrip(".")
+        status, values = self.zone.answer(name, suites.TYPE_NAMES[question.rdtype])
+        response = dns.message.make_response(query, recursion_available=True)
+        if status == "tempfail":
+            response.set_rcode(dns.rcode.SERVFAIL)
+        elif status == "nxdomain":
+            response.set_rcode(dns.rcode.NXDOMAIN)
+        elif values:
+            response.answer.append(dns.rrset.from_rdata_list(
+                question.name, 60, [self.record(question.rdtype, value) for value in values]))
+        return response.to_wire(max_size=65535)
+
+    @staticmethod
+    def record(kind, value):
+        if kind == suites.TYPES["TXT"]:
+            parts = [suites.octets(part) for part in (value if isinstance(value, list) else [value])] or [b""]
+            strings = [part[i:i + 255] for part in parts for i in range(0, len(part), 255) or [0]]
+            wire = b"".join(bytes([len(string)]) + string for string in strings)
+            return dns.rdata.from_wire(dns.rdataclass.IN, kind, wire, 0, len(wire))
+        if kind == suites.TYPES["MX"]:
+            text = f"{value[0]} {str(value[1]).rstrip('.')}."
+        elif kind == suites.TYPES["PTR"]:
+            text = f"{str(value).rstrip('.')}."
+        else:
+            text = str(value)
+        return dns.rdata.from_text(dns.rdataclass.IN, kind, text)
+
+    def stop(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.sendto(b"", ("127.0.0.1", self.port))
+        self.thread.join(harness.PATIENCE)
+        self.socket.close()
+
+
+@pytest.fixture
+def zone_server(monkeypatch):
+    # "mx-limit" depends on which ten of its hosts come first
+    monkeypatch.setattr(dns.rdataset.random, "shuffle", lambda records: None)
+    made = ZoneServer()
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize("suite, count", [("rfc7208-tests.yml.gz", 203), ("rfc4408-tests.yml.gz", 191)])
+def test_suites_by_command(zone_server, suite, count):
+    """The conformance suites through program, resolver and network."""
+    wrong, cases = [], 0
+    for scenario in suites.scenarios(suite):
+        zone_server.zone = suites.Zone(scenario["zonedata"])
+        for name, case in scenario["tests"].items():
+            cases += 1
+            found = json.loads(auth("spf", "--ip", case["host"], b"--helo=" + suites.octets(case.get("helo") or ""),
+                                    b"--from=" + suites.octets(case.get("mailfrom") or ""), "--json",
+                                    port=zone_server.port).stdout)
+            wrong += filter(None, [suites.complaint(name, case, (found["result"], found["explanation"]))])
+    assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong)
+    assert cases == count
