@@ -54,27 +54,59 @@ static void take_body(struct inbound_session *session, struct bytes octets)
     inbound_auth_body(session, octets);
 }
 
-/* Stores the header but for the results that claim to be ours (RFC 8601 §5): nothing else of the
- * message is ever left out. */
-static void store_header(struct inbound_session *session, struct bytes header)
+/* The fields go on behind a line that is none: others read on there up to the empty line. */
+static struct bytes skip_line(struct bytes rest)
 {
-    struct bytes rest = header, forged;
-    const char *kept = header.data;
-
-    while (session->options->authserv_id.len > 0 &&
-           results_field_next_ours(&rest, session->options->authserv_id, &forged)) {
-        store(&session->transaction, bytes_of(kept, (size_t)(forged.data - kept)));
-        kept = forged.data + forged.len;
-    }
-    store(&session->transaction, bytes_of(kept, header.len - (size_t)(kept - header.data)));
+    return bytes_skip(rest, bytes_find_part(rest, BYTES("\r\n")) + 2);
 }
 
-/* The first `length` octets of what was kept are the header, the rest begins the body. */
+/* Stores all above the empty line but for the results that claim to be ours (RFC 8601 §5): nothing
+ * else of the message is ever left out. */
+static void store_top(struct inbound_session *session, struct bytes top)
+{
+    struct bytes rest = top, forged;
+    const char *kept = top.data;
+
+    while (session->options->authserv_id.len > 0 && rest.len > 0) {
+        while (results_field_next_ours(&rest, session->options->authserv_id, &forged)) {
+            store(&session->transaction, bytes_of(kept, (size_t)(forged.data - kept)));
+            kept = forged.data + forged.len;
+        }
+        rest = skip_line(rest);
+    }
+    store(&session->transaction, bytes_of(kept, top.len - (size_t)(kept - top.data)));
+}
+
+/* Nobody hides an author behind a line that is no field. */
+static struct bytes fields_of(struct inbound_session *session, struct bytes top, size_t length)
+{
+    struct arena *arena = session->transaction.arena;
+    struct bytes rest = top;
+    struct strbuf fields;
+    struct bytes copy;
+
+    if (length == top.len) {
+        return top;
+    }
+    strbuf_init(&fields, top.len + 1);
+    while (rest.len > 0) {
+        size_t block = header_block_length(rest);
+        strbuf_add(&fields, bytes_first(rest, block));
+        rest = skip_line(bytes_skip(rest, block));
+    }
+    copy = arena_copy(arena, strbuf_bytes(&fields));
+    strbuf_clear(&fields);
+    return copy;
+}
+
+/* The first `length` octets of what was kept stand above the empty line. The header ends there, or
+ * where a line is no field. */
 static void end_header(struct inbound_session *session, size_t length)
 {
     struct inbound_transaction *transaction = &session->transaction;
     struct bytes octets = strbuf_bytes(&transaction->header);
-    struct bytes header = bytes_first(octets, header_block_length(bytes_first(octets, length)));
+    struct bytes top = bytes_first(octets, length);
+    struct bytes header = bytes_first(octets, header_block_length(top));
     struct bytes body = bytes_skip(octets, header.len);
 
     transaction->has_header = true;
@@ -82,9 +114,11 @@ static void end_header(struct inbound_session *session, size_t length)
         transaction->is_header_too_large = true;
         return;
     }
-    store_header(session, header);
-    inbound_auth_header(session, header);
-    store(transaction, body);
+    store_top(session, top);
+    store(transaction, bytes_skip(octets, top.len));
+    if (transaction->check != NULL) {
+        inbound_auth_header(session, fields_of(session, top, header.len));
+    }
     /* The empty line belongs to neither. */
     inbound_auth_body(session,
                       bytes_skip(body, bytes_starts_with(body, BYTES("\r\n")) ? 2 : 0));
@@ -150,8 +184,8 @@ static void answer_content(struct inbound_session *session, unsigned code, const
     }
     session->wait = INBOUND_WAITS_NOTHING;
     smtp_dialogue_content_done(&session->dialogue);
-    inbound_transaction_reset(session);
     inbound_session_reply(session, code, enhanced, text);
+    inbound_transaction_reset(session); /* the text may have lived in its arena */
 }
 
 static void refuse_content(struct inbound_session *session, unsigned code, const char *enhanced,
