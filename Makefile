@@ -28,7 +28,8 @@ SAN    ?=
 HARDEN := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude -Wall -Wextra -Wshadow -Wstrict-prototypes \
              -Wmissing-prototypes -Wwrite-strings -Wvla $(WERROR) $(HARDEN) $(CFLAGS) $(SAN)
-ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS) $(SAN)
+# libopendkim is to find the d2i_PUBKEY_bio of auth/dkim_key_cache before that of libcrypto.
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--export-dynamic-symbol=d2i_PUBKEY_bio $(LDFLAGS) $(SAN)
 PYTHON := /usr/bin/python3
 Q := $(if $(V),,@) # V=1 shows every command
 

@@ -28,6 +28,7 @@ enum {
 
 struct dkim_library {
     DKIM_LIB *handle;
+    struct dkim_key_cache *keys;
 };
 
 struct dkim_verifier {
@@ -98,6 +99,7 @@ struct dkim_library *dkim_library_new(void)
 
     library->handle = dkim_init(allocate_padded, free_padded);
     assert(library->handle != NULL);
+    library->keys = dkim_key_cache_new();
     set_option(library->handle, DKIM_OPTS_FLAGS, &flags, sizeof flags);
     set_option(library->handle, DKIM_OPTS_MINKEYBITS, &min_key_bits, sizeof min_key_bits);
     set_option(library->handle, DKIM_OPTS_CLOCKDRIFT, &drift, sizeof drift);
@@ -111,8 +113,14 @@ void dkim_library_free(struct dkim_library **library)
         return;
     }
     dkim_close((*library)->handle);
+    dkim_key_cache_free(&(*library)->keys);
     free(*library);
     *library = NULL;
+}
+
+struct dkim_key_cache_counts dkim_library_keys(const struct dkim_library *library)
+{
+    return dkim_key_cache_counts(library->keys);
 }
 
 struct dkim_verifier *dkim_verifier_new(struct dkim_library *library, int64_t unix_seconds)
@@ -287,7 +295,9 @@ static void verify(struct dkim_verifier *verifier)
         !bytes_equal(bytes_of(verifier->tail, sizeof verifier->tail), BYTES("\r\n"))) {
         feed_body(verifier, BYTES("\r\n"));
     }
+    dkim_key_cache_enter(verifier->library->keys);
     status = dkim_eom(verifier->handle, NULL);
+    dkim_key_cache_leave();
     for (size_t i = 0; i < verifier->count; i++) {
         if (!verifier->signatures[i].is_settled) {
             dkim_signature_judge(&verifier->signatures[i], status, &verifier->length);

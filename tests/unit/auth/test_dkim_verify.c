@@ -321,6 +321,31 @@ static void test_too_many_signatures(void **state)
     strbuf_clear(&header);
 }
 
+/* The library gets its keys from dkim_key_cache, and a wrong key is wrong from there too. */
+static void test_keys_are_kept(void **state)
+{
+    struct world *world = *state;
+
+    put_text(world, RSA_NAME, RSA_RECORD);
+    for (size_t turn = 0; turn < 6; turn++) {
+        bool is_changed = turn % 2 == 1;
+
+        dkim_verifier_free(&world->verifier);
+        world->verifier = dkim_verifier_new(world->library, SIGNED_AT);
+        dkim_verifier_header(world->verifier,
+                             is_changed ? BYTES(RSA_SIGNATURE "Subject: added\r\n" REST)
+                                        : BYTES(RSA_SIGNATURE REST),
+                             world->facts);
+        dkim_verifier_body(world->verifier, BYTES(BODY));
+        CHECK_INT("done", finish(world), AUTH_DONE);
+        check_verdict(world, 0, is_changed ? AUTH_FAIL : AUTH_PASS, "test", "rsa-sha256",
+                      is_changed ? "signature did not verify" : NULL);
+        CHECK_INT("one key", dkim_library_keys(world->library).keys, 1);
+        CHECK_INT("parsed once", dkim_library_keys(world->library).misses, 1);
+        CHECK_INT("then found", dkim_library_keys(world->library).hits, turn);
+    }
+}
+
 /* Left in the middle: everything is given back (the sanitizers look). */
 static void test_abandoned(void **state)
 {
@@ -345,6 +370,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_settled_beside_open, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_answers_that_are_no_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_many_signatures, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_keys_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_abandoned, set_up, tear_down),
     };
 
