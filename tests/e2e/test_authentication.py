@@ -448,3 +448,328 @@ def test_signatures_still_verify_at_the_next_hop(world, name):
             assert message.data.endswith(b"\r\n" + data)
             assert message.data.split(b"\r\n\r\n", 1)[1] == BODIES[name]
             assert verify(message)
+
+
+# --- a resolver that is no friend ---------------------------------------------------------
+
+
+class Resolver:
+    """Answers by a script: `script(name, kind, is_tcp)` returns texts in zone file form (an answer), a number
+    (an rcode), or one of SILENCE, TRUNCATE, STRANGER. A list may begin with a number of seconds to wait."""
+    SILENCE, TRUNCATE, STRANGER = "silence", "truncate", "stranger"
+
+    def __init__(self, script):
+        self.script = script
+        self.asked = []
+        while True:  # the same port for both
+            self.tcp = socket.create_server((HERE, 0))
+            self.port = self.tcp.getsockname()[1]
+            self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                self.udp.bind((HERE, self.port))
+                break
+            except OSError:
+                self.tcp.close()
+        threading.Thread(target=self._serve_udp, daemon=True).start()
+        threading.Thread(target=self._serve_tcp, daemon=True).start()
+
+    def _answer(self, packet, is_tcp):
+        query = dnslib.DNSRecord.parse(packet)
+        name, kind = str(query.q.qname).rstrip(".").lower(), dnslib.QTYPE[query.q.qtype]
+        self.asked.append((name, kind, is_tcp))
+        action = self.script(name, kind, is_tcp)
+        if isinstance(action, list) and action and isinstance(action[0], (int, float)):
+            time.sleep(action[0])
+            action = action[1:]
+        reply = query.reply()
+        if action is self.SILENCE:
+            return None
+        if action is self.TRUNCATE:
+            reply.header.tc = 1
+        elif action is self.STRANGER:
+            reply = dnslib.DNSRecord(dnslib.DNSHeader(id=query.header.id, qr=1, ra=1),
+                                     q=dnslib.DNSQuestion("stranger.test", query.q.qtype))
+            reply.add_answer(*dnslib.RR.fromZone('stranger.test. 60 TXT "v=spf1 +all"'))
+        elif isinstance(action, int):
+            reply.header.rcode = action
+        else:
+            for line in action:
+                reply.add_answer(*dnslib.RR.fromZone(line))
+        return reply.pack()
+
+    def _serve_udp(self):
+        while True:
+            try:
+                packet, peer = self.udp.recvfrom(4096)
+            except OSError:
+                return
+            threading.Thread(target=self._reply_udp, args=(packet, peer), daemon=True).start()
+
+    def _reply_udp(self, packet, peer):
+        try:
+            answer = self._answer(packet, False)
+            if answer is not None:
+                self.udp.sendto(answer, peer)
+        except OSError:
+            pass
+
+    def _serve_tcp(self):
+        while True:
+            try:
+                connection, _ = self.tcp.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._reply_tcp, args=(connection,), daemon=True).start()
+
+    def _reply_tcp(self, connection):
+        try:
+            with connection, connection.makefile("rb") as stream:
+                while (head := stream.read(2)) and len(head) == 2:
+                    answer = self._answer(stream.read(int.from_bytes(head, "big")), True)
+                    if answer is not None:
+                        connection.sendall(len(answer).to_bytes(2, "big") + answer)
+        except OSError:
+            pass
+
+    def start(self):
+        return self
+
+    def stop(self):
+        self.tcp.close()
+        self.udp.close()
+
+
+NXDOMAIN, SERVFAIL, REFUSED = 3, 2, 5
+NEXT_HOP = {("dest.test", "MX"): ["dest.test. 60 MX 10 mx.dest.test."],
+            ("mx.dest.test", "A"): ["mx.dest.test. 60 A 127.0.0.2"]}
+
+
+@pytest.fixture
+def scripted(world):
+    """Starts the world with a scripted resolver; what the script says None to is NXDOMAIN."""
+    made = []
+
+    def start_scripted(script, policy="", **settings):
+        def answer(name, kind, is_tcp):
+            if (name, kind) in NEXT_HOP:
+                return NEXT_HOP[name, kind]
+            action = script(name, kind, is_tcp)
+            return NXDOMAIN if action is None else action
+        hop = world.hop()
+        made.append(Resolver(answer))
+        world.make_resolver = lambda zone: made[-1]
+        world.start(authenticate="on", policy=policy, **settings)
+        return hop, made[-1]
+    yield start_scripted
+    for resolver in made:
+        resolver.stop()
+
+
+def bounded(started, seconds=25):
+    # A sanitizer build on a busy machine is slower.
+    assert time.monotonic() - started < seconds + 5, time.monotonic() - started
+
+
+def at_once(*calls):
+    """Runs calls side by side: they wait, mostly. Returns their results."""
+    found = [None] * len(calls)
+
+    def run(number):
+        try:
+            found[number] = calls[number]()
+        except BaseException as error:  # shown where it is compared
+            found[number] = error
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return found
+
+
+def test_iprev(scripted, world):
+    names = {"1.0.0.127.in-addr.arpa": "good.test", "2.0.0.127.in-addr.arpa": "liar.test",
+             "3.0.0.127.in-addr.arpa": None, "4.0.0.127.in-addr.arpa": SERVFAIL}
+    hosts = {"good.test": HERE, "liar.test": "192.0.2.1"}
+
+    def script(name, kind, is_tcp):
+        if kind == "PTR" and name in names:
+            host = names[name]
+            return [f"{name}. 60 PTR {host}."] if isinstance(host, str) else host
+        if kind == "A" and name in hosts:
+            return [f"{name}. 60 A {hosts[name]}"]
+        return None
+    hop, _ = scripted(script, policy="iprev refuse")
+    text, _ = passed(world, hop)
+    assert "iprev=pass (good.test) policy.iprev=127.0.0.1" in text, text
+    for source, want in (("127.0.0.2", 550), ("127.0.0.3", 550), ("127.0.0.4", 451)):
+        stage, code, text = offer(world, source=source)
+        assert (stage, code) == ("rcpt", want), (source, text)
+        assert "7.25" in text and source in text
+    world.daemon.write_config(policy="iprev tag")
+    world.daemon.signal(1)
+    world.daemon.wait_log("reloaded")
+    text, _ = passed(world, hop, source="127.0.0.2")
+    assert "iprev=fail" in text and " mark=iprev" in world.daemon.wait_log("accepted", client="127.0.0.2").text
+    world.daemon.write_config(policy="iprev off")
+    world.daemon.signal(1)
+    world.daemon.wait_log("reloaded", count=2)
+    text, _ = passed(world, hop, source="127.0.0.3")
+    assert "iprev=permerror" in text and " mark=" not in world.daemon.wait_log("accepted", client="127.0.0.3").text
+
+
+def test_a_silent_resolver(scripted, world):
+    """Nothing is refused for good, nobody waits for ever; whoever asks meanwhile is served."""
+    hop, resolver = scripted(lambda name, kind, is_tcp: Resolver.SILENCE)
+    started = time.monotonic()
+
+    def leave():
+        client = Client(world.daemon.port).hello()
+        client.envelope("a@gone.test", "info@fwd.test")
+        client.send(stuff(a_message()) + b".\r\n")
+        time.sleep(0.3)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.close()
+
+    def pipeline():
+        with Client(world.daemon.port) as client:
+            client.hello()
+            client.envelope("a@first.test", "info@fwd.test")
+            client.send(stuff(a_message()) + b".\r\nNOOP\r\nMAIL FROM:<b@second.test>\r\nRSET\r\nQUIT\r\n")
+            return [client.reply()[0] for _ in range(5)]
+
+    def reset():
+        with Client(world.daemon.port) as client:
+            client.hello()
+            for _ in range(50):
+                client.expect("MAIL FROM:<a@reset.test>", 250)
+                client.expect("RSET", 250)
+            client.expect("EHLO other.test", 250)
+            client.expect("QUIT", 221)
+            return time.monotonic() - started
+    found = at_once(lambda: offer(world, sender="a@silent.test"),
+                    lambda: offer(world, signed(a_message(sender="boss@fwd.test"), "fwd.test"), sender="b@fwd.test"),
+                    pipeline, reset, leave)
+    bounded(started)
+    assert found[0][:2] == ("dot", 451), found
+    assert found[1][:2] == ("dot", 451), found
+    assert found[2] == [451, 250, 250, 250, 221], found
+    assert found[3] < 5, found
+    assert found[4] is None, found
+    world.daemon.wait_log("session-end", count=5)
+    assert not world.daemon.log("accepted") and not hop.messages
+    assert {line["code"] for line in world.daemon.log("message-deferred")} == {"451"}
+
+
+def test_a_silent_resolver_and_rules_before_the_content(scripted, world):
+    """The recipient waits, within bounds; what is not known by then refuses nobody."""
+    hop, resolver = scripted(lambda name, kind, is_tcp: NXDOMAIN if "_dmarc" in name else Resolver.SILENCE,
+                             policy="spf-fail refuse\nauth-temperror accept")
+    started = time.monotonic()
+
+    def leave():
+        with Client(world.daemon.port) as client:
+            client.hello().expect("MAIL FROM:<a@gone.test>", 250)
+            client.send("RCPT TO:<info@fwd.test>\r\nRSET\r\nNOOP\r\n")
+            time.sleep(0.3)
+    found = at_once(lambda: offer(world, sender="a@silent.test"), leave)
+    assert found[0][:2] == ("dot", 250), found
+    bounded(started)
+    text = results(hop.wait()[0])
+    assert text.count("spf=temperror") == 2 and "iprev=temperror" in text
+    assert not world.daemon.log("recipient-refused")
+
+
+def test_a_chain_of_late_answers_is_bounded(scripted, world):
+    """Each answer comes in time, all of them together do not."""
+    def script(name, kind, is_tcp):
+        found = re.fullmatch(r"n(\d+)\.chain\.test", name)
+        if found and kind == "TXT":
+            return [4, f'{name}. 60 TXT "v=spf1 include:n{int(found[1]) + 1}.chain.test -all"']
+        return None
+    scripted(script)
+    world.daemon.write_config(policy="spf-fail refuse")
+    world.daemon.signal(1)
+    world.daemon.wait_log("reloaded")
+    started = time.monotonic()
+    first, second = at_once(
+        lambda: timed(lambda: rcpt(world, "a@n0.chain.test")),
+        lambda: timed(lambda: offer(world, a_message(sender="boss@fwd.test"), sender="a@n0.chain.test")))
+    bounded(started, 45)
+    assert first[0] in (250, 451) and first[1] < 27, first
+    assert second[0][1] in (451, 550), second
+
+
+def timed(call):
+    started = time.monotonic()
+    return call(), time.monotonic() - started
+
+
+def rcpt(world, sender):
+    with Client(world.daemon.port) as client:
+        client.hello().expect(f"MAIL FROM:<{sender}>", 250)
+        return client.command("RCPT TO:<info@fwd.test>")[0]
+
+
+@pytest.mark.parametrize("answer", [SERVFAIL, REFUSED, Resolver.TRUNCATE], ids=["servfail", "refused", "truncated"])
+def test_a_resolver_that_only_fails(scripted, world, answer):
+    hop, resolver = scripted(lambda name, kind, is_tcp: answer)
+    started = time.monotonic()
+    found = at_once(lambda: offer(world, sender="a@x.test"),
+                    lambda: offer(world, a_message(sender="boss@fwd.test")),
+                    lambda: offer(world, signed(a_message(sender="a@x.test"), "x.test"), sender="a@x.test"))
+    bounded(started)
+    assert [answer[:2] for answer in found] == [("dot", 451)] * 3, found
+    assert not hop.messages
+
+
+def test_truncated_answers_are_fetched_over_tcp(scripted, world):
+    long = " ".join(f"ip4:192.0.2.{i}" for i in range(100))
+    quoted = " ".join(f'"{part}"' for part in re.findall(".{1,250}", f"v=spf1 {long} ip4:{HERE} -all"))
+
+    def script(name, kind, is_tcp):
+        if (name, kind) == ("pass.test", "TXT"):
+            return [f"{name}. 60 TXT {quoted}"] if is_tcp else Resolver.TRUNCATE
+        return None
+    hop, resolver = scripted(script)
+    text, _ = passed(world, hop)
+    assert "spf=pass" in text
+    assert ("pass.test", "TXT", True) in resolver.asked
+
+
+def test_late_answers_are_waited_for(scripted, world):
+    def script(name, kind, is_tcp):
+        late = {("pass.test", "TXT"): ['pass.test. 60 TXT "v=spf1 include:more.test -all"'],
+                ("more.test", "TXT"): [f'more.test. 60 TXT "v=spf1 ip4:{HERE} -all"'],
+                ("rsa._domainkey.signer.test", "TXT"): [
+                    "rsa._domainkey.signer.test. 60 TXT " + " ".join(f'"{part}"' for part in re.findall(".{1,250}", RSA.record))]}
+        found = late.get((name, kind))
+        return [0.6, *found] if found else None
+    hop, _ = scripted(script)
+    started = time.monotonic()
+    text, _ = passed(world, hop, signed(a_message(sender="anna@pass.test")))
+    assert "spf=pass" in text and "dkim=pass" in text
+    bounded(started, 5)
+
+
+def test_lies_about_names(scripted, world):
+    """An answer to another question is none, and what an answer says of other names is not believed."""
+    def script(name, kind, is_tcp):
+        if name == "lie.test":
+            return Resolver.STRANGER
+        if (name, kind) == ("more.test", "TXT"):
+            return ['other.test. 60 TXT "v=spf1 +all"', 'victim.test. 60 TXT "v=spf1 +all"']
+        if (name, kind) == ("victim.test", "TXT"):
+            return ['victim.test. 60 TXT "v=spf1 -all"']
+        return None
+    hop, _ = scripted(script, policy="spf-fail tag\nauth-temperror accept")
+    started = time.monotonic()
+    found = at_once(lambda: offer(world, sender="a@lie.test", data=a_message(sender="x@b.test")),
+                    lambda: offer(world, sender="a@more.test"))
+    bounded(started)
+    assert [answer[1] for answer in found] == [250, 250], found
+    texts = [results(message) for message in hop.wait(2)]
+    assert sum("spf=temperror" in text and "mailfrom=a@lie.test" in text for text in texts) == 1, texts
+    assert sum("spf=none (no SPF record) smtp.mailfrom=a@more.test" in text for text in texts) == 1, texts
+    text, _ = passed(world, hop, sender="a@victim.test")  # the lie was not kept
+    assert "spf=fail" in text
