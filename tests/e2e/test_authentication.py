@@ -541,7 +541,8 @@ class Resolver:
 
 NXDOMAIN, SERVFAIL, REFUSED = 3, 2, 5
 NEXT_HOP = {("dest.test", "MX"): ["dest.test. 60 MX 10 mx.dest.test."],
-            ("mx.dest.test", "A"): ["mx.dest.test. 60 A 127.0.0.2"]}
+            ("mx.dest.test", "A"): ["mx.dest.test. 60 A 127.0.0.2"],
+            ("mx.dest.test", "AAAA"): []}
 
 
 @pytest.fixture
