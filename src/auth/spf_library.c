@@ -169,6 +169,38 @@ static SPF_dns_rr_t *answer_ptr(struct spf_library *library, const struct spf_to
     return answer;
 }
 
+static int compare_mx(const void *a, const void *b)
+{
+    const struct dns_record *one = a, *other = b;
+
+    if (one->mx.preference != other->mx.preference) {
+        return one->mx.preference < other->mx.preference ? -1 : 1;
+    }
+    return bytes_compare(one->mx.host, other->mx.host);
+}
+
+/* The hosts of an MX answer, best first, at most SPF_HOST_LIMIT + 1. Which of more than ten count may
+ * not depend on the order a resolver happens to answer in. */
+static size_t mx_hosts(const struct dns_answer *facts, struct bytes *hosts)
+{
+    struct dns_record sorted[DNS_RECORD_LIMIT];
+    size_t count = 0;
+
+    for (size_t i = 0; i < facts->count && count < DNS_RECORD_LIMIT; i++) {
+        if (facts->records[i].type == DNS_TYPE_MX) {
+            sorted[count++] = facts->records[i];
+        }
+    }
+    qsort(sorted, count, sizeof *sorted, compare_mx);
+    if (count > SPF_HOST_LIMIT + 1) {
+        count = SPF_HOST_LIMIT + 1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        hosts[i] = sorted[i].mx.host;
+    }
+    return count;
+}
+
 /* One more host than may be looked at is handed over: that libspf2 refuses. */
 static SPF_dns_rr_t *answer_mx(struct spf_library *library, const struct spf_token *token,
                                const char *name, ns_type type)
@@ -176,17 +208,13 @@ static SPF_dns_rr_t *answer_mx(struct spf_library *library, const struct spf_tok
     struct spf_evaluation *evaluation = library->evaluation;
     const struct dns_answer *facts = ask_for_term(evaluation, token, DNS_TYPE_MX);
     struct bytes hosts[SPF_HOST_LIMIT + 1] = {{NULL, 0}};
-    size_t count = 0;
     SPF_dns_rr_t *answer;
+    size_t count;
 
     if (facts == NULL) {
         return try_again(library, name, type);
     }
-    for (size_t i = 0; i < facts->count && count <= SPF_HOST_LIMIT; i++) {
-        if (facts->records[i].type == DNS_TYPE_MX) {
-            hosts[count++] = facts->records[i].mx.host;
-        }
-    }
+    count = mx_hosts(facts, hosts);
     if (!spf_ask_hosts(evaluation, hosts, count < SPF_HOST_LIMIT ? count : SPF_HOST_LIMIT)) {
         return try_again(library, name, type);
     }

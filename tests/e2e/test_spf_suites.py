@@ -89,7 +89,7 @@ class Zone:
         if kind in ("A", "AAAA"):
             return str(value)
         if kind == "MX":
-            return as_hex(str(value[1]).rstrip("."))
+            return f"{value[0]}:" + as_hex(str(value[1]).rstrip("."))
         if kind == "TXT":
             return as_hex(b"".join(octets(part) for part in value) if isinstance(value, list) else value)
         return as_hex(str(value).rstrip("."))

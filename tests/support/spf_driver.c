@@ -81,8 +81,9 @@ static void fill_record(struct driver *driver, struct dns_record *record, const 
     case DNS_TYPE_AAAA:
         ip_address_parse(bytes_from_text(word), &record->address);
         break;
-    case DNS_TYPE_MX:
-        record->mx.host = unhex(driver->arena, word);
+    case DNS_TYPE_MX: /* PREFERENCE:HOST */
+        record->mx.preference = (uint16_t)strtoul(word, NULL, 10);
+        record->mx.host = unhex(driver->arena, strchr(word, ':') + 1);
         break;
     case DNS_TYPE_TXT:
         record->text = unhex(driver->arena, word);
