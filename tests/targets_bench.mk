@@ -5,6 +5,6 @@ $(BUILD)/load_%: tests/bench/load_%.c tests/bench/load_counts.h
 
 .PHONY: bench
 bench: deps ## measure postilion beside Postfix (root; BENCH_QUICK=1 for a short run)
-	@tests/support/unpack_packages $(PEERS) unbound postfix postsrsd
+	@tests/support/unpack_packages $(PEERS) unbound postfix postsrsd rspamd
 	@$(MAKE) --no-print-directory $(PROGRAM) $(BUILD)/load_generator $(BUILD)/load_sink
 	@POSTILION_BUILD=$(BUILD) POSTILION_PEERS=$(PEERS) $(PYTHON) tests/bench/bench.py

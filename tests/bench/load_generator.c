@@ -3,11 +3,14 @@
  *
  *   load_generator -m COUNTS_FILE -p PORT [-c sessions] [-n messages] [-s size]
  *                  [-k messages_per_connection] [-q messages_per_second] [-t max_seconds]
+ *                  [-M directory] [-X address]
  *   load_generator -m COUNTS_FILE -p PORT -I connections
  *
  * One thread, epoll, loopback only, from 127.1.0.1 to 127.1.0.16, PIPELINING where it is offered.
  * -q is an open loop: latency counts from the moment a message was due. As Postfix's client does, it
- * does not wait for the answer to QUIT. -I opens connections, greets, prints a line, and holds them
+ * does not wait for the answer to QUIT. -M: message n is DIRECTORY/(n mod 20).eml, of the sender's domain
+ * sender(n mod 20).test, instead of one that is made up. -X: each connection says by PROXY version 1 that it
+ * comes from this address. -I opens connections, greets, prints a line, and holds them
  * until its standard input closes.
  * Prints one JSON object. Exit 0 only when every message was taken and came to the sink exactly once
  * with an SRS envelope. Latencies in ms: accept_ms from the final dot to its 250, transaction_ms from
@@ -30,6 +33,7 @@
 
 #define FDS_MAX 65536
 #define SOURCES 16
+#define DOMAINS 20
 #define TRIES_MAX 50
 #define RETRY_AFTER_NS 50000000
 #define ANSWER_WAIT_NS                                                                         \
@@ -55,7 +59,7 @@ struct retry {
 };
 
 static struct {
-    const char *counts_file;
+    const char *counts_file, *directory, *client;
     uint16_t port;
     unsigned sessions, messages_per_connection, idle;
     uint32_t messages;
@@ -77,8 +81,7 @@ static struct retry *retries;
 static size_t retries_len;
 static uint8_t *tries;
 static float *accept_ms, *transaction_ms;
-static char *content;
-static size_t content_len;
+static struct iovec contents[DOMAINS];
 static char first_error[160];
 
 static void keep_error(const char *text)
@@ -216,6 +219,12 @@ static void open_connection(void)
     }
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+    if (options.client) { /* on loopback a connection is there at once */
+        char line[128];
+        snprintf(line, sizeof(line), "PROXY TCP4 %s 127.0.0.1 40000 25\r\n", options.client);
+        poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, 1000);
+        say(connection, line);
+    }
 }
 
 static void send_envelope(struct connection *connection)
@@ -226,7 +235,7 @@ static void send_envelope(struct connection *connection)
     int first = connection->pipelining ? 0 : (int)connection->answers;
 
     snprintf(commands[0], sizeof(commands[0]), "MAIL FROM:<s%u@sender%u.test>\r\n",
-             connection->sequence % 1000, connection->sequence % 20);
+             connection->sequence % 1000, connection->sequence % DOMAINS);
     snprintf(commands[1], sizeof(commands[1]), "RCPT TO:<u%u@fwd.test>\r\n",
              connection->sequence % 1000);
     snprintf(commands[2], sizeof(commands[2]), "DATA\r\n");
@@ -244,7 +253,7 @@ static void send_content(struct connection *connection)
     int id_len = snprintf(id, sizeof(id), "X-Load-Id: %llu-%u\r\n",
                           (unsigned long long)counts->run, connection->sequence);
     struct iovec parts[2] = {{.iov_base = id, .iov_len = (size_t)id_len},
-                             {.iov_base = content, .iov_len = content_len}};
+                             contents[connection->sequence % DOMAINS]};
 
     connection->phase = CONTENT;
     connection->dot_ns = load_now_ns();
@@ -428,12 +437,12 @@ static void send_messages(void)
     }
 }
 
-static void write_content(void)
+static struct iovec write_content(void)
 {
     static const char line[] =
         "The quick brown fox jumps over the lazy dog, 0123456789 times a day.\r\n";
-    content = malloc(options.size + 1024);
-    content_len = (size_t)sprintf(
+    char *content = malloc(options.size + 1024);
+    size_t len = (size_t)sprintf(
         content,
         "Received: from client.sender.test (client.sender.test [192.0.2.7])\r\n"
         "\tby mail.sender.test with ESMTPSA id 4Xyz; Sat, 21 Nov 2026 12:00:00 +0000\r\n"
@@ -442,12 +451,41 @@ static void write_content(void)
         "Date: Sat, 21 Nov 2026 12:00:00 +0000\r\nMessage-ID: <load.%d@sender.test>\r\n"
         "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n",
         (int)getpid());
-    while (content_len < options.size) {
-        memcpy(content + content_len, line, sizeof(line) - 1);
-        content_len += sizeof(line) - 1;
+    while (len < options.size) {
+        memcpy(content + len, line, sizeof(line) - 1);
+        len += sizeof(line) - 1;
     }
-    memcpy(content + content_len, ".\r\n", 3);
-    content_len += 3;
+    memcpy(content + len, ".\r\n", 3);
+    return (struct iovec){.iov_base = content, .iov_len = len + 3};
+}
+
+/* A file as it is: no line in it begins with a dot, the last one ends with CRLF. */
+static struct iovec read_content(size_t number)
+{
+    enum { LIMIT = 1024 * 1024 };
+    char path[1024];
+    char *content = malloc(LIMIT + 3);
+    FILE *file;
+    size_t len;
+
+    snprintf(path, sizeof(path), "%s/%zu.eml", options.directory, number);
+    file = fopen(path, "rb");
+    if (!file || !content) {
+        die(path);
+    }
+    len = fread(content, 1, LIMIT, file);
+    fclose(file);
+    memcpy(content + len, ".\r\n", 3);
+    return (struct iovec){.iov_base = content, .iov_len = len + 3};
+}
+
+static void prepare_contents(void)
+{
+    for (size_t i = 0; i < DOMAINS; i++) {
+        contents[i] = options.directory ? read_content(i)
+                      : i == 0          ? write_content()
+                                        : contents[0];
+    }
 }
 
 static int compare_floats(const void *left, const void *right)
@@ -501,7 +539,7 @@ static void read_options(int argc, char **argv)
 {
     int option;
 
-    while ((option = getopt(argc, argv, "m:p:c:n:s:k:q:t:I:")) != -1) {
+    while ((option = getopt(argc, argv, "m:p:c:n:s:k:q:t:I:M:X:")) != -1) {
         switch (option) {
         case 'm':
             options.counts_file = optarg;
@@ -526,6 +564,12 @@ static void read_options(int argc, char **argv)
             break;
         case 't':
             options.max_seconds = atof(optarg);
+            break;
+        case 'M':
+            options.directory = optarg;
+            break;
+        case 'X':
+            options.client = optarg;
             break;
         case 'I':
             options.idle = (unsigned)atoi(optarg);
@@ -553,7 +597,7 @@ int main(int argc, char **argv)
     for (uint32_t i = 0; i < LOAD_MESSAGES_MAX; i++) {
         counts->seen[i] = 0;
     }
-    write_content();
+    prepare_contents();
     accept_ms = malloc((options.messages + 1) * sizeof(*accept_ms));
     transaction_ms = malloc((options.messages + 1) * sizeof(*transaction_ms));
     retries = malloc((options.messages + 1) * sizeof(*retries));
