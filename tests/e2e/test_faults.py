@@ -438,6 +438,7 @@ def test_an_alias_file_that_changes_is_read_again_by_itself(world, tmp_path):
     aliases.write_text("one: anna@dest.test\n")
     daemon = world.start(domain=f"    aliases {aliases}\n")
     world.send("one@fwd.test")
+    hop.wait(1)
     aliases.write_text("one: anna@dest.test\ntwo: bert@dest.test, carl@dest.test\n")
     daemon.wait_log("reloaded")
     world.send("two@fwd.test")
