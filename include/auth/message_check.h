@@ -29,6 +29,7 @@ struct message_check_facts {
     struct smtp_mailbox sender; /* null: SPF asks about postmaster@helo */
     struct bytes receiver;      /* our name */
     int64_t unix_seconds;
+    bool is_client_late; /* the client is a trusted relay: message_check_client tells whose */
 };
 
 struct message_verdicts {
@@ -44,6 +45,10 @@ struct message_check;
 struct message_check *message_check_new(struct message_checker *checker,
                                         const struct message_check_facts *facts);
 void message_check_free(struct message_check **check); /* safe on NULL */
+/* Once, when is_client_late: who gave it to the relay. NULL: nobody knows, SPF and iprev have no
+ * result. *borrows* the name. */
+void message_check_client(struct message_check *check, const struct ip_address *client,
+                          struct bytes helo);
 /* The whole header, as it came (CRLF, folded). */
 void message_check_header(struct message_check *check, struct bytes header);
 /* The body, behind the empty line. */

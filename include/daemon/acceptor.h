@@ -28,6 +28,9 @@ struct acceptor *acceptor_new(struct event_loop *loop, const struct acceptor_tar
                               size_t target_count, const struct acceptor_limits *limits);
 /* Begins to accept on a listener (borrowed). */
 void acceptor_add(struct acceptor *acceptor, struct listener *listener);
+/* The same where a PROXY header comes first: behind one address there are many clients, so they
+ * are not counted by it. */
+void acceptor_add_proxied(struct acceptor *acceptor, struct listener *listener);
 void acceptor_set_limits(struct acceptor *acceptor, const struct acceptor_limits *limits);
 /* After all sessions have ended and all loops have stopped. */
 void acceptor_free(struct acceptor **acceptor);

@@ -26,6 +26,8 @@ struct config_endpoints {
     size_t count;
 };
 
+enum { CONFIG_LISTENERS = 32 };
+
 struct config_networks {
     const struct ip_network *items;
     size_t count;
@@ -78,6 +80,8 @@ struct config {
     struct bytes user;
     uint64_t workers; /* 0: auto */
     struct config_endpoints listen;
+    unsigned proxy_listeners; /* a bit for each of `listen`: a PROXY header comes first */
+    struct config_networks trusted;
     struct config_endpoints resolvers; /* none: those of resolv.conf */
     struct bytes spool, state, control;
     int admin; /* always off */

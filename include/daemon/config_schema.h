@@ -53,6 +53,8 @@ extern const size_t config_option_count;
 const struct config_option *config_schema_find(const char *context, struct bytes name);
 /* An option of this name in any block; `from` is the index to start at. */
 const struct config_option *config_schema_find_any(struct bytes name, size_t from);
+/* May options stand in a block behind it? */
+bool config_schema_has_block(const struct config_option *option);
 /* Names that will come in later versions. */
 bool config_schema_is_planned(const char *context, struct bytes name);
 /* The nearest name in the block, or NULL when none is near. */

@@ -44,6 +44,8 @@ struct inbound_options {
     /* The policy for mail to a domain of ours; NULL: the default of accept_policy. */
     const struct accept_policy *(*policy_for)(const void *context, struct bytes domain);
     const void *policy_context;
+    const struct ip_network *trusted; /* relays that are believed about their clients */
+    size_t trusted_count;
 };
 
 struct inbound_server;
@@ -65,6 +67,10 @@ struct inbound_client {
 /* *takes* the connection; `client` (may be NULL) must live until its count is 0. */
 void inbound_accept(struct inbound_server *server, const struct stream_accepted *accepted,
                     struct inbound_client *client);
+/* The same, but a PROXY header comes first: from a relay that is trusted, or it is closed. */
+void inbound_accept_proxied(struct inbound_server *server,
+                            const struct stream_accepted *accepted,
+                            struct inbound_client *client);
 /* Sessions that are between messages get 421; the others finish theirs, then get it. on_idle runs
  * once, when no session is left. */
 void inbound_drain(struct inbound_server *server, void (*on_idle)(void *context),

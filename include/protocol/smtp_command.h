@@ -26,6 +26,7 @@ enum smtp_verb {
     SMTP_EXPN,
     SMTP_HELP,
     SMTP_STARTTLS,
+    SMTP_XCLIENT, /* Postfix's; see protocol/xclient */
     SMTP_VERB_COUNT,
 };
 

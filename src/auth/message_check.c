@@ -16,6 +16,7 @@ struct message_check {
     struct arena *arena;
     struct dkim_verifier *verifier; /* from the header on, or NULL */
     bool has_ended;
+    bool is_client_late; /* and not told yet */
     /* What has its last word is not asked again. */
     bool has_iprev, has_spf_helo, has_spf_mail_from, has_dkim;
     struct message_verdicts verdicts;
@@ -53,6 +54,7 @@ struct message_check *message_check_new(struct message_checker *checker,
         .receiver = facts->receiver,
         .unix_seconds = facts->unix_seconds,
     };
+    check->is_client_late = facts->is_client_late;
     check->dns = dns_facts_new();
     check->arena = arena_new();
     check->verdicts.iprev.result = AUTH_TEMPERROR;
@@ -71,6 +73,25 @@ void message_check_free(struct message_check **check)
         free(*check);
         *check = NULL;
     }
+}
+
+void message_check_client(struct message_check *check, const struct ip_address *client,
+                          struct bytes helo)
+{
+    struct message_verdicts *verdicts = &check->verdicts;
+    static const char why[] = "the relay does not say who its client is";
+
+    check->is_client_late = false;
+    if (client != NULL) {
+        check->identity.client = *client;
+        check->identity.helo = helo;
+        return;
+    }
+    verdicts->iprev = (struct reverse_name_verdict){.result = AUTH_NONE, .why = why};
+    verdicts->spf_helo = (struct spf_verdict){.result = AUTH_NONE, .why = why};
+    verdicts->spf_mail_from = verdicts->spf_helo;
+    verdicts->spf_mail_from.domain = check->identity.sender.domain;
+    check->has_iprev = check->has_spf_helo = check->has_spf_mail_from = true;
 }
 
 void message_check_header(struct message_check *check, struct bytes header)
@@ -100,6 +121,9 @@ static bool step_envelope(struct message_check *check)
     struct message_verdicts *verdicts = &check->verdicts;
     struct spf_checker *spf = check->checker->spf;
 
+    if (check->is_client_late) {
+        return false;
+    }
     check->has_iprev =
         check->has_iprev || reverse_name_check(&check->identity.client, check->dns,
                                                check->arena, &verdicts->iprev) == AUTH_DONE;

@@ -22,7 +22,7 @@ struct handoff {
     const struct acceptor_target *target;
     atomic_size_t *on_the_way;
     struct stream_accepted accepted;
-    struct inbound_client *client;
+    struct inbound_client *client; /* NULL: whose it is, a PROXY header says */
 };
 
 struct acceptor {
@@ -137,7 +137,11 @@ static void arrive(void *context)
 {
     struct handoff *handoff = context;
 
-    inbound_accept(handoff->target->server, &handoff->accepted, handoff->client);
+    if (handoff->client != NULL) {
+        inbound_accept(handoff->target->server, &handoff->accepted, handoff->client);
+    } else {
+        inbound_accept_proxied(handoff->target->server, &handoff->accepted, NULL);
+    }
     atomic_fetch_sub_explicit(handoff->on_the_way, 1, memory_order_relaxed);
     free(handoff);
 }
@@ -147,34 +151,48 @@ static void hand_over(struct acceptor *acceptor, const struct stream_accepted *a
 {
     struct handoff *handoff = memory_zero(sizeof *handoff);
 
-    atomic_fetch_add_explicit(&client->sessions.sessions, 1, memory_order_relaxed);
+    if (client != NULL) {
+        atomic_fetch_add_explicit(&client->sessions.sessions, 1, memory_order_relaxed);
+        handoff->client = &client->sessions;
+    }
     atomic_fetch_add_explicit(&acceptor->on_the_way[target], 1, memory_order_relaxed);
     handoff->target = &acceptor->targets[target];
     handoff->on_the_way = &acceptor->on_the_way[target];
     handoff->accepted = *accepted;
-    handoff->client = &client->sessions;
     handoff->task = (struct loop_task){.run = arrive, .context = handoff};
     event_loop_post(handoff->target->loop, &handoff->task);
+}
+
+/* The loop with the fewest sessions. False: there are too many in all, it was refused. */
+static bool choose_target(struct acceptor *acceptor, const struct stream_accepted *accepted,
+                          size_t *best)
+{
+    size_t fewest = sessions_of(acceptor, 0);
+    size_t total = fewest;
+
+    *best = 0;
+    for (size_t i = 1; i < acceptor->target_count; i++) {
+        size_t sessions = sessions_of(acceptor, i);
+        total += sessions;
+        if (sessions < fewest) {
+            *best = i;
+            fewest = sessions;
+        }
+    }
+    if (total >= acceptor->limits.connections) {
+        refuse(accepted, "connections", "421 4.3.2 too many connections, try again later\r\n");
+        return false;
+    }
+    return true;
 }
 
 static void on_accept(void *context, const struct stream_accepted *accepted)
 {
     struct acceptor *acceptor = context;
     struct client *client;
-    size_t best = 0;
-    size_t fewest = sessions_of(acceptor, 0);
-    size_t total = fewest;
+    size_t best;
 
-    for (size_t i = 1; i < acceptor->target_count; i++) {
-        size_t sessions = sessions_of(acceptor, i);
-        total += sessions;
-        if (sessions < fewest) {
-            best = i;
-            fewest = sessions;
-        }
-    }
-    if (total >= acceptor->limits.connections) {
-        refuse(accepted, "connections", "421 4.3.2 too many connections, try again later\r\n");
+    if (!choose_target(acceptor, accepted, &best)) {
         return;
     }
     client = find_client(acceptor, &accepted->peer.address);
@@ -185,6 +203,20 @@ static void on_accept(void *context, const struct stream_accepted *accepted)
         return;
     }
     hand_over(acceptor, accepted, best, client);
+}
+
+static void on_accept_proxied(void *context, const struct stream_accepted *accepted)
+{
+    size_t best;
+
+    if (choose_target(context, accepted, &best)) {
+        hand_over(context, accepted, best, NULL);
+    }
+}
+
+void acceptor_add_proxied(struct acceptor *acceptor, struct listener *listener)
+{
+    listener_start(listener, acceptor->loop, on_accept_proxied, acceptor);
 }
 
 void acceptor_add(struct acceptor *acceptor, struct listener *listener)

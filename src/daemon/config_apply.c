@@ -258,6 +258,17 @@ static void apply_override(struct config_loading *loading, const struct config_o
     domain->overrides = override;
 }
 
+/* The block stands right behind its addresses: they are the last ones so far. */
+static void mark_listeners(struct config *config, const struct config_node *node, bool is_proxy)
+{
+    size_t count = config->listen.count;
+    size_t first = node->parent->count > count ? 0 : count - (node->parent->count - 1);
+
+    for (size_t i = first; is_proxy && i < count; i++) {
+        config->proxy_listeners |= 1u << i;
+    }
+}
+
 static void apply_choice(struct config_loading *loading, const struct config_option *option,
                          const struct config_node *node)
 {
@@ -276,6 +287,10 @@ static void apply_choice(struct config_loading *loading, const struct config_opt
         apply_override(loading, option, node, choice);
         return;
     }
+    if (strcmp(option->context, "listen") == 0) {
+        mark_listeners(loading->config, node, choice != 0);
+        return;
+    }
     memcpy(value_of(loading, option), &choice, sizeof choice);
 }
 
@@ -291,33 +306,50 @@ static bool has_room(struct config_loading *loading, const struct config_option 
     return false;
 }
 
+static bool is_same_endpoint(const struct ip_endpoint *a, const struct ip_endpoint *b)
+{
+    return a->port == b->port && a->port != 0 && ip_address_equal(&a->address, &b->address);
+}
+
+/* Directives that may repeat add to those before. */
 static void apply_endpoints(struct config_loading *loading, const struct config_option *option,
                             const struct config_node *node)
 {
-    size_t count;
+    struct config_endpoints *value = value_of(loading, option);
+    size_t count, before = value->count;
     const struct config_word *words = value_words(node, &count);
-    struct ip_endpoint *items = arena_alloc(loading->arena, count * sizeof *items);
+    struct ip_endpoint *items = arena_alloc(loading->arena, (before + count) * sizeof *items);
     uint16_t default_port = strcmp(option->name, "resolver") == 0 ? 53 : 0;
 
     if (!has_room(loading, option, node)) {
         return;
     }
+    if (before + count > option->most) {
+        config_error_at(loading, &words[0], NULL, "%s takes at most %llu values in all",
+                        option->name, (unsigned long long)option->most);
+        return;
+    }
+    for (size_t i = 0; i < before; i++) {
+        items[i] = value->items[i];
+    }
     for (size_t i = 0; i < count; i++) {
-        if (!ip_endpoint_parse(words[i].text, default_port, &items[i])) {
+        struct ip_endpoint *item = &items[before + i];
+        if (!ip_endpoint_parse(words[i].text, default_port, item)) {
             config_error_at(loading, &words[i], "write 192.0.2.1:25 or [2001:db8::1]:25",
                             "this is not an address with a port");
             continue;
         }
-        for (size_t j = 0; j < i; j++) {
-            if (items[j].port == items[i].port && items[i].port != 0 &&
-                ip_address_equal(&items[j].address, &items[i].address)) {
+        for (size_t j = 0; j < before + i; j++) {
+            if (is_same_endpoint(&items[j], item)) {
                 config_error_at(loading, &words[i], NULL, "this address is there twice");
-                config_errors_add_note(loading->errors, words[j].place, "first set here");
+                if (j >= before) {
+                    config_errors_add_note(loading->errors, words[j - before].place,
+                                           "first set here");
+                }
             }
         }
     }
-    *(struct config_endpoints *)value_of(loading, option) =
-        (struct config_endpoints){items, count};
+    *value = (struct config_endpoints){items, before + count};
 }
 
 static void apply_networks(struct config_loading *loading, const struct config_option *option,

@@ -45,6 +45,16 @@ static void add_setting(struct strbuf *out, const struct config_setting *setting
     add_origin(out, start, setting);
 }
 
+static void add_children(struct strbuf *out, const struct config_setting *parent,
+                         const char *indent)
+{
+    for (const struct config_setting *in = parent->next; in != NULL; in = in->next) {
+        if (in->node->parent == parent->node) {
+            add_setting(out, in, indent);
+        }
+    }
+}
+
 /* Names that follow hostname when they are not set. */
 static void add_derived_host(struct strbuf *out, const struct config *config,
                              const struct config_option *option, const char *indent)
@@ -68,6 +78,10 @@ static void add_option(struct strbuf *out, const struct config *config,
     for (const struct config_setting *s = config->settings; s != NULL; s = s->next) {
         if (s->option == option && !config_node_is_nested(s->node)) {
             add_setting(out, s, indent);
+            if (s->node->has_block) {
+                add_children(out, s, "    ");
+                strbuf_add_text(out, "}\n");
+            }
             count++;
         }
     }
@@ -86,16 +100,6 @@ static void add_block(struct strbuf *out, const struct config *config,
         }
     }
     strbuf_add_text(out, "}\n");
-}
-
-static void add_children(struct strbuf *out, const struct config_setting *parent,
-                         const char *indent)
-{
-    for (const struct config_setting *in = parent->next; in != NULL; in = in->next) {
-        if (in->node->parent == parent->node) {
-            add_setting(out, in, indent);
-        }
-    }
 }
 
 /* Domains keep the order of their directives: it matters. */

@@ -333,12 +333,9 @@ static bool has_form(struct config_loading *loading, const struct config_option 
         config_error_at(loading, &node->words[0], strbuf_text(&hint),
                         "%s needs a block in braces", option->name);
         is_good = false;
-    } else if (!is_block && node->has_block) {
+    } else if (!is_block && node->has_block && !config_schema_has_block(option)) {
         config_errors_add(loading->errors, CONFIG_ERROR, node->open, strbuf_text(&hint),
-                          config_schema_is_planned(option->name, BYTES("tls"))
-                              ? "%s takes no block in this version"
-                              : "%s takes no block",
-                          option->name);
+                          "%s takes no block", option->name);
         is_good = false;
     } else if (node->count < words) {
         config_error_at(loading, &node->words[0], strbuf_text(&hint), "%s needs a value",
@@ -482,6 +479,17 @@ static void check_required(struct config_loading *loading, const struct config_f
     }
 }
 
+static void check_trust(struct config_loading *loading)
+{
+    const struct config_node *node =
+        find_set(loading, config_schema_find("listen", BYTES("proxy-protocol")), NULL);
+
+    if (loading->config->proxy_listeners != 0 && loading->config->trusted.count == 0) {
+        config_error_at(loading, &node->words[0], "add: trust ADDRESS-OF-THE-PROXY",
+                        "nobody may send a PROXY header");
+    }
+}
+
 static void complete_srs(struct config_loading *loading)
 {
     struct config *config = loading->config;
@@ -555,6 +563,7 @@ static void complete(struct config_loading *loading, const struct config_file *f
     struct config *config = loading->config;
 
     check_required(loading, file);
+    check_trust(loading);
     complete_srs(loading);
     if (config->delivery.helo.len == 0) {
         config->delivery.helo = config->hostname;

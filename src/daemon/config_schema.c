@@ -36,9 +36,20 @@ const struct config_option config_options[] = {
      "The account the worker runs as once the ports are bound."},
     {"", "workers", CONFIG_NUMBER, AT(workers), "auto|N", "auto", NULL, 1, 64, "auto", ONCE, RESTART, NULL,
      "How many loop threads share the sessions. \"auto\" is one per processor."},
-    {"", "listen", CONFIG_ENDPOINTS, AT(listen), "ADDR:PORT ...", NULL, NULL, 1, 32, "0.0.0.0:25 [::]:25", ONCE, RESTART,
-     "listen 0.0.0.0:25 [::]:25",
-     "Where SMTP clients connect to. Port 0 takes a free one."},
+    {"", "listen", CONFIG_ENDPOINTS, AT(listen), "ADDR:PORT ... [{ ... }]", NULL, NULL, 1, CONFIG_LISTENERS, "0.0.0.0:25 [::]:25", REPEATS, RESTART,
+     "listen 0.0.0.0:25 [::]:25\n"
+     "#listen 10.0.0.1:2525 {\n"
+     "#    proxy-protocol yes\n"
+     "#}",
+     "Where SMTP clients connect to. Port 0 takes a free one. A block says what is different there."},
+    {"listen", "proxy-protocol", CONFIG_CHOICE, AT(proxy_listeners), "no|yes", "no|yes", NULL, NO_RANGE, "no", ONCE, RESTART, NULL,
+     "Whether connections begin with a PROXY header (version 1 or 2), which says who the client is. Only what \"trust\" names "
+     "may connect then. limits.per-client does not count there: the clients are behind one address."},
+    {"", "trust", CONFIG_NETWORKS, AT(trusted), "NETWORK ...", NULL, NULL, 1, 64, NULL, ONCE, RELOAD,
+     "#trust 192.0.2.10 2001:db8:1::/64",
+     "Relays of yours or of a partner that are believed about who their client is: by a PROXY header, by XCLIENT, or by the "
+     "Received field they put on top. SPF and the reverse name are asked about that client, never about the relay; when it "
+     "says nothing that can be read, they have no result."},
     {"", "resolver", CONFIG_ENDPOINTS, AT(resolvers), "ADDR[:PORT] ...", NULL, NULL, 1, 8, NULL, ONCE, RESTART,
      "#resolver 127.0.0.1:53",
      "DNS servers to ask. Without it those of /etc/resolv.conf. A validating resolver on this machine is best."},
@@ -220,11 +231,9 @@ static const struct {
 } planned[] = {
     {"", "tls"},
     {"", "seal"},
-    {"", "trust"},
     {"", "blocklist"},
     {"", "allowlist"},
     {"listen", "tls"},
-    {"listen", "proxy-protocol"},
     {"listen", "banner-wait"},
     {"domain", "seal"},
     {"delivery", "handoff-wait"},
@@ -257,6 +266,17 @@ const struct config_option *config_schema_find_any(struct bytes name, size_t fro
         }
     }
     return NULL;
+}
+
+bool config_schema_has_block(const struct config_option *option)
+{
+    for (size_t i = 0; i < config_option_count; i++) {
+        if (option->context[0] == '\0' &&
+            strcmp(config_options[i].context, option->name) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool config_schema_is_planned(const char *context, struct bytes name)

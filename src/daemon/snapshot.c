@@ -111,6 +111,8 @@ static void fill_inbound(struct snapshot *snapshot)
         .auth_timeout_ms = AUTH_TIMEOUT_MS,
         .policy_for = policy_for,
         .policy_context = config,
+        .trusted = config->trusted.items,
+        .trusted_count = config->trusted.count,
     };
 }
 

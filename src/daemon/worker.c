@@ -389,7 +389,11 @@ static void serve(struct worker *worker)
         worker_loop_start(&worker->loops[i]);
     }
     for (size_t i = 0; i < worker->setup->listener_count; i++) {
-        acceptor_add(worker->acceptor, worker->setup->listeners[i]);
+        if ((worker->snapshot->config->proxy_listeners >> i & 1) != 0) {
+            acceptor_add_proxied(worker->acceptor, worker->setup->listeners[i]);
+        } else {
+            acceptor_add(worker->acceptor, worker->setup->listeners[i]);
+        }
     }
     if (worker->setup->control != NULL) {
         worker->control = control_server_new(worker->main_loop, worker->setup->control,

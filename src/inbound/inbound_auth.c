@@ -168,7 +168,10 @@ void inbound_auth_begin(struct inbound_session *session)
         .sender = transaction->sender,
         .receiver = session->options->hostname,
         .unix_seconds = clock_unix_seconds(),
+        .is_client_late = inbound_trusts(session->options, &session->peer.address),
     };
+    transaction->client_text = bytes_from_text(session->peer_text.text);
+    transaction->is_client_known = !transaction->facts.is_client_late;
     transaction->check = message_check_new(session->server->checker, &transaction->facts);
     transaction->sender_until_ms =
         event_loop_now_ms(session->server->loop) + session->options->auth_timeout_ms;
@@ -181,9 +184,32 @@ void inbound_auth_reset(struct inbound_session *session)
     message_check_free(&session->transaction.check);
 }
 
+/* A trusted relay is not asked about: its topmost Received field says who is. */
+static void learn_client(struct inbound_session *session, struct bytes header)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+    struct received_client client;
+
+    if (transaction->is_client_known) {
+        return;
+    }
+    transaction->is_client_known = true;
+    if (!inbound_trust_find_client(session->options, header, transaction->arena, &client)) {
+        message_check_client(transaction->check, NULL, BYTES(""));
+        return;
+    }
+    transaction->facts.client = client.address;
+    transaction->facts.helo = client.helo.len > 0 ? client.helo : BYTES("unknown");
+    transaction->client_text =
+        arena_copy(transaction->arena, bytes_from_text(ip_address_text(&client.address).text));
+    message_check_client(transaction->check, &transaction->facts.client,
+                         transaction->facts.helo);
+}
+
 void inbound_auth_header(struct inbound_session *session, struct bytes header)
 {
     if (session->transaction.check != NULL) {
+        learn_client(session, header);
         message_check_header(session->transaction.check, header);
         advance(session);
     }
@@ -205,6 +231,7 @@ bool inbound_auth_end(struct inbound_session *session)
     }
     transaction->auth_until_ms =
         event_loop_now_ms(session->server->loop) + session->options->auth_timeout_ms;
+    learn_client(session, BYTES(""));
     message_check_end(transaction->check);
     advance(session);
     return transaction->is_settled;
@@ -230,7 +257,7 @@ bool inbound_auth_needs_sender(const struct inbound_session *session)
 {
     const struct accept_policy *policy = policy_of(&session->transaction);
 
-    return session->transaction.check != NULL &&
+    return session->transaction.check != NULL && !session->transaction.facts.is_client_late &&
            (policy->spf_fail == SPF_FAIL_REFUSE || policy->iprev == IPREV_REFUSE);
 }
 
@@ -248,7 +275,7 @@ static struct sender_facts sender_facts(const struct inbound_session *session)
     const struct message_verdicts *verdicts = message_check_verdicts(transaction->check);
 
     return (struct sender_facts){
-        .client = bytes_from_text(session->peer_text.text),
+        .client = transaction->client_text,
         .spf = verdicts->spf_mail_from.result,
         .spf_domain = verdicts->spf_mail_from.domain,
         .spf_explanation = verdicts->spf_mail_from.explanation,
@@ -391,6 +418,9 @@ void inbound_auth_log(const struct inbound_session *session, struct log_line *li
         return;
     }
     verdicts = message_check_verdicts(transaction->check);
+    if (transaction->facts.is_client_late) {
+        log_bytes(line, "origin", transaction->client_text);
+    }
     log_text(line, "spf", auth_result_text(verdicts->spf_mail_from.result));
     log_text(line, "dkim", dkim_summary(&verdicts->dkim));
     log_text(line, "dmarc", auth_result_text(verdicts->dmarc.result));

@@ -6,6 +6,7 @@
 
 #include "io/clock.h"
 #include "protocol/smtp_reply.h"
+#include "protocol/xclient.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -48,6 +49,9 @@ static void offer_extensions(struct inbound_session *session)
     smtp_reply_add_line(&reply, 250, false, strbuf_bytes(&size));
     smtp_reply_add_line(&reply, 250, false, BYTES("8BITMIME"));
     smtp_reply_add_line(&reply, 250, false, BYTES("ENHANCEDSTATUSCODES"));
+    if (session->may_xclient) {
+        smtp_reply_add_line(&reply, 250, false, BYTES("XCLIENT " XCLIENT_ATTRIBUTES));
+    }
     smtp_reply_add_line(&reply, 250, true, BYTES("HELP"));
     stream_write(session->stream, strbuf_bytes(&reply));
     strbuf_clear(&reply);
@@ -59,7 +63,9 @@ static void answer_hello(struct inbound_session *session, const struct smtp_comm
 {
     inbound_transaction_reset(session);
     strbuf_reset(&session->helo);
-    strbuf_add(&session->helo, bytes_first(command->argument, 255));
+    strbuf_add(&session->helo, session->relayed_helo.len > 0
+                                   ? strbuf_bytes(&session->relayed_helo)
+                                   : bytes_first(command->argument, 255));
     session->is_esmtp = command->verb == SMTP_EHLO;
     smtp_dialogue_granted(&session->dialogue);
     if (!session->is_esmtp) {
@@ -388,6 +394,7 @@ static void answer_simple(struct inbound_session *session, const struct smtp_com
     case SMTP_BDAT:
     case SMTP_EXPN:
     case SMTP_STARTTLS:
+    case SMTP_XCLIENT:
     case SMTP_VERB_COUNT:
         break;
     }
@@ -416,6 +423,9 @@ static void run_command(struct inbound_session *session, const struct smtp_comma
     case SMTP_HELP:
     case SMTP_QUIT:
         answer_simple(session, command);
+        return;
+    case SMTP_XCLIENT:
+        inbound_answer_xclient(session, command);
         return;
     case SMTP_UNKNOWN:
     case SMTP_BDAT:

@@ -63,7 +63,14 @@ void inbound_server_set_options(struct inbound_server *server,
 void inbound_accept(struct inbound_server *server, const struct stream_accepted *accepted,
                     struct inbound_client *client)
 {
-    inbound_session_new(server, accepted, client);
+    inbound_session_new(server, accepted, client, false);
+}
+
+void inbound_accept_proxied(struct inbound_server *server,
+                            const struct stream_accepted *accepted,
+                            struct inbound_client *client)
+{
+    inbound_session_new(server, accepted, client, true);
 }
 
 void inbound_server_look_idle(struct inbound_server *server)

@@ -19,6 +19,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { PROXY_TIMEOUT_MS = 10000 }; /* a balancer sends its header at once */
+
 /* One deadline per command, not per read: a client that sends an octet a second does not get
  * more time by it. */
 static void set_deadline(struct inbound_session *session, uint64_t delay_ms)
@@ -77,12 +79,16 @@ void inbound_session_log(const struct inbound_session *session, struct log_line 
         log_text(line, "id", message_id_text(session->transaction.id).text);
     }
     log_text(line, "client", session->peer_text.text);
+    if (session->via_text.text[0] != '\0') {
+        log_text(line, "via", session->via_text.text);
+    }
 }
 
 void inbound_session_bury(struct inbound_session *session)
 {
     arena_free(&session->transaction.arena);
     strbuf_clear(&session->helo);
+    strbuf_clear(&session->relayed_helo);
     free(session);
 }
 
@@ -279,6 +285,9 @@ static bool take_input(struct inbound_session *session)
     if (input.len == 0) {
         return false;
     }
+    if (session->awaits_proxy_header) {
+        return inbound_proxy_input(session, input);
+    }
     if (session->swallowed > 0) {
         swallow_line(session, input);
     } else if (session->dialogue.phase == SMTP_PHASE_CONTENT) {
@@ -360,14 +369,26 @@ static void on_end(void *context, enum stream_end end)
     inbound_session_close(session, stream_end_text(end));
 }
 
+void inbound_session_greet(struct inbound_session *session)
+{
+    struct strbuf banner;
+
+    strbuf_init(&banner, 512);
+    strbuf_add_text(&banner, "220 ");
+    strbuf_add(&banner, session->options->hostname);
+    strbuf_add_text(&banner, " ESMTP postilion\r\n");
+    stream_write(session->stream, strbuf_bytes(&banner));
+    strbuf_clear(&banner);
+    inbound_session_rearm(session);
+}
+
 struct inbound_session *inbound_session_new(struct inbound_server *server,
                                             const struct stream_accepted *accepted,
-                                            struct inbound_client *client)
+                                            struct inbound_client *client, bool is_proxied)
 {
     static const struct stream_callbacks callbacks = {
         .on_input = on_input, .on_drained = on_input, .on_end = on_end};
     struct inbound_session *session = memory_zero(sizeof *session);
-    struct strbuf banner;
 
     session->server = server;
     session->options = server->options;
@@ -379,6 +400,7 @@ struct inbound_session *inbound_session_new(struct inbound_server *server,
     session->bury = (struct loop_task){.run = bury, .context = session};
     session->transaction.arena = arena_new();
     strbuf_init(&session->helo, 255);
+    strbuf_init(&session->relayed_helo, 255);
     snprintf(session->id, sizeof session->id, "%08" PRIx32 "%06" PRIx64, server->session_seed,
              server->next_session++ & 0xffffff);
     if (session->options->snapshot != NULL) {
@@ -388,15 +410,9 @@ struct inbound_session *inbound_session_new(struct inbound_server *server,
     atomic_fetch_add_explicit(&server->session_count, 1, memory_order_relaxed);
     session->stream = stream_from_accepted(server->loop, accepted, &callbacks, session);
     session->timer = loop_timer_new(server->loop, on_deadline, session);
-    set_deadline(session, session->options->command_timeout_ms);
-    if (inbound_session_bye_if_draining(session)) {
-        return session;
+    set_deadline(session, is_proxied ? PROXY_TIMEOUT_MS : session->options->command_timeout_ms);
+    if (!inbound_session_bye_if_draining(session)) {
+        inbound_trust_begin(session, is_proxied);
     }
-    strbuf_init(&banner, 512);
-    strbuf_add_text(&banner, "220 ");
-    strbuf_add(&banner, session->options->hostname);
-    strbuf_add_text(&banner, " ESMTP postilion\r\n");
-    stream_write(session->stream, strbuf_bytes(&banner));
-    strbuf_clear(&banner);
     return session;
 }

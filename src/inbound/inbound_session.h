@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "inbound/inbound_server.h"
 #include "io/log.h"
+#include "mail/received_client.h"
 #include "protocol/smtp_content.h"
 #include "protocol/smtp_dialogue.h"
 
@@ -58,6 +59,8 @@ struct inbound_transaction {
     /* who sent it (inbound_auth.c) */
     struct message_check *check; /* NULL: nobody is asked */
     struct message_check_facts facts;
+    bool is_client_known;     /* or it is given up */
+    struct bytes client_text; /* whose SPF it is: not the peer when that is a trusted relay */
     const struct accept_policy *policy; /* of the first recipient's domain; NULL: the default */
     uint64_t sender_until_ms;           /* clock of the loop; no recipient waits longer */
     uint64_t auth_until_ms; /* clock of the loop; then what is open reads temperror */
@@ -118,8 +121,13 @@ struct inbound_session {
     struct stream *stream;
     struct loop_timer *timer;
     char id[20];
-    struct ip_endpoint peer;
+    struct ip_endpoint peer; /* the client, as a trusted relay says it or as it connected */
     struct ip_text peer_text;
+    struct ip_endpoint relay;   /* who speaks: the peer, until XCLIENT names another one */
+    struct ip_text via_text;    /* who named the client; empty: nobody */
+    struct strbuf relayed_helo; /* XCLIENT's; stands for that of later greetings */
+    bool awaits_proxy_header;
+    bool may_xclient;
     struct smtp_dialogue dialogue;
     bool is_esmtp;
     struct strbuf helo;
@@ -149,7 +157,9 @@ void inbound_server_look_idle(struct inbound_server *server);
 /* inbound_session.c */
 struct inbound_session *inbound_session_new(struct inbound_server *server,
                                             const struct stream_accepted *accepted,
-                                            struct inbound_client *client);
+                                            struct inbound_client *client, bool is_proxied);
+/* The banner. */
+void inbound_session_greet(struct inbound_session *session);
 /* Goes on with what the client has already sent; call after a wait has ended. */
 void inbound_session_go_on(struct inbound_session *session);
 /* One reply; codes of 500 and above count as errors, too many of them end the session. */
@@ -204,6 +214,19 @@ struct decision inbound_auth_judge(struct inbound_session *session);
 /* Authentication-Results and what belongs to it. */
 void inbound_auth_add_results(struct inbound_session *session, struct strbuf *prefix);
 void inbound_auth_log(const struct inbound_session *session, struct log_line *line);
+
+/* inbound_trust.c */
+bool inbound_trusts(const struct inbound_options *options, const struct ip_address *address);
+/* Before the first octet: greets, or waits for a PROXY header. */
+void inbound_trust_begin(struct inbound_session *session, bool is_proxied);
+/* False: more must come first. */
+bool inbound_proxy_input(struct inbound_session *session, struct bytes input);
+void inbound_answer_xclient(struct inbound_session *session,
+                            const struct smtp_command *command);
+/* The first client that is no relay of ours, from the top of the header down. False: not said in a
+ * way that can be believed. */
+bool inbound_trust_find_client(const struct inbound_options *options, struct bytes header,
+                               struct arena *arena, struct received_client *client);
 
 /* inbound_content.c */
 void inbound_content_judge(struct inbound_session *session);

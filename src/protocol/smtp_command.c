@@ -5,7 +5,7 @@ static const char *const VERBS[SMTP_VERB_COUNT] = {
     [SMTP_MAIL] = "MAIL",       [SMTP_RCPT] = "RCPT",         [SMTP_DATA] = "DATA",
     [SMTP_BDAT] = "BDAT",       [SMTP_RSET] = "RSET",         [SMTP_NOOP] = "NOOP",
     [SMTP_QUIT] = "QUIT",       [SMTP_VRFY] = "VRFY",         [SMTP_EXPN] = "EXPN",
-    [SMTP_HELP] = "HELP",       [SMTP_STARTTLS] = "STARTTLS",
+    [SMTP_HELP] = "HELP",       [SMTP_STARTTLS] = "STARTTLS", [SMTP_XCLIENT] = "XCLIENT",
 };
 
 const char *smtp_verb_text(enum smtp_verb verb)
@@ -167,6 +167,7 @@ enum smtp_command_result smtp_command_parse(struct bytes line, bool allow_utf8,
     case SMTP_BDAT:
     case SMTP_VRFY:
     case SMTP_EXPN:
+    case SMTP_XCLIENT:
         return ok_when(command->argument.len > 0);
     case SMTP_NOOP:
     case SMTP_HELP:

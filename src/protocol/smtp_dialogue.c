@@ -17,7 +17,8 @@ enum step {
 
 /* After DATA no command is read until the final dot, so what the column "content" allows
  * concerns the time between two chunks of BDAT only (RFC 3030 §2). STARTTLS forgets the
- * greeting (RFC 3207 §4.2). Nothing may come once the session closes. */
+ * greeting (RFC 3207 §4.2), and so does XCLIENT.
+ * Nothing may come once the session closes. */
 /* clang-format off */
 static const enum step STEPS[SMTP_VERB_COUNT][SMTP_PHASE_COUNT] = {
     /*                  connected     greeted       sender        recipient     content */
@@ -34,6 +35,7 @@ static const enum step STEPS[SMTP_VERB_COUNT][SMTP_PHASE_COUNT] = {
     [SMTP_EXPN]     = { STAY,         STAY,         STAY,         STAY,         STAY },
     [SMTP_HELP]     = { STAY,         STAY,         STAY,         STAY,         STAY },
     [SMTP_STARTTLS] = { BAD,          TO_CONNECTED, BAD,          BAD,          BAD },
+    [SMTP_XCLIENT]  = { TO_CONNECTED, TO_CONNECTED, BAD,          BAD,          BAD },
 };
 /* clang-format on */
 

@@ -11,7 +11,7 @@
 
 struct inbound_server {
     size_t sessions; /* what it says it has */
-    size_t accepted;
+    size_t accepted, proxied;
     struct inbound_client *clients[4096];
 };
 
@@ -21,6 +21,14 @@ void inbound_accept(struct inbound_server *server, const struct stream_accepted 
     close(accepted->handle);
     server->sessions++;
     server->clients[server->accepted++] = client;
+}
+
+void inbound_accept_proxied(struct inbound_server *server,
+                            const struct stream_accepted *accepted,
+                            struct inbound_client *client)
+{
+    server->proxied++;
+    inbound_accept(server, accepted, client);
 }
 
 size_t inbound_session_count(const struct inbound_server *server)
@@ -111,6 +119,27 @@ static void test_the_loop_with_the_fewest_sessions(void **state)
     CHECK_INT("third", accepted_by(&world, 2), 2);
     CHECK_TEXT("taken", dial(&world, "192.0.2.1"), ""); /* all have: no count has drifted */
     CHECK_INT("first", accepted_by(&world, 0), 2);
+    tear_down(&world);
+}
+
+/* All clients of a balancer come from its address. */
+static void test_what_comes_through_a_proxy(void **state)
+{
+    struct world world;
+
+    (void)state;
+    set_up(&world, 4, 1);
+    acceptor_add_proxied(world.acceptor, &world.listener);
+    for (unsigned i = 0; i < 4; i++) {
+        CHECK_TEXT("taken", dial(&world, "192.0.2.1"), "");
+    }
+    CHECK_TEXT("too many in all", dial(&world, "192.0.2.1"),
+               "421 4.3.2 too many connections, try again later\r\n");
+    CHECK_INT("proxied",
+              accepted_by(&world, 0) + accepted_by(&world, 1) + accepted_by(&world, 2), 4);
+    CHECK_INT("proxied",
+              world.servers[0].proxied + world.servers[1].proxied + world.servers[2].proxied,
+              4);
     tear_down(&world);
 }
 
@@ -215,6 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_loop_with_the_fewest_sessions),
+        cmocka_unit_test(test_what_comes_through_a_proxy),
         cmocka_unit_test(test_too_many_connections),
         cmocka_unit_test(test_too_many_of_one_client),
         cmocka_unit_test(test_new_limits),

@@ -13,7 +13,7 @@ static const struct {
     {SMTP_MAIL, "-S----"},    {SMTP_RCPT, "--RR--"},     {SMTP_DATA, "---D--"},
     {SMTP_BDAT, "---DD-"},    {SMTP_RSET, "CGGGG-"},     {SMTP_NOOP, "CGSRD-"},
     {SMTP_QUIT, "XXXXX-"},    {SMTP_VRFY, "CGSRD-"},     {SMTP_EXPN, "CGSRD-"},
-    {SMTP_HELP, "CGSRD-"},    {SMTP_STARTTLS, "-C----"},
+    {SMTP_HELP, "CGSRD-"},    {SMTP_STARTTLS, "-C----"}, {SMTP_XCLIENT, "CC----"},
 };
 static const char PHASES[] = "CGSRDX";
 
