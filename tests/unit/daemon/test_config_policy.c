@@ -212,6 +212,35 @@ static void test_mistakes(void **state)
     }
 }
 
+/* Blocks of listeners stand beside plain ones; trust says who is believed. */
+static void test_listeners(void **state)
+{
+    struct config *config =
+        load(HEAD OWN "}\n"
+                      "listen 127.0.0.1:25 {\n proxy-protocol no\n}\n"
+                      "listen 127.0.0.1:26 [::1]:26 {\n proxy-protocol yes\n}\n"
+                      "listen [::1]:27\n"
+                      "trust 10.0.0.0/8 ::1\n");
+    struct strbuf dump;
+
+    (void)state;
+    CHECK_INT("all", config->listen.count, 4);
+    CHECK_INT("the last", config->listen.items[3].port, 27);
+    CHECK_INT("those of the second block", config->proxy_listeners, 6);
+    CHECK_INT("trusted", config->trusted.count, 2);
+    strbuf_init(&dump, 100000);
+    config_dump(config, &dump);
+    CHECK_TRUE("dump", strstr(strbuf_text(&dump), "listen 127.0.0.1:26 [::1]:26 {") != NULL &&
+                           strstr(strbuf_text(&dump), "    proxy-protocol yes") != NULL);
+    strbuf_clear(&dump);
+    config_free(&config);
+    config = load(HEAD OWN "}\n");
+    CHECK_INT("none", config->proxy_listeners, 0);
+    CHECK_INT("none", config->trusted.count, 0);
+    CHECK_INT("the usual ones", config->listen.count, 2);
+    config_free(&config);
+}
+
 static void test_explained(void **state)
 {
     struct strbuf text;
@@ -247,7 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),  cmocka_unit_test(test_words),
         cmocka_unit_test(test_domains),   cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_explained),
+        cmocka_unit_test(test_explained), cmocka_unit_test(test_listeners),
     };
 
     return cmocka_run_group_tests(tests, make_secret, remove_secret);

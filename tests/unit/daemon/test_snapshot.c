@@ -175,7 +175,8 @@ static void test_what_a_reload_cannot_change(void **state)
          "user workers state control "},
         {"listen 127.0.0.1:26", "listen "},
         {"listen 0.0.0.0:25 [::]:26", "listen "},
-        {"listen 0.0.0.0:25 [::]:25 {\nproxy-protocol yes\n}\ntrust 10.0.0.1", "proxy-protocol "},
+        {"listen 0.0.0.0:25 [::]:25 {\nproxy-protocol yes\n}\ntrust 10.0.0.1",
+         "proxy-protocol "},
         {"resolver 127.0.0.1:53", "resolver "},
         {"limits {\nfree-space 5M\n}", "free-space "},
     };
