@@ -13,6 +13,7 @@
 #include "inbound_session.h"
 
 #include "auth/results_text.h"
+#include "forward/alias_table.h"
 #include "io/clock.h"
 
 #include <assert.h>
@@ -175,7 +176,16 @@ void inbound_auth_begin(struct inbound_session *session)
     transaction->check = message_check_new(session->server->checker, &transaction->facts);
     transaction->sender_until_ms =
         event_loop_now_ms(session->server->loop) + session->options->auth_timeout_ms;
-    advance(session);
+    if (session->commands <= INBOUND_EAGER_COMMANDS) {
+        advance(session);
+    }
+}
+
+void inbound_auth_ask_sender(struct inbound_session *session)
+{
+    if (session->transaction.asked == 0 && inbound_auth_needs_sender(session)) {
+        advance(session);
+    }
 }
 
 void inbound_auth_reset(struct inbound_session *session)
@@ -269,6 +279,16 @@ static bool is_own(const struct inbound_session *session, struct bytes domain)
            srs->is_own_domain(srs->own_domain_context, domain);
 }
 
+/* A sender we rewrote ourselves comes back from whoever forwards without rewriting: that is as good or
+ * bad as with any other sender, and nobody's author. */
+static bool is_own_sender(const struct inbound_session *session)
+{
+    struct bytes domain = session->transaction.sender.domain;
+
+    return is_own(session, domain) &&
+           !alias_table_is_srs(session->options->routes.aliases, domain);
+}
+
 static struct sender_facts sender_facts(const struct inbound_session *session)
 {
     const struct inbound_transaction *transaction = &session->transaction;
@@ -280,7 +300,7 @@ static struct sender_facts sender_facts(const struct inbound_session *session)
         .spf_domain = verdicts->spf_mail_from.domain,
         .spf_explanation = verdicts->spf_mail_from.explanation,
         .iprev = verdicts->iprev.result,
-        .is_own_sender = is_own(session, transaction->sender.domain),
+        .is_own_sender = is_own_sender(session),
     };
 }
 

@@ -256,6 +256,7 @@ static void judge_recipient(struct inbound_session *session,
         take_recipient(session, recipient, route); /* its tag speaks for it */
         return;
     }
+    inbound_auth_ask_sender(session);
     if (!inbound_auth_knows_sender(session) && inbound_auth_needs_sender(session)) {
         session->pending_recipient = *recipient;
         inbound_session_begin_wait(session, INBOUND_WAITS_SENDER);

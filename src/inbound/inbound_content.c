@@ -51,7 +51,9 @@ static void store(struct inbound_transaction *transaction, struct bytes octets)
 static void take_body(struct inbound_session *session, struct bytes octets)
 {
     store(&session->transaction, octets);
-    inbound_auth_body(session, octets);
+    if (!session->transaction.is_too_big) {
+        inbound_auth_body(session, octets);
+    }
 }
 
 /* The fields go on behind a line that is none: others read on there up to the empty line. */

@@ -22,8 +22,11 @@ enum {
     INBOUND_SWALLOW_LIMIT = 65536,  /* octets of one over-long line before we hang up */
     INBOUND_COMMANDS_PER_TURN = 64, /* then other sessions get their turn */
     INBOUND_IDLE_COMMANDS =
-        1000,           /* without a message, and two for each recipient it may have */
-    INBOUND_EXCESS = 4, /* times the size limit are read, then we hang up */
+        1000, /* without a message, and two for each recipient it may have */
+    /* Without a message; who goes on has its senders looked up when it waits for the answer, not
+     * before: RSET would leave look-ups behind that take the place of other people's. */
+    INBOUND_EAGER_COMMANDS = 40,
+    INBOUND_EXCESS = 4,                     /* times the size limit are read, then we hang up */
     INBOUND_ROUTE_MEMORY = 4 * 1024 * 1024, /* octets a transaction's routes may take */
 };
 
@@ -193,6 +196,8 @@ void inbound_sender_known(struct inbound_session *session);
 /* inbound_auth.c */
 /* At MAIL: look-ups begin. */
 void inbound_auth_begin(struct inbound_session *session);
+/* A recipient is about to wait: look-ups begin if they have not yet. */
+void inbound_auth_ask_sender(struct inbound_session *session);
 /* Stops asking and forgets; safe at any time. */
 void inbound_auth_reset(struct inbound_session *session);
 void inbound_auth_header(struct inbound_session *session, struct bytes header);

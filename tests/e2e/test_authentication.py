@@ -269,6 +269,15 @@ def test_own_domain_needs_proof(world):
     assert {line["why"] for line in world.daemon.log("message-refused")} == {"own-domain-spoof"}
 
 
+def test_a_sender_we_rewrote_may_come_back(world):
+    """Somebody forwards to us without rewriting what we forwarded to him."""
+    hop = start(world)
+    address = rewritten_sender(world, hop)
+    passed(world, hop, a_message(sender="anna@sender.test"), sender=address, recipients=["sales@fwd.test"])
+    code, text = offer(world, a_message(sender="x@srs.fwd.test"), sender=address)[1:]
+    assert code == 550 and text.startswith("5.7.26 ")
+
+
 # --- returns ------------------------------------------------------------------------------
 
 
@@ -774,3 +783,22 @@ def test_lies_about_names(scripted, world):
     assert sum("spf=none (no SPF record) smtp.mailfrom=a@more.test" in text for text in texts) == 1, texts
     text, _ = passed(world, hop, sender="a@victim.test")  # the lie was not kept
     assert "spf=fail" in text
+
+
+@pytest.mark.parametrize("rule", ["refuse", "refuse-unless-dkim"])
+def test_a_flood_of_senders_keeps_nobody_waiting(scripted, world, rule):
+    """Look-ups that nobody wants any more leave room for those that somebody does."""
+    def script(name, kind, is_tcp):
+        if "flood" in name:
+            return Resolver.SILENCE
+        return [f'{name}. 60 TXT "v=spf1 ip4:{HERE} -all"'] if name == "pass.test" and kind == "TXT" else None
+    hop, resolver = scripted(script, policy=f"spf-fail {rule}\niprev off")
+    with Client(world.daemon.port) as client:
+        client.hello()
+        client.send("".join(f"MAIL FROM:<a@flood{i}.test>\r\nRSET\r\n" for i in range(400)))
+        assert {client.reply()[0] for _ in range(800)} == {250}
+        started = time.monotonic()
+        assert client.message("anna@pass.test", "info@fwd.test", a_message(sender="anna@pass.test"))[0] == 250
+        assert time.monotonic() - started < 5
+    assert "spf=pass" in results(hop.wait()[0])
+    assert sum("flood" in name for name, *_ in resolver.asked) < 50
