@@ -139,14 +139,12 @@ static bool read_body(unsigned command, unsigned family, struct bytes body,
 static enum proxy_header_result parse_v2(struct bytes input, struct proxy_header *header,
                                          size_t *used)
 {
-    unsigned command;
+    bool has_command = input.len > sizeof V2_SIGNATURE;
+    unsigned command = has_command ? octet_at(input, sizeof V2_SIGNATURE) : COMMAND_LOCAL;
     size_t len;
 
-    if (input.len > sizeof V2_SIGNATURE) {
-        command = octet_at(input, sizeof V2_SIGNATURE);
-        if (command != COMMAND_LOCAL && command != COMMAND_PROXY) {
-            return PROXY_HEADER_MALFORMED;
-        }
+    if (command != COMMAND_LOCAL && command != COMMAND_PROXY) {
+        return PROXY_HEADER_MALFORMED;
     }
     if (input.len < V2_FIXED) {
         return PROXY_HEADER_NEED_MORE;
