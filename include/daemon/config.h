@@ -9,6 +9,7 @@
 #ifndef DAEMON_CONFIG_H
 #define DAEMON_CONFIG_H
 
+#include "base/hash_table.h"
 #include "base/shared.h"
 #include "daemon/config_errors.h"
 #include "daemon/config_tree.h"
@@ -105,6 +106,7 @@ struct config {
     int received_spf;         /* bool: that field, too */
     struct accept_policy policy;
     const struct accept_policy **domain_policies; /* by the domains' numbers in `aliases` */
+    struct hash_table *local_policies;            /* those of single addresses */
 
     struct config_file *files;       /* every file that was read, with its stamp */
     struct config_setting *settings; /* in the order of the schema, then of the file */
@@ -116,9 +118,10 @@ struct config *config_load(const char *path, struct config_errors *errors);
 struct config *config_load_text(const char *name, struct bytes text,
                                 struct config_errors *errors);
 void config_free(struct config **config); /* drops a hold; safe on NULL */
-/* What holds for mail to this domain, whatever its case: its own policy, or the common one. Equal
- * policies are one and the same. The context is the config (inbound_options.policy_for). */
-const struct accept_policy *config_policy_for(const void *config, struct bytes domain);
+/* What holds for mail to this address, whatever its case: its own policy, that of its domain, or the
+ * common one. Equal policies of domains are one and the same. The context is the config (inbound_options.policy_for). */
+const struct accept_policy *config_policy_for(const void *config, struct bytes domain,
+                                              struct bytes local);
 /* Is one of its alias files another one now? (The configuration itself is read again only when
  * somebody says so: it may be half edited.) */
 bool config_is_stale(const struct config *config);

@@ -10,8 +10,9 @@
 #include "base/strbuf.h"
 
 enum config_type {
-    CONFIG_BLOCK,  /* NAME { ... } */
-    CONFIG_DOMAIN, /* domain D { ... } */
+    CONFIG_BLOCK,      /* NAME { ... } */
+    CONFIG_DOMAIN,     /* domain D { ... } */
+    CONFIG_POLICY_FOR, /* policy-for LOCAL { ... }: options of the policy block */
     CONFIG_INCLUDE,
     CONFIG_TEXT,      /* struct bytes: one word */
     CONFIG_HOST,      /* struct bytes: a host name */

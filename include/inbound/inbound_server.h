@@ -41,8 +41,9 @@ struct inbound_options {
     bool received_spf;        /* write Received-SPF, too */
     struct bytes authserv_id; /* Authentication-Results; empty: incoming ones are left alone */
     uint64_t auth_timeout_ms; /* from the final dot until what is open reads temperror */
-    /* The policy for mail to a domain of ours; NULL: the default of accept_policy. */
-    const struct accept_policy *(*policy_for)(const void *context, struct bytes domain);
+    /* The policy for mail to an address of ours; NULL: the default of accept_policy. */
+    const struct accept_policy *(*policy_for)(const void *context, struct bytes domain,
+                                              struct bytes local);
     const void *policy_context;
     const struct ip_network *trusted; /* relays that are believed about their clients */
     size_t trusted_count;

@@ -67,18 +67,6 @@ static bool is_host(struct config_loading *loading, const struct config_word *wo
     return true;
 }
 
-/* The domain whose block this is, or NULL: it was refused, an error was told. */
-static struct config_domain *find_domain(const struct config_loading *loading,
-                                         const struct config_node *block)
-{
-    struct config_domain *domain = loading->domains;
-
-    while (domain != NULL && domain->node != block) {
-        domain = domain->next;
-    }
-    return domain;
-}
-
 static void apply_host(struct config_loading *loading, const struct config_option *option,
                        const struct config_node *node)
 {
@@ -92,7 +80,7 @@ static void apply_host(struct config_loading *loading, const struct config_optio
                           "other servers refuse such a name", "the name has no dot in it");
     }
     if (strcmp(option->context, "domain") == 0) {
-        struct config_domain *domain = find_domain(loading, node->parent);
+        struct config_domain *domain = config_find_domain(loading, node->parent);
         if (domain != NULL) {
             domain->srs_domain = word->text;
         }
@@ -128,6 +116,7 @@ static void add_range_text(struct strbuf *out, const struct config_option *optio
     case CONFIG_NUMBER:
     case CONFIG_BLOCK:
     case CONFIG_DOMAIN:
+    case CONFIG_POLICY_FOR:
     case CONFIG_INCLUDE:
     case CONFIG_TEXT:
     case CONFIG_HOST:
@@ -236,28 +225,6 @@ static void report_choice(struct config_loading *loading, const struct config_op
     strbuf_clear(&hint);
 }
 
-/* A domain has its own rules for what was found out, but every message is looked into once. */
-static void apply_override(struct config_loading *loading, const struct config_option *option,
-                           const struct config_node *node, int choice)
-{
-    struct config_domain *domain = find_domain(loading, node->parent->parent);
-    size_t policy = offsetof(struct config, policy);
-    struct config_override *override;
-
-    if (option->offset < policy || option->offset >= policy + sizeof loading->config->policy) {
-        config_error_at(loading, &node->words[0],
-                        "it belongs into the policy block outside of all domains",
-                        "%s cannot be set for a domain alone", option->name);
-        return;
-    }
-    if (domain == NULL) {
-        return;
-    }
-    override = arena_alloc(loading->arena, sizeof *override);
-    *override = (struct config_override){option->offset - policy, choice, domain->overrides};
-    domain->overrides = override;
-}
-
 /* The block stands right behind its addresses: they are the last ones so far. */
 static void mark_listeners(struct config *config, const struct config_node *node, bool is_proxy)
 {
@@ -284,7 +251,7 @@ static void apply_choice(struct config_loading *loading, const struct config_opt
         return;
     }
     if (config_node_is_nested(node)) {
-        apply_override(loading, option, node, choice);
+        config_override_policy(loading, option, node, choice);
         return;
     }
     if (strcmp(option->context, "listen") == 0) {
@@ -633,6 +600,7 @@ void config_apply(struct config_loading *loading, const struct config_option *op
     switch (option->type) {
     case CONFIG_BLOCK:
     case CONFIG_DOMAIN:
+    case CONFIG_POLICY_FOR:
     case CONFIG_INCLUDE:
     case CONFIG_ALIAS:
     case CONFIG_ALIASES:

@@ -75,6 +75,7 @@ static bool keep(struct config *fresh, const struct config *running,
         return keep_endpoints(fresh->arena, value, wanted);
     case CONFIG_BLOCK:
     case CONFIG_DOMAIN:
+    case CONFIG_POLICY_FOR:
     case CONFIG_INCLUDE:
     case CONFIG_NETWORKS:
     case CONFIG_RETRY:

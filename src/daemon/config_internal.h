@@ -3,6 +3,7 @@
  *
  *   config_load     reads files, follows includes, walks the tree by the schema, checks the whole
  *   config_apply    one directive into its value
+ *   config_policies policy blocks of domains and addresses
  *   config_aliases  domain blocks and alias files into the alias table
  */
 #ifndef DAEMON_CONFIG_INTERNAL_H
@@ -18,12 +19,21 @@ struct config_override {
     struct config_override *next;
 };
 
+/* A policy-for block of a domain. */
+struct config_local_policy {
+    const struct config_node *node;
+    struct bytes local; /* lower case */
+    struct config_override *overrides;
+    struct config_local_policy *next;
+};
+
 /* A domain block; what stands in it is gathered while the tree is walked. */
 struct config_domain {
     const struct config_node *node;
     struct bytes name;
     struct bytes srs_domain;
     struct config_override *overrides;
+    struct config_local_policy *locals;
     struct config_domain *next;
 };
 
@@ -53,6 +63,16 @@ void config_error_at(struct config_loading *loading, const struct config_word *w
 /* Puts the directive's value into the config. */
 void config_apply(struct config_loading *loading, const struct config_option *option,
                   const struct config_node *node);
+/* The domain whose block this is, or NULL: it was refused, an error was told. */
+struct config_domain *config_find_domain(const struct config_loading *loading,
+                                         const struct config_node *block);
+/* A policy-for block begins. */
+void config_enter_local_policy(struct config_loading *loading, const struct config_node *node);
+/* An option of a policy block inside a domain. */
+void config_override_policy(struct config_loading *loading, const struct config_option *option,
+                            const struct config_node *node, int choice);
+/* Makes the policies of domains and addresses, when config->aliases is there. */
+void config_build_policies(struct config_loading *loading);
 /* Builds config->aliases from the domain blocks. */
 void config_build_aliases(struct config_loading *loading);
 

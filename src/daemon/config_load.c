@@ -322,7 +322,8 @@ static const struct config_node *find_set(const struct config_loading *loading,
 static bool has_form(struct config_loading *loading, const struct config_option *option,
                      const struct config_node *node)
 {
-    bool is_block = option->type == CONFIG_BLOCK || option->type == CONFIG_DOMAIN;
+    bool is_block = option->type == CONFIG_BLOCK || option->type == CONFIG_DOMAIN ||
+                    option->type == CONFIG_POLICY_FOR;
     size_t words = option->type == CONFIG_BLOCK ? 1 : 2;
     struct strbuf hint;
     bool is_good = true;
@@ -410,10 +411,12 @@ static void walk_directive(struct config_loading *loading, const char *context,
     add_setting(loading, option, node, false);
     if (option->type == CONFIG_DOMAIN) {
         enter_domain(loading, node);
+    } else if (option->type == CONFIG_POLICY_FOR) {
+        config_enter_local_policy(loading, node);
     }
     config_apply(loading, option, node);
     if (node->has_block) {
-        walk_block(loading, option->name, node);
+        walk_block(loading, option->type == CONFIG_POLICY_FOR ? "policy" : option->name, node);
     }
 }
 
@@ -510,54 +513,6 @@ static void complete_srs(struct config_loading *loading)
     };
 }
 
-/* The one that says the same, of the common policy and those of the first `count` domains. */
-static const struct accept_policy *share_policy(const struct config *config, size_t count,
-                                                const struct accept_policy *policy)
-{
-    if (memcmp(policy, &config->policy, sizeof *policy) == 0) {
-        return &config->policy;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (memcmp(policy, config->domain_policies[i], sizeof *policy) == 0) {
-            return config->domain_policies[i];
-        }
-    }
-    return policy;
-}
-
-static const struct accept_policy *make_policy(struct config_loading *loading, size_t number,
-                                               const struct config_domain *domain)
-{
-    struct accept_policy *policy;
-
-    if (domain->overrides == NULL) {
-        return &loading->config->policy;
-    }
-    policy = arena_alloc(loading->arena, sizeof *policy);
-    *policy = loading->config->policy;
-    for (const struct config_override *o = domain->overrides; o != NULL; o = o->next) {
-        memcpy((char *)policy + o->offset, &o->choice, sizeof o->choice);
-    }
-    return share_policy(loading->config, number, policy);
-}
-
-/* Domains are numbered in the order of their blocks (config_aliases). */
-static void complete_policies(struct config_loading *loading)
-{
-    size_t count = 0;
-
-    for (const struct config_domain *d = loading->domains; d != NULL; d = d->next) {
-        count++;
-    }
-    loading->config->domain_policies =
-        arena_alloc(loading->arena, (count + 1) * sizeof loading->config->domain_policies[0]);
-    count = 0;
-    for (const struct config_domain *d = loading->domains; d != NULL; d = d->next) {
-        loading->config->domain_policies[count] = make_policy(loading, count, d);
-        count++;
-    }
-}
-
 static void complete(struct config_loading *loading, const struct config_file *file)
 {
     struct config *config = loading->config;
@@ -571,7 +526,6 @@ static void complete(struct config_loading *loading, const struct config_file *f
     if (config->authserv_id.len == 0) {
         config->authserv_id = config->hostname;
     }
-    complete_policies(loading);
     config->delivery.retry.expire_seconds = (uint32_t)(config->delivery.expire_ms / 1000);
     for (size_t i = 0; i < loading->route_count; i++) {
         for (size_t hop = 0; hop < loading->routes[i].hop_count; hop++) {
@@ -582,6 +536,7 @@ static void complete(struct config_loading *loading, const struct config_file *f
     }
     config->routes = (struct delivery_route_table){loading->routes, loading->route_count};
     config_build_aliases(loading);
+    config_build_policies(loading);
     config->srs.own_domain_context = config->aliases;
 }
 
@@ -590,6 +545,7 @@ static void destroy(struct shared *shared)
     struct config *config = (struct config *)(void *)shared;
 
     alias_table_free(&config->aliases);
+    hash_table_free(&config->local_policies);
     for (struct config_file *file = config->files; file != NULL; file = file->next) {
         if (file->owned.data != NULL && file->owned.len <= 65536) {
             memory_wipe(file->owned.data, file->owned.len); /* it may hold a secret */
@@ -662,14 +618,6 @@ struct config *config_load_text(const char *name, struct bytes text,
 
     file->text = arena_copy(loading.arena, text);
     return load_file(&loading, file);
-}
-
-const struct accept_policy *config_policy_for(const void *context, struct bytes domain)
-{
-    const struct config *config = context;
-    size_t number = alias_table_find_domain(config->aliases, domain);
-
-    return number == ALIAS_NO_DOMAIN ? &config->policy : config->domain_policies[number];
 }
 
 bool config_is_stale(const struct config *config)

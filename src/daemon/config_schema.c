@@ -135,6 +135,12 @@ const struct config_option config_options[] = {
      "    #dmarc-quarantine refuse\n"
      "}",
      "What is different for mail to this domain; the rest is as in the policy block outside."},
+    {"domain", "policy-for", CONFIG_POLICY_FOR, NO_VALUE, "LOCAL { ... }", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
+     "#policy-for abuse {\n"
+     "#    spf-fail tag\n"
+     "#}",
+     "What is different for mail to one address, also with +anything behind LOCAL; the rest is as for the domain. "
+     "Addresses with different policies do not share a message: the client sends them one after the other."},
 
     {"", "route", CONFIG_ROUTE, NO_VALUE, "DOMAIN|* to HOST[:PORT]|[IP][:PORT]|IP[:PORT]|mx ...", NULL, NULL, NO_RANGE, NULL,
      REPEATS, RELOAD,
@@ -442,6 +448,7 @@ static void add_range(struct strbuf *out, const struct config_option *option)
         return;
     case CONFIG_BLOCK:
     case CONFIG_DOMAIN:
+    case CONFIG_POLICY_FOR:
     case CONFIG_INCLUDE:
     case CONFIG_TEXT:
     case CONFIG_HOST:

@@ -77,9 +77,10 @@ static void fill_outbound(struct snapshot *snapshot, const struct ip_endpoint *l
                      config->delivery.source_v4.family == IP_NONE;
 }
 
-static const struct accept_policy *policy_for(const void *context, struct bytes domain)
+static const struct accept_policy *policy_for(const void *context, struct bytes domain,
+                                              struct bytes local)
 {
-    return config_policy_for(context, domain);
+    return config_policy_for(context, domain, local);
 }
 
 static void fill_inbound(struct snapshot *snapshot)

@@ -228,27 +228,30 @@ static void take_recipient(struct inbound_session *session,
 }
 
 static const struct accept_policy *policy_for(const struct inbound_session *session,
-                                              struct bytes domain)
+                                              const struct smtp_mailbox *recipient)
 {
     const struct inbound_options *options = session->options;
 
-    return options->policy_for == NULL ? NULL
-                                       : options->policy_for(options->policy_context, domain);
+    return options->policy_for == NULL
+               ? NULL
+               : options->policy_for(options->policy_context, recipient->domain,
+                                     recipient->local);
 }
 
 /* What is decided before the content is seen. One answer stands for the whole message in the end, so
- * recipients whose domains have different policies go in messages of their own: RFC 5321
+ * recipients that have different policies go in messages of their own: RFC 5321
  * §4.5.3.1.10 makes the client send the rest again. */
 static void judge_recipient(struct inbound_session *session,
                             const struct smtp_mailbox *recipient,
                             const struct recipient_route *route)
 {
     struct inbound_transaction *transaction = &session->transaction;
-    const struct accept_policy *policy = policy_for(session, recipient->domain);
+    const struct accept_policy *policy = policy_for(session, recipient);
     struct decision decision;
 
     if (!inbound_auth_may_join(session, policy, route->kind == ROUTE_RETURN)) {
-        refuse(session, 452, "4.5.3", "one domain at a time: its policy is another");
+        refuse(session, 452, "4.5.3",
+               "one policy at a time: send this one in a message of its own");
         return;
     }
     transaction->policy = policy;

@@ -224,3 +224,24 @@ def test_an_empty_message_from_a_relay(world):
         client.send(b".\r\n")
         assert client.reply()[0] in (250, 550)
         client.expect("NOOP", 250)
+
+
+# --- an address with a policy of its own --------------------------------------------------
+
+
+def test_an_address_has_its_own_policy(world):
+    domain = ("    forward info to a@dest.test\n    forward lenient to b@dest.test\n"
+              "    policy-for Lenient {\n        spf-fail tag\n    }\n")
+    hop = world.hop()
+    world.start(zone=ZONE, authenticate="on", policy="spf-fail refuse", domain=domain)
+    with Client(world.daemon.port) as client:
+        client.hello()
+        client.expect("MAIL FROM:<anna@good.test>", 250)
+        assert client.command("RCPT TO:<info@fwd.test>")[0] == 550
+        client.expect("RCPT TO:<lenient@fwd.test>", 250)
+        client.expect("RCPT TO:<LENIENT+tag@fwd.test>", 250)
+        assert client.command("RCPT TO:<info@fwd.test>")[0] == 452  # in a message of its own
+        client.expect("DATA", 354)
+        client.send(stuff(a_message(sender="anna@good.test")) + b".\r\n")
+        assert client.reply()[0] == 250
+    assert "spf=fail" in results(hop.wait()[0])

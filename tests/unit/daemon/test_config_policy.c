@@ -38,7 +38,8 @@ static struct config *load(const char *text)
 static void test_defaults(void **state)
 {
     struct config *config = load(HEAD OWN "}\n");
-    const struct accept_policy *own = config_policy_for(config, BYTES("own.test"));
+    const struct accept_policy *own =
+        config_policy_for(config, BYTES("own.test"), BYTES("info"));
 
     (void)state;
     CHECK_INT("on", config->authenticate, true);
@@ -131,7 +132,8 @@ static const char SEVERAL[] = HEAD "authserv-id example.test\n"
 
 static void check_several(const struct config *config)
 {
-    const struct accept_policy *soft = config_policy_for(config, BYTES("SOFT.test"));
+    const struct accept_policy *soft =
+        config_policy_for(config, BYTES("SOFT.test"), BYTES("info"));
 
     CHECK_BYTES("authserv-id", config->authserv_id, BYTES("example.test"));
     CHECK_INT("common", config->policy.spf_fail, SPF_FAIL_REFUSE_UNLESS_DKIM);
@@ -142,11 +144,13 @@ static void check_several(const struct config *config)
     CHECK_INT("inherited, from a block that comes later", soft->dmarc_quarantine,
               DMARC_QUARANTINE_REFUSE);
     CHECK_INT("inherited default", soft->iprev, IPREV_TAG);
-    CHECK_TRUE("equal", config_policy_for(config, BYTES("same.test")) == soft);
-    CHECK_TRUE("none", config_policy_for(config, BYTES("plain.test")) == &config->policy);
-    CHECK_TRUE("nothing new",
-               config_policy_for(config, BYTES("usual.test")) == &config->policy);
-    CHECK_TRUE("not ours", config_policy_for(config, BYTES("x.test")) == &config->policy);
+    CHECK_TRUE("equal", config_policy_for(config, BYTES("same.test"), BYTES("info")) == soft);
+    CHECK_TRUE("none", config_policy_for(config, BYTES("plain.test"), BYTES("info")) ==
+                           &config->policy);
+    CHECK_TRUE("nothing new", config_policy_for(config, BYTES("usual.test"), BYTES("info")) ==
+                                  &config->policy);
+    CHECK_TRUE("not ours",
+               config_policy_for(config, BYTES("x.test"), BYTES("info")) == &config->policy);
 }
 
 static void test_domains(void **state)
@@ -190,6 +194,15 @@ static void test_mistakes(void **state)
         {"without a block", HEAD OWN " policy tag\n}\n", 7, 2, "policy needs a block in braces", NULL},
         {"outside", HEAD OWN " spf-fail tag\n}\n", 7, 2, "\"spf-fail\" is not known in the block domain",
          "belongs into a block: policy"},
+        {"one name only", HEAD OWN " policy-for * {\n  iprev off\n }\n}\n", 7, 13, "a policy is for one name", "before the @"},
+        {"no regex", HEAD OWN " policy-for /a/ {\n }\n}\n", 7, 13, "a policy is for one name", NULL},
+        {"no domain", HEAD OWN " policy-for abuse@own.test {\n }\n}\n", 7, 13, "a policy is for one name", NULL},
+        {"two policies", HEAD OWN " policy-for abuse {\n }\n policy-for Abuse {\n }\n}\n", 9, 13, "this address has two policies", NULL},
+        {"an option twice", HEAD OWN " policy-for abuse {\n  iprev off\n  iprev tag\n }\n}\n", 9, 3, "iprev is set twice", NULL},
+        {"not for an address", HEAD OWN " policy-for abuse {\n  authenticate off\n }\n}\n", 8, 3,
+         "authenticate cannot be set for a domain alone", NULL},
+        {"outside of a domain", HEAD OWN "}\npolicy-for abuse {\n}\n", 8, 1, "\"policy-for\" is not known here", NULL},
+        {"no name for a policy", HEAD OWN " policy-for {\n }\n}\n", 7, 2, "policy-for needs a value", NULL},
         {"to come", HEAD OWN "}\npolicy {\n arc-trust x.test\n}\n", 9, 2, "\"arc-trust\" is not in this version", NULL},
         {"no name", HEAD OWN "}\nauthserv-id a;b\n", 8, 13, "this is not a host name", NULL},
     };
@@ -210,6 +223,45 @@ static void test_mistakes(void **state)
                        (error->hint != NULL && strstr(error->hint, cases[i].hint) != NULL));
         config_errors_free(&errors);
     }
+}
+
+/* One address has a policy of its own: what it does not say is as for its domain. */
+static void test_addresses(void **state)
+{
+    static const struct {
+        const char *domain, *local;
+        int spf_fail, iprev;
+    } cases[] = {
+        {"own.test", "abuse", SPF_FAIL_TAG, IPREV_REFUSE},
+        {"OWN.test", "ABUSE", SPF_FAIL_TAG, IPREV_REFUSE},
+        {"own.test", "abuse+tag", SPF_FAIL_TAG, IPREV_REFUSE},
+        {"own.test", "abuse+other", SPF_FAIL_REFUSE, IPREV_REFUSE},
+        {"own.test", "postmaster", SPF_FAIL_REFUSE_UNLESS_DKIM, IPREV_REFUSE},
+        {"own.test", "", SPF_FAIL_REFUSE_UNLESS_DKIM, IPREV_REFUSE},
+        {"other.test", "abuse", SPF_FAIL_REFUSE_UNLESS_DKIM, IPREV_TAG},
+        {"x.test", "abuse", SPF_FAIL_REFUSE_UNLESS_DKIM, IPREV_TAG},
+    };
+    struct config *config =
+        load(HEAD "domain other.test {\n forward /postmaster|abuse/ to a@x.test\n}\n" OWN
+                  " policy-for abuse+other {\n  spf-fail refuse\n }\n"
+                  " policy-for Abuse {\n  spf-fail tag\n }\n"
+                  " forward abuse+other to a@x.test\n"
+                  " policy {\n  iprev refuse\n }\n}\n");
+    struct strbuf dump;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const struct accept_policy *policy = config_policy_for(
+            config, bytes_from_text(cases[i].domain), bytes_from_text(cases[i].local));
+        CHECK_INT(cases[i].local, policy->spf_fail, cases[i].spf_fail);
+        CHECK_INT(cases[i].local, policy->iprev, cases[i].iprev);
+    }
+    strbuf_init(&dump, 100000);
+    config_dump(config, &dump);
+    CHECK_TRUE("dump", strstr(strbuf_text(&dump), "    policy-for Abuse {") != NULL &&
+                           strstr(strbuf_text(&dump), "        spf-fail tag") != NULL);
+    strbuf_clear(&dump);
+    config_free(&config);
 }
 
 /* Blocks of listeners stand beside plain ones; trust says who is believed. */
@@ -277,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_defaults),  cmocka_unit_test(test_words),
         cmocka_unit_test(test_domains),   cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_explained), cmocka_unit_test(test_listeners),
+        cmocka_unit_test(test_addresses),
     };
 
     return cmocka_run_group_tests(tests, make_secret, remove_secret);

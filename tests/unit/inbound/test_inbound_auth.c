@@ -110,9 +110,10 @@ void dns_lookup_cancel(struct dns_lookup **lookup)
 
 static struct accept_policy policy;
 
-static const struct accept_policy *policy_for(const void *context, struct bytes domain)
+static const struct accept_policy *policy_for(const void *context, struct bytes domain,
+                                              struct bytes local)
 {
-    (void)context, (void)domain;
+    (void)context, (void)domain, (void)local;
     return &policy;
 }
 
