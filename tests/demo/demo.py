@@ -49,7 +49,10 @@ def start_dns(directory, port, public_key):
         "mx-host=mailbox.demo,mx.mailbox.demo,10", "address=/mx.mailbox.demo/127.0.0.2",
         "mx-host=sender.demo,mx.sender.demo,10", "address=/mx.sender.demo/127.0.0.3",
         f"txt-record=demo._domainkey.sender.demo,{parts}",
-        "local=/demo/", ""]))
+        "txt-record=sender.demo,v=spf1 ip4:127.0.0.1 -all",
+        "txt-record=_dmarc.sender.demo,v=DMARC1; p=reject",
+        "host-record=mail.sender.demo,127.0.0.1",
+        "local=/demo/", "local=/in-addr.arpa/", ""]))
     return subprocess.Popen(["dnsmasq" if not os.path.exists("/usr/sbin/dnsmasq")
                              else "/usr/sbin/dnsmasq", "-C", str(config)],
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -128,7 +131,7 @@ def main():
         daemon.wait_log("delivered", count=2)
         say("5. The log:")
         show(daemon.log_text().strip(), 30)
-        good = (valid and forwarded.sender.startswith("SRS0=") and returned.sender == ""
+        good = (valid and b"dmarc=pass" in forwarded.header() and forwarded.sender.startswith("SRS0=") and returned.sender == ""
                 and returned.recipients == ["bob@sender.demo"])
         say("It works." if good else "Something is wrong.")
         return 0 if good else 1
