@@ -416,6 +416,20 @@ void inbound_auth_add_results(struct inbound_session *session, struct strbuf *pr
     }
 }
 
+struct bytes inbound_auth_client_name(const struct inbound_session *session)
+{
+    const struct inbound_transaction *transaction = &session->transaction;
+    const struct message_verdicts *verdicts;
+
+    /* What a relay in front of us said of its client is no name of the relay. */
+    if (transaction->check == NULL ||
+        !ip_address_equal(&transaction->facts.client, &session->peer.address)) {
+        return BYTES("");
+    }
+    verdicts = message_check_verdicts(transaction->check);
+    return verdicts->iprev.result == AUTH_PASS ? verdicts->iprev.name : BYTES("");
+}
+
 /* One word for all signatures: the best that can be said. */
 static const char *dkim_summary(const struct dkim_verdicts *dkim)
 {

@@ -277,6 +277,7 @@ static void add_received(struct inbound_session *session, struct strbuf *prefix)
     struct received_facts facts = {
         .helo = strbuf_bytes(&session->helo),
         .client = session->peer.address,
+        .client_name = inbound_auth_client_name(session),
         .our_name = session->options->hostname,
         .protocol = protocol_name(session),
         .id = bytes_from_text(id.text),

@@ -218,6 +218,8 @@ struct decision inbound_auth_judge_sender(struct inbound_session *session);
 struct decision inbound_auth_judge(struct inbound_session *session);
 /* Authentication-Results and what belongs to it. */
 void inbound_auth_add_results(struct inbound_session *session, struct strbuf *prefix);
+/* The client's name, when its address confirms it; else empty. */
+struct bytes inbound_auth_client_name(const struct inbound_session *session);
 void inbound_auth_log(const struct inbound_session *session, struct log_line *line);
 
 /* inbound_trust.c */

@@ -606,8 +606,9 @@ def test_iprev(scripted, world):
             return [f"{name}. 60 A {hosts[name]}"]
         return None
     hop, _ = scripted(script, policy="iprev refuse")
-    text, _ = passed(world, hop)
+    text, message = passed(world, hop)
     assert "iprev=pass (good.test) policy.iprev=127.0.0.1" in text, text
+    assert b"(good.test [127.0.0.1])" in message.header()
     for source, want in (("127.0.0.2", 550), ("127.0.0.3", 550), ("127.0.0.4", 451)):
         stage, code, text = offer(world, source=source)
         assert (stage, code) == ("rcpt", want), (source, text)
