@@ -241,7 +241,6 @@ bool inbound_auth_end(struct inbound_session *session)
     }
     transaction->auth_until_ms =
         event_loop_now_ms(session->server->loop) + session->options->auth_timeout_ms;
-    learn_client(session, BYTES(""));
     message_check_end(transaction->check);
     advance(session);
     return transaction->is_settled;
