@@ -1,6 +1,7 @@
 #include "auth/dkim_verify.h"
 
 #include "auth/dkim_header_guard.h"
+#include "auth/dkim_memory.h"
 #include "base/memory.h"
 #include "dkim_signature.h"
 
@@ -29,6 +30,7 @@ enum {
 struct dkim_library {
     DKIM_LIB *handle;
     struct dkim_key_cache *keys;
+    struct dkim_memory *memory;
 };
 
 struct dkim_verifier {
@@ -45,22 +47,6 @@ struct dkim_verifier {
     bool has_body;
     char tail[2]; /* the last octets of the body */
 };
-
-/* libopendkim 2.11 writes one pointer behind an array when h= names every field and one more
- * (dkim_canon_selecthdrs): the room it takes has to be there. */
-enum { ALLOCATION_PADDING = 16 };
-
-static void *allocate_padded(void *closure, size_t size)
-{
-    (void)closure;
-    return memory_alloc(size + ALLOCATION_PADDING);
-}
-
-static void free_padded(void *closure, void *memory)
-{
-    (void)closure;
-    free(memory);
-}
 
 static struct dkim_signature *find_signature(struct dkim_verifier *verifier,
                                              const DKIM_SIGINFO *info)
@@ -97,9 +83,10 @@ struct dkim_library *dkim_library_new(void)
     unsigned int min_key_bits = DKIM_MIN_KEY_BITS;
     uint64_t drift = LIBRARY_DRIFT_SECONDS;
 
-    library->handle = dkim_init(allocate_padded, free_padded);
+    library->handle = dkim_init(dkim_memory_take, dkim_memory_give);
     assert(library->handle != NULL);
     library->keys = dkim_key_cache_new();
+    library->memory = dkim_memory_new();
     set_option(library->handle, DKIM_OPTS_FLAGS, &flags, sizeof flags);
     set_option(library->handle, DKIM_OPTS_MINKEYBITS, &min_key_bits, sizeof min_key_bits);
     set_option(library->handle, DKIM_OPTS_CLOCKDRIFT, &drift, sizeof drift);
@@ -114,6 +101,7 @@ void dkim_library_free(struct dkim_library **library)
     }
     dkim_close((*library)->handle);
     dkim_key_cache_free(&(*library)->keys);
+    dkim_memory_free(&(*library)->memory);
     free(*library);
     *library = NULL;
 }
@@ -252,8 +240,8 @@ void dkim_verifier_header(struct dkim_verifier *verifier, struct bytes header,
         dkim_signature_settle(&verifier->signatures[0], AUTH_PERMERROR, refusal);
         return;
     }
-    verifier->handle =
-        dkim_verify(verifier->library->handle, (const unsigned char *)"", NULL, &status);
+    verifier->handle = dkim_verify(verifier->library->handle, (const unsigned char *)"",
+                                   verifier->library->memory, &status);
     assert(verifier->handle != NULL);
     dkim_set_user_context(verifier->handle, verifier);
     while (header_field_next(&header, &field)) {
