@@ -75,7 +75,10 @@ void strbuf_add(struct strbuf *buf, struct bytes text)
 
 void strbuf_add_char(struct strbuf *buf, char octet)
 {
-    strbuf_add(buf, bytes_of(&octet, 1));
+    if (make_room(buf, 1)) {
+        buf->data[buf->len++] = octet;
+        buf->data[buf->len] = '\0';
+    }
 }
 
 void strbuf_add_text(struct strbuf *buf, const char *text)
@@ -104,16 +107,23 @@ void strbuf_addf(struct strbuf *buf, const char *format, ...)
     va_end(arguments);
 }
 
+/* Straight into the room there is; only a text that does not fit is made twice. */
 void strbuf_addv(struct strbuf *buf, const char *format, va_list arguments)
 {
+    size_t room = buf->data == NULL ? 0 : buf->capacity - buf->len;
     va_list again;
     int len;
 
     va_copy(again, arguments);
-    len = vsnprintf(NULL, 0, format, arguments);
-    if (len > 0 && make_room(buf, (size_t)len)) {
-        vsnprintf(buf->data + buf->len, (size_t)len + 1, format, again);
-        buf->len += (size_t)len;
+    len = vsnprintf(room == 0 ? NULL : buf->data + buf->len, room, format, arguments);
+    if (len > 0 && (size_t)len >= room) {
+        if (room > 0) {
+            buf->data[buf->len] = '\0'; /* the part that was written */
+        }
+        len = make_room(buf, (size_t)len)
+                  ? vsnprintf(buf->data + buf->len, (size_t)len + 1, format, again)
+                  : 0;
     }
+    buf->len += len > 0 ? (size_t)len : 0;
     va_end(again);
 }

@@ -18,7 +18,8 @@ static void start_field(struct writer *writer, struct strbuf *out, const char *n
 {
     *writer = (struct writer){.out = out, .line = out->len};
     strbuf_init(&writer->word, WORD_LIMIT);
-    strbuf_addf(out, "%s:", name);
+    strbuf_add_text(out, name);
+    strbuf_add_char(out, ':');
 }
 
 static void start_line(struct writer *writer)
@@ -146,7 +147,9 @@ static void put_comment(struct writer *writer, struct bytes comment)
 static void put_entry(struct writer *writer, const struct result_entry *entry)
 {
     start_line(writer);
-    strbuf_addf(&writer->word, "%s=%s", entry->method, entry->result);
+    strbuf_add_text(&writer->word, entry->method);
+    strbuf_add_char(&writer->word, '=');
+    strbuf_add_text(&writer->word, entry->result);
     put_word(writer);
     put_comment(writer, entry->comment);
     if (entry->reason.len != 0) {
@@ -157,7 +160,10 @@ static void put_entry(struct writer *writer, const struct result_entry *entry)
     for (size_t i = 0; i < entry->property_count; i++) {
         const struct result_property *property = &entry->properties[i];
 
-        strbuf_addf(&writer->word, "%s.%s=", property->type, property->name);
+        strbuf_add_text(&writer->word, property->type);
+        strbuf_add_char(&writer->word, '.');
+        strbuf_add_text(&writer->word, property->name);
+        strbuf_add_char(&writer->word, '=');
         add_value(&writer->word, property->value);
         put_word(writer);
     }
@@ -187,7 +193,8 @@ void results_field_add(struct strbuf *out, struct bytes authserv_id,
 
 static void put_pair(struct writer *writer, const char *key, struct bytes value, bool is_last)
 {
-    strbuf_addf(&writer->word, "%s=", key);
+    strbuf_add_text(&writer->word, key);
+    strbuf_add_char(&writer->word, '=');
     if (is_dot_atom(value) && value.len <= RESULT_TEXT_LIMIT) {
         strbuf_add(&writer->word, value);
     } else {

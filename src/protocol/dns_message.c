@@ -726,8 +726,11 @@ void dns_reverse_name_add(struct strbuf *out, const struct ip_address *address)
     static const char digits[] = "0123456789abcdef";
 
     if (address->family == IP_V4) {
-        strbuf_addf(out, "%u.%u.%u.%u.in-addr.arpa", address->octets[3], address->octets[2],
-                    address->octets[1], address->octets[0]);
+        for (size_t i = 4; i-- > 0;) {
+            strbuf_add_u64(out, address->octets[i]);
+            strbuf_add_char(out, '.');
+        }
+        strbuf_add_text(out, "in-addr.arpa");
         return;
     }
     for (size_t i = 16; i-- > 0;) {
