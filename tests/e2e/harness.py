@@ -157,6 +157,7 @@ class Postilion:
         if not self.log_path.exists():
             return []
         data = self.log_path.read_bytes()[self.log_offset if since_start else 0:]
+        data = data[:data.rfind(b"\n") + 1]  # a line that is being written is none yet
         lines = [LogLine(text) for text in data.decode("utf-8", "replace").splitlines()]
         return [line for line in lines
                 if (event is None or line.get("event") == event)

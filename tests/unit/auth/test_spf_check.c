@@ -396,7 +396,7 @@ static void add_hosts(struct world *world, uint16_t type, unsigned count, unsign
         struct bytes host;
 
         strbuf_init(&name, 100);
-        strbuf_addf(&name, "h%u.example.com", i);
+        strbuf_addf(&name, "h%02u.example.com", i);
         host = bytes_from_text(arena_copy_text(world->arena, strbuf_bytes(&name)));
         strbuf_clear(&name);
         spf_zone_add(&world->zone,
