@@ -70,6 +70,5 @@ bool srs_is_srs(struct bytes local);
 enum srs_result srs_reverse(const struct srs_options *options, uint32_t today,
                             const struct smtp_mailbox *recipient, struct arena *arena,
                             struct smtp_mailbox *original, struct bytes *token);
-const char *srs_result_text(enum srs_result result); /* "forged" ... */
 
 #endif

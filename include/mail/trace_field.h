@@ -40,6 +40,8 @@ struct loop_mark trace_field_loop_mark(struct bytes secret, struct bytes alias_a
 /* "X-Postilion-Loop: ...\r\n" */
 void trace_field_add_loop(struct strbuf *out, struct bytes our_name,
                           const struct loop_mark *marks, size_t count);
+/* Does the header carry any loop mark, ours or not? Mostly it does not, and that is quickly seen. */
+bool trace_field_has_loop_marks(struct bytes header);
 /* Does the header carry this mark? */
 bool trace_field_has_loop_mark(struct bytes header, const struct loop_mark *mark);
 

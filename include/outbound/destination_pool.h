@@ -74,6 +74,5 @@ void destination_give_back(struct destination_pool *pool, struct destination *de
                            struct next_hop_connection **connection, uint64_t idle_ms);
 /* Must be put into `generation` of new connections. */
 unsigned destination_pool_generation(const struct destination_pool *pool);
-size_t destination_idle_count(const struct destination *destination);
 
 #endif

@@ -460,7 +460,7 @@ static size_t drop_looping_recipients(struct inbound_session *session, struct by
     struct inbound_transaction *transaction = &session->transaction;
     size_t kept = 0;
 
-    if (header_block_count(header, BYTES("X-Postilion-Loop")) == 0) {
+    if (!trace_field_has_loop_marks(header)) {
         return transaction->recipient_count;
     }
     for (size_t i = 0; i < transaction->recipient_count; i++) {

@@ -495,26 +495,3 @@ enum srs_result srs_reverse(const struct srs_options *options, uint32_t today,
                ? reverse_srs0(options, today, recipient->local, arena, original, token)
                : reverse_srs1(options, today, recipient->local, arena, original, token);
 }
-
-const char *srs_result_text(enum srs_result result)
-{
-    switch (result) {
-    case SRS_OK:
-        return "ok";
-    case SRS_NOT_NEEDED:
-        return "not-needed";
-    case SRS_MALFORMED:
-        return "malformed";
-    case SRS_FORGED:
-        return "forged";
-    case SRS_EXPIRED:
-        return "expired";
-    case SRS_FUTURE:
-        return "from-the-future";
-    case SRS_TOO_LONG:
-        return "too-long";
-    case SRS_TOKEN:
-        return "stored";
-    }
-    return "unknown";
-}

@@ -129,6 +129,13 @@ static struct bytes next_word(struct bytes *text)
     return bytes_first(rest, len);
 }
 
+bool trace_field_has_loop_marks(struct bytes header)
+{
+    struct header_field field;
+
+    return header_block_find(header, bytes_from_text(loop_field), &field);
+}
+
 bool trace_field_has_loop_mark(struct bytes header, const struct loop_mark *mark)
 {
     struct bytes wanted = bytes_of(mark->text, LOOP_MARK_LENGTH);

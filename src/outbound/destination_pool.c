@@ -355,11 +355,6 @@ unsigned destination_pool_generation(const struct destination_pool *pool)
     return pool->generation;
 }
 
-size_t destination_idle_count(const struct destination *destination)
-{
-    return destination->idle_count;
-}
-
 /* ---- the pool ---- */
 
 struct destination_pool *destination_pool_new(struct event_loop *loop)

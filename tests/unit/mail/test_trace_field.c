@@ -165,9 +165,19 @@ static void test_loop_field_form(void **state)
     strbuf_clear(&out);
 }
 
+static void test_any_loop_mark(void **state)
+{
+    (void)state;
+    CHECK_TRUE("somebody's",
+               trace_field_has_loop_marks(BYTES("From: a\r\nX-postilion-LOOP: m x\r\n")));
+    CHECK_TRUE("none", !trace_field_has_loop_marks(BYTES("From: a\r\nX-Loop: m x\r\n")));
+    CHECK_TRUE("empty", !trace_field_has_loop_marks(BYTES("")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_any_loop_mark),
         cmocka_unit_test(test_received),
         cmocka_unit_test(test_received_of_strange_clients),
         cmocka_unit_test(test_received_is_bounded),
