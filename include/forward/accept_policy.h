@@ -12,12 +12,21 @@
  *         5 SPF fail                                      550 5.7.23 spf-fail
  *         6 no reverse name that leads back               550 5.7.25 iprev
  *         7 a check that could still refuse, unanswered   451        auth-temperror
+ *         8 fine here, certain to fail DMARC at the next hop (see Doomed)  550 5.7.1 doomed
  *
  * Proof   of an own domain: an aligned DKIM or SPF pass for each author; for MAIL FROM an SPF
  *         pass, a signature of its domain, or authors of ours that are proven.
  * SPF     "refuse-unless-dkim" lets go what carries a DKIM pass aligned with its author, or of
  *         the MAIL FROM domain: it was forwarded once already. "refuse" is said before the
  *         content is seen (accept_policy_for_sender).
+ * ARC     an author vouched for by a sealer in arc-trust counts as proven for rules 2 to 5 and 8:
+ *         the chain stands in for what broke on the way. It is asked before any of them refuses,
+ *         and when its keys have no answer yet, rule 7 defers instead.
+ * Doomed  DMARC passed here, but will not once the copy has left with its new envelope sender: it
+ *         lived by SPF alone, and the author's domain asks for reject (`doomed`) or quarantine
+ *         (`doomed_quarantine`). What failed here already and was let in by another rule is not
+ *         judged again. The rule says refuse, forward all the same, munge (needs munge_from and a
+ *         message that can be munged: otherwise as refuse), or hold.
  * Wait    what is only temporary is never refused: when a key or a record is missing that could
  *         save the message from rules 2 to 6, it is deferred, or marked. A refusal that stands
  *         without the missing answer is given at once.
@@ -47,6 +56,14 @@ enum dmarc_quarantine_rule {
 enum auth_temperror_rule { AUTH_TEMPERROR_DEFER, AUTH_TEMPERROR_ACCEPT };
 enum own_domain_rule { OWN_DOMAIN_REFUSE, OWN_DOMAIN_TAG, OWN_DOMAIN_ACCEPT };
 enum iprev_rule { IPREV_OFF, IPREV_TAG, IPREV_REFUSE };
+enum doomed_rule { DOOMED_REFUSE, DOOMED_FORWARD, DOOMED_MUNGE, DOOMED_HOLD };
+enum doomed_quarantine_rule {
+    DOOMED_QUARANTINE_FORWARD,
+    DOOMED_QUARANTINE_REFUSE,
+    DOOMED_QUARANTINE_MUNGE,
+    DOOMED_QUARANTINE_HOLD,
+};
+enum munge_rule { MUNGE_NEVER, MUNGE_WHEN_NEEDED };
 
 struct accept_policy {
     enum spf_fail_rule spf_fail;
@@ -55,6 +72,9 @@ struct accept_policy {
     enum auth_temperror_rule auth_temperror;
     enum own_domain_rule own_domain_spoof;
     enum iprev_rule iprev;
+    enum doomed_rule doomed;
+    enum doomed_quarantine_rule doomed_quarantine;
+    enum munge_rule munge_from;
 };
 
 /* What is known of a client and a sender, before any content. */
@@ -73,13 +93,34 @@ struct message_facts {
     bool is_own_author; /* one of the author domains is served here */
     const struct dmarc_verdict *dmarc;
     enum auth_result sender_signature; /* DKIM of the MAIL FROM domain: pass, temperror, none */
+    /* What the next hop will find; NULL: nobody can say. */
+    const struct dmarc_verdict *forwarded;
+    enum auth_result arc;     /* pass, fail, none; temperror: it might pass yet */
+    bool is_arc_relevant;     /* arc-trust names somebody: a temperror is worth waiting for */
+    struct bytes arc_voucher; /* the trusted sealer that vouches for the author; or empty */
+    bool can_munge;           /* one readable author, and a key to sign with */
 };
+
+/* What becomes of DMARC at the next hop. */
+enum forecast {
+    FORECAST_NONE,    /* no policy applies there, or nobody can say */
+    FORECAST_PASS,    /* an aligned signature, or our sender, carries it */
+    FORECAST_VOUCHED, /* it will not pass, but a trusted chain goes with it */
+    FORECAST_FAIL,    /* fails, and the author's domain asks for quarantine or reject */
+};
+
+enum forward_manner { FORWARD_AS_IT_IS, FORWARD_MUNGED, FORWARD_HELD };
 
 struct accept_answer {
     struct decision decision;
     const char *marks[ACCEPT_MARK_LIMIT]; /* with accept: "spf-fail" ..., static */
     size_t mark_count;
+    enum forward_manner manner; /* with accept */
+    enum forecast forecast;
+    const char *forecast_why; /* for the log: "spf-only" ...; static */
 };
+
+const char *forecast_text(enum forecast forecast); /* "pass" ... */
 
 /* At MAIL or RCPT: what no content can change (spf-fail refuse, iprev refuse). */
 void accept_policy_for_sender(const struct accept_policy *policy,
