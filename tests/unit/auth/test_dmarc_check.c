@@ -153,35 +153,155 @@ static void check_cases(const struct dmarc_case *cases, size_t count)
 
 #define DEEP "a.b.c.d.e.f.g.h.i.j.k.example.com"
 
-/* RFC 9989 appendix B: the examples of alignment (B.1) and of organizations (B.4) */
+/* RFC 9989 appendix B: the examples of alignment (B.1), of what domain owners publish (B.2), of a
+ * receiver (B.3) and of organizations (B.4) */
 static void test_appendix_b(void **state)
 {
     static const char one[] = "_dmarc.example.com v=DMARC1; p=reject";
+    static const char strict[] = "_dmarc.example.com v=DMARC1; p=reject; aspf=s; adkim=s";
+    static const char monitor[] =
+        "_dmarc.example.com v=DMARC1; p=none; rua=mailto:dmarc-feedback@example.com; "
+        "ruf=mailto:auth-reports@thirdparty.example.net,"
+        "example.com._report._dmarc.thirdparty.example.net v=DMARC1;, test.example.com +";
+    static const char testing[] = "_dmarc.test.example.com v=DMARC1; p=quarantine; "
+                                  "rua=mailto:dmarc-feedback@example.com; t=y, example.com +";
+    static const char tested[] = "_dmarc.test.example.com v=DMARC1; p=reject; "
+                                 "rua=mailto:dmarc-feedback@example.com, example.com +";
+    static const char receiver[] = "_dmarc.example.com v=DMARC1; p=reject; aspf=r; "
+                                   "rua=mailto:dmarc-feedback@example.com";
     static const char two[] =
         "_dmarc.example.com v=DMARC1; p=reject, _dmarc.signing.example.com v=DMARC1; p=none";
     static const char bank[] = "_dmarc.bank.example v=DMARC1; p=none; psd=y,"
                                "_dmarc.giant.bank.example v=DMARC1; p=quarantine";
     /* clang-format off */
     static const struct dmarc_case cases[] = {
-        {"B.1.1 SPF in alignment", one, "example.com", "spf:pass:example.com", AUTH_PASS, NONE, REJECT, "example.com", "spf example.com"},
-        {"B.1.1 SPF in alignment, parent", one, "child.example.com", "spf:pass:example.com", AUTH_PASS, NONE, REJECT, "example.com", "spf example.com"},
-        {"B.1.1 SPF not in alignment", one, "example.com", "spf:pass:example.net", AUTH_FAIL, REJECT, REJECT, "example.com", ""},
-        {"B.1.2 DKIM in alignment", one, "example.com", "dkim:pass:example.com", AUTH_PASS, NONE, REJECT, "example.com", "dkim example.com"},
-        {"B.1.2 DKIM in alignment, parent", one, "child.example.com", "dkim:pass:example.com", AUTH_PASS, NONE, REJECT, "example.com", "dkim example.com"},
-        {"B.1.2 DKIM not in alignment", one, "child.example.com", "dkim:pass:sample.net", AUTH_FAIL, REJECT, REJECT, "example.com", ""},
+        {"B.1.1 example 1: SPF, strict", strict, "example.com", "spf:pass:example.com", AUTH_PASS, NONE, REJECT, "example.com", "spf example.com"},
+        {"B.1.1 example 2: SPF, relaxed", one, "example.com", "spf:pass:child.example.com", AUTH_PASS, NONE, REJECT, "example.com", "spf child.example.com"},
+        {"B.1.1 example 2, were it strict", strict, "example.com", "spf:pass:child.example.com", AUTH_FAIL, REJECT, REJECT, "example.com", ""},
+        {"B.1.1 example 2, the other way round", one, "child.example.com", "spf:pass:example.com", AUTH_PASS, NONE, REJECT, "example.com", "spf example.com"},
+        {"B.1.1 example 3: SPF, not aligned", one, "child.example.com", "spf:pass:example.net", AUTH_FAIL, REJECT, REJECT, "example.com", ""},
+        {"B.1.1 no pass, no alignment", one, "example.com", "spf:fail:example.com", AUTH_FAIL, REJECT, REJECT, "example.com", ""},
+        {"B.1.2 example 1: DKIM, strict", strict, "example.com", "dkim:pass:example.com", AUTH_PASS, NONE, REJECT, "example.com", "dkim example.com"},
+        {"B.1.2 example 2: DKIM, relaxed", one, "child.example.com", "dkim:pass:example.com", AUTH_PASS, NONE, REJECT, "example.com", "dkim example.com"},
+        {"B.1.2 example 2, were it strict", strict, "child.example.com", "dkim:pass:example.com", AUTH_FAIL, REJECT, REJECT, "example.com", ""},
+        {"B.1.2 example 3: DKIM, not aligned", one, "child.example.com", "dkim:pass:example.net", AUTH_FAIL, REJECT, REJECT, "example.com", ""},
+        {"B.1.2 no pass, no alignment", one, "example.com", "dkim:fail:example.com", AUTH_FAIL, REJECT, REJECT, "example.com", ""},
+        {"B.2.1 to B.2.4 monitoring", monitor, "example.com", "spf:fail:example.com", AUTH_FAIL, NONE, NONE, "example.com", ""},
+        {"B.2.1 to B.2.4 monitoring, passes", monitor, "example.com", "dkim:pass:example.com", AUTH_PASS, NONE, NONE, "example.com", "dkim example.com"},
+        {"B.2.1 the whole organization", monitor, "test.example.com", "", AUTH_FAIL, NONE, NONE, "example.com", ""},
+        {"B.2.5 a subdomain that tests", testing, "test.example.com", "", AUTH_FAIL, NONE, QUARANTINE, "test.example.com", ""},
+        {"B.2.5 a subdomain that tests, passes", testing, "test.example.com", "spf:pass:test.example.com", AUTH_PASS, NONE, QUARANTINE, "test.example.com", "spf test.example.com"},
+        {"B.2.5 only the subdomain", testing, "example.com", "", AUTH_NONE, NONE, NONE, "", ""},
+        {"B.2.5 after the test", tested, "test.example.com", "", AUTH_FAIL, REJECT, REJECT, "test.example.com", ""},
+        {"B.3.1 both aligned", receiver, "example.com", "spf:pass:mail.example.com dkim:pass:example.com", AUTH_PASS, NONE, REJECT, "example.com", "dkim example.com"},
+        {"B.3.1 SPF alone", receiver, "example.com", "spf:pass:mail.example.com", AUTH_PASS, NONE, REJECT, "example.com", "spf mail.example.com"},
+        {"B.3.1 none aligned", receiver, "example.com", "spf:pass:mail.example.net dkim:pass:example.net", AUTH_FAIL, REJECT, REJECT, "example.com", ""},
+        {"B.3.1 the network failed", "_dmarc.example.com !", "example.com", "spf:pass:mail.example.com", AUTH_TEMPERROR, REJECT, NONE, "", ""},
         {"B.4.1 SPF", two, "example.com", "spf:pass:example.com", AUTH_PASS, NONE, REJECT, "example.com", "spf example.com"},
         {"B.4.1 DKIM", two, "example.com", "dkim:pass:signing.example.com", AUTH_PASS, NONE, REJECT, "example.com", "dkim signing.example.com"},
+        {"B.4.1 nothing passes", two, "example.com", "spf:fail:example.com dkim:fail:signing.example.com", AUTH_FAIL, REJECT, REJECT, "example.com", ""},
         {"B.4.2 SPF", two, DEEP, "spf:pass:example.com", AUTH_PASS, NONE, REJECT, "example.com", "spf example.com"},
         {"B.4.2 DKIM", two, DEEP, "dkim:pass:signing.example.com", AUTH_PASS, NONE, REJECT, "example.com", "dkim signing.example.com"},
         {"B.4.2 nothing passes", two, DEEP, "", AUTH_FAIL, REJECT, REJECT, "example.com", ""},
         {"B.4.3 SPF", bank, "giant.bank.example", "spf:pass:mail.giant.bank.example", AUTH_PASS, NONE, QUARANTINE, "giant.bank.example", "spf mail.giant.bank.example"},
         {"B.4.3 DKIM", bank, "giant.bank.example", "dkim:pass:mail.mega.bank.example", AUTH_FAIL, QUARANTINE, QUARANTINE, "giant.bank.example", ""},
         {"B.4.3 both", bank, "giant.bank.example", "spf:pass:mail.giant.bank.example dkim:pass:mail.mega.bank.example", AUTH_PASS, NONE, QUARANTINE, "giant.bank.example", "spf mail.giant.bank.example"},
+        {"B.4.3 nothing passes", bank, "giant.bank.example", "spf:fail:mail.giant.bank.example", AUTH_FAIL, QUARANTINE, QUARANTINE, "giant.bank.example", ""},
     };
     /* clang-format on */
 
     (void)state;
     check_cases(cases, COUNT_OF(cases));
+}
+
+/* The examples in the text: 4.4 alignment, 4.10.2 organizations, 5.1.8 a zone cut too deep */
+static void test_examples_of_the_text(void **state)
+{
+    static const char org[] = "_dmarc.example.com v=DMARC1; p=reject";
+    static const char strict[] = "_dmarc.example.com v=DMARC1; p=reject; adkim=s; aspf=s";
+    static const char both[] =
+        "_dmarc.mail.example.com v=DMARC1; p=none, _dmarc.example.com v=DMARC1; p=reject,"
+        "a.mail.example.com +";
+    static const char cut[] = "_dmarc.mail.example.com v=DMARC1; p=quarantine; psd=n,"
+                              "_dmarc.example.com v=DMARC1; p=reject, a.mail.example.com +";
+    static const char suffix[] = "_dmarc.com v=DMARC1; p=none; sp=quarantine; np=reject; psd=y,"
+                                 "a.mail.example.com +";
+    static const char deep_cut[] = "_dmarc.example.com v=DMARC1; p=reject,"
+                                   "_dmarc.b.c.d.e.f.g.example.com v=DMARC1; p=none; psd=n";
+    static const char own[] = "_dmarc.example.com v=DMARC1; p=reject,"
+                              "_dmarc.mail.a.b.c.d.e.f.g.example.com v=DMARC1; p=none";
+    /* clang-format off */
+    static const struct dmarc_case cases[] = {
+        {"4.4.1 relaxed", org, "news.example.com", "dkim:pass:example.com", AUTH_PASS, NONE, REJECT, "example.com", "dkim example.com"},
+        {"4.4.1 strict", strict, "news.example.com", "dkim:pass:example.com", AUTH_FAIL, REJECT, REJECT, "example.com", ""},
+        {"4.4.1 d=com never", org, "news.example.com", "dkim:pass:com", AUTH_FAIL, REJECT, REJECT, "example.com", ""},
+        {"4.4.1 one of several", org, "example.com", "dkim:fail:example.com dkim:pass:example.net dkim:pass:example.com", AUTH_PASS, NONE, REJECT, "example.com", "dkim example.com"},
+        {"4.4.2 relaxed", org, "example.com", "spf:pass:cbg.bounces.example.com", AUTH_PASS, NONE, REJECT, "example.com", "spf cbg.bounces.example.com"},
+        {"4.4.2 strict", strict, "example.com", "spf:pass:cbg.bounces.example.com", AUTH_FAIL, REJECT, REJECT, "example.com", ""},
+        {"4.10.2 same name, own record: it is the organization", both, "mail.example.com", "spf:pass:mail.example.com", AUTH_PASS, NONE, NONE, "mail.example.com", "spf mail.example.com"},
+        {"4.10.2 the fewest labels", both, "a.mail.example.com", "spf:pass:b.example.com", AUTH_PASS, NONE, REJECT, "example.com", "spf b.example.com"},
+        {"4.10.2 psd=n", cut, "a.mail.example.com", "spf:pass:mail.example.com", AUTH_PASS, NONE, QUARANTINE, "mail.example.com", "spf mail.example.com"},
+        {"4.10.2 psd=n, beyond it", cut, "a.mail.example.com", "spf:pass:b.example.com", AUTH_FAIL, QUARANTINE, QUARANTINE, "mail.example.com", ""},
+        {"4.10.2 psd=y of com", suffix, "a.mail.example.com", "spf:pass:example.com", AUTH_PASS, NONE, QUARANTINE, "com", "spf example.com"},
+        {"4.10.2 psd=y of com, a neighbour", suffix, "a.mail.example.com", "spf:pass:other.com", AUTH_FAIL, QUARANTINE, QUARANTINE, "com", ""},
+        {"4.10.2 psd=y of com, no such name", suffix, "b.mail.example.com", "", AUTH_FAIL, REJECT, REJECT, "com", ""},
+        {"5.1.8 the record at the cut is not seen", deep_cut, "mail.a.b.c.d.e.f.g.example.com", "", AUTH_FAIL, REJECT, REJECT, "example.com", ""},
+        {"5.1.8 the author's own is", own, "mail.a.b.c.d.e.f.g.example.com", "", AUTH_FAIL, NONE, NONE, "mail.a.b.c.d.e.f.g.example.com", ""},
+    };
+    /* clang-format on */
+
+    (void)state;
+    check_cases(cases, COUNT_OF(cases));
+}
+
+/* The names that 4.10, 5.1.8 and B.4.2 list, in the order that nobody has answers to. */
+static void test_walked_names(void **state)
+{
+    static const struct {
+        const char *name, *author;
+        const char *want[8];
+    } cases[] = {
+        {"4.10",
+         "a.b.c.d.e.f.g.h.i.j.mail.example.com",
+         {"a.b.c.d.e.f.g.h.i.j.mail.example.com", "g.h.i.j.mail.example.com",
+          "h.i.j.mail.example.com", "i.j.mail.example.com", "j.mail.example.com",
+          "mail.example.com", "example.com", "com"}},
+        {"4.10 step 3",
+         "a.mail.example.com",
+         {"a.mail.example.com", "mail.example.com", "example.com", "com"}},
+        {"5.1.8",
+         "mail.a.b.c.d.e.f.g.example.com",
+         {"mail.a.b.c.d.e.f.g.example.com", "c.d.e.f.g.example.com", "d.e.f.g.example.com",
+          "e.f.g.example.com", "f.g.example.com", "g.example.com", "example.com", "com"}},
+        {"B.4.2",
+         DEEP,
+         {DEEP, "g.h.i.j.k.example.com", "h.i.j.k.example.com", "i.j.k.example.com",
+          "j.k.example.com", "k.example.com", "example.com", "com"}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct bytes author = bytes_from_text(cases[i].author);
+        struct dmarc_input input = {&author, 1, NULL, 0};
+        struct dmarc_verdict verdict;
+        const struct dns_question *wanted;
+        size_t count, found = 0, expected = 0;
+
+        dns_facts_reset(facts);
+        CHECK_INT(cases[i].name, dmarc_check(&input, facts, arena, &verdict), AUTH_NEEDS_DNS);
+        wanted = dns_facts_wanted(facts, &count);
+        for (; expected < 8 && cases[i].want[expected] != NULL; expected++) {
+            char name[80];
+
+            (void)snprintf(name, sizeof name, "_dmarc.%s", cases[i].want[expected]);
+            for (size_t k = 0; k < count; k++) {
+                found += bytes_equal(wanted[k].name, bytes_from_text(name));
+            }
+        }
+        CHECK_INT(cases[i].name, found, expected);
+        CHECK_INT(cases[i].name, count, expected);
+        arena_reset(arena);
+    }
 }
 
 static void test_discovery(void **state)
@@ -428,10 +548,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_appendix_b), cmocka_unit_test(test_discovery),
-        cmocka_unit_test(test_subdomains), cmocka_unit_test(test_alignment),
-        cmocka_unit_test(test_temporary),  cmocka_unit_test(test_authors),
-        cmocka_unit_test(test_unsettled),  cmocka_unit_test(test_questions),
+        cmocka_unit_test(test_appendix_b),   cmocka_unit_test(test_examples_of_the_text),
+        cmocka_unit_test(test_walked_names), cmocka_unit_test(test_discovery),
+        cmocka_unit_test(test_subdomains),   cmocka_unit_test(test_alignment),
+        cmocka_unit_test(test_temporary),    cmocka_unit_test(test_authors),
+        cmocka_unit_test(test_unsettled),    cmocka_unit_test(test_questions),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -49,11 +49,14 @@ static void test_policies(void **state)
         bool has_policy;
         int own, below, nowhere;
     } cases[] = {
-        /* RFC 9989 B.2: what domain owners publish */
+        /* RFC 9989 B.2.1 to B.2.5, B.3.1: what domain owners publish */
         {BYTES("p=none; rua=mailto:dmarc-feedback@example.com"), true, NONE, NONE, NONE},
         {BYTES("p=none; rua=mailto:dmarc-feedback@example.com; ruf=mailto:auth-reports@example.com"), true, NONE, NONE, NONE},
         {BYTES("p=none; rua=mailto:dmarc-feedback@example.com; ruf=mailto:auth-reports@thirdparty.example.net"), true, NONE, NONE, NONE},
         {BYTES("p=quarantine; rua=mailto:dmarc-feedback@example.com,mailto:tld-test@thirdparty.example.net; t=y"), true, QUARANTINE, QUARANTINE, QUARANTINE},
+        {BYTES(" p=reject; rua=mailto:dmarc-feedback@example.com,mailto:tld-test@thirdparty.example.net"), true, REJECT, REJECT, REJECT},
+        {BYTES(" rua=mailto:aggregate-reports@thirdparty.example.net; ruf=mailto:failure-reports@thirdparty.example.net"), true, NONE, NONE, NONE},
+        {BYTES(" p=reject; aspf=r; rua=mailto:dmarc-feedback@example.com"), true, REJECT, REJECT, REJECT},
         {BYTES("p=reject; sp=quarantine; np=none"), true, REJECT, QUARANTINE, NONE},
         {BYTES("np=reject; sp=none; p=quarantine"), true, QUARANTINE, NONE, REJECT},
         {BYTES("p=reject"), true, REJECT, REJECT, REJECT},
