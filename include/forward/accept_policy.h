@@ -20,8 +20,10 @@
  *         the MAIL FROM domain: it was forwarded once already. "refuse" is said before the
  *         content is seen (accept_policy_for_sender).
  * ARC     an author vouched for by a sealer in arc-trust counts as proven for rules 2 to 5 and 8:
- *         the chain stands in for what broke on the way. It is asked before any of them refuses,
- *         and when its keys have no answer yet, rule 7 defers instead.
+ *         the chain stands in for what broke on the way (mark "arc-trusted"). It is asked before
+ *         any of them refuses, and when its keys have no answer yet, it is 451 4.7.29 arc-temperror
+ *         instead, whatever auth-temperror says. "spf-fail refuse" asks no chain, as it asks no
+ *         signature; with authors in several domains none speaks for all.
  * Doomed  DMARC passed here, but will not once the copy has left with its new envelope sender: it
  *         lived by SPF alone, and the author's domain asks for reject (`doomed`) or quarantine
  *         (`doomed_quarantine`). What failed here already and was let in by another rule is not

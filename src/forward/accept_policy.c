@@ -1,6 +1,7 @@
 #include "forward/accept_policy.h"
 
 #include "base/strbuf.h"
+#include "forward/outcome_forecast.h"
 
 enum { DOMAIN_TEXT_LIMIT = 200, EXPLANATION_LIMIT = 160 };
 
@@ -12,6 +13,7 @@ struct judge {
     struct arena *arena;
     struct accept_answer *answer;
     struct decision waiting; /* DEFER once something is missing */
+    struct decision rescue;  /* the same, when only a trusted chain can save the message now */
 };
 
 /* ---- answers ----------------------------------------------------------------------------- */
@@ -82,6 +84,26 @@ static void wait_for(struct judge *judge, const char *enhanced, const char *why,
     }
 }
 
+/* Refused, but for a chain whose keys have no answer yet. That is no case for "auth-temperror
+ * accept": a stranger may put a seal under it whose key never answers. */
+static void wait_for_chain(struct judge *judge)
+{
+    if (judge->rescue.disposition == DECISION_ACCEPT) {
+        judge->rescue = (struct decision){
+            DECISION_DEFER, 451, "4.7.29",
+            write_text(judge,
+                       "The ARC chain of this message cannot be checked now; try again later",
+                       BYTES("")),
+            "arc-temperror"};
+    }
+}
+
+static bool may_be_vouched(const struct message_facts *message)
+{
+    return message->arc == AUTH_TEMPERROR && message->is_arc_relevant &&
+           message->from == FROM_ONE_DOMAIN;
+}
+
 /* ---- the rules, in the order of the header ----------------------------------------------- */
 
 static void judge_from(struct judge *judge)
@@ -118,27 +140,65 @@ static void judge_from(struct judge *judge)
 }
 
 /* Proven, not proven, or nobody can say now. */
-enum proof { PROOF_GIVEN, PROOF_MISSING, PROOF_UNSETTLED };
+enum proof {
+    PROOF_GIVEN,
+    PROOF_VOUCHED, /* by a trusted chain */
+    PROOF_MISSING,
+    PROOF_UNSETTLED,
+    PROOF_MAY_BE_VOUCHED, /* missing, but the chain has no answer yet */
+};
+
+/* Of a message that has no proof of its own. */
+static enum proof chain_proof(const struct message_facts *message, bool is_unsettled)
+{
+    if (outcome_is_vouched(message)) {
+        return PROOF_VOUCHED;
+    }
+    if (is_unsettled) {
+        return PROOF_UNSETTLED;
+    }
+    return may_be_vouched(message) ? PROOF_MAY_BE_VOUCHED : PROOF_MISSING;
+}
 
 static enum proof author_proof(const struct message_facts *message)
 {
-    if (message->dmarc->is_every_author_proven) {
-        return PROOF_GIVEN;
-    }
-    return message->dmarc->is_unsettled ? PROOF_UNSETTLED : PROOF_MISSING;
+    return message->dmarc->is_every_author_proven
+               ? PROOF_GIVEN
+               : chain_proof(message, message->dmarc->is_unsettled);
 }
 
 static enum proof sender_proof(const struct message_facts *message)
 {
-    if (message->sender.spf == AUTH_PASS || message->sender_signature == AUTH_PASS ||
-        (message->is_own_author && author_proof(message) == PROOF_GIVEN)) {
+    enum proof author = message->is_own_author ? author_proof(message) : PROOF_MISSING;
+
+    if (message->sender.spf == AUTH_PASS || message->sender_signature == AUTH_PASS) {
         return PROOF_GIVEN;
     }
-    if (message->sender.spf == AUTH_TEMPERROR || message->sender_signature == AUTH_TEMPERROR ||
-        (message->is_own_author && author_proof(message) == PROOF_UNSETTLED)) {
+    if (author == PROOF_MISSING && (message->sender.spf == AUTH_TEMPERROR ||
+                                    message->sender_signature == AUTH_TEMPERROR)) {
         return PROOF_UNSETTLED;
     }
-    return PROOF_MISSING;
+    return author;
+}
+
+static void refuse_own_identity(struct judge *judge, enum proof proof, const char *pattern,
+                                struct bytes domain)
+{
+    switch (proof) {
+    case PROOF_GIVEN:
+    case PROOF_VOUCHED:
+        break;
+    case PROOF_MISSING:
+        refuse(judge, 550, "5.7.26", "own-domain-spoof", write_text(judge, pattern, domain));
+        break;
+    case PROOF_UNSETTLED:
+        wait_for(judge, "4.7.26", "own-domain-temperror",
+                 "Cannot check now whether % sent this; try again later", domain);
+        break;
+    case PROOF_MAY_BE_VOUCHED:
+        wait_for_chain(judge);
+        break;
+    }
 }
 
 static void judge_own_identity(struct judge *judge, enum proof proof, const char *pattern,
@@ -147,15 +207,13 @@ static void judge_own_identity(struct judge *judge, enum proof proof, const char
     if (proof == PROOF_GIVEN) {
         return;
     }
+    if (proof == PROOF_VOUCHED) {
+        mark(judge, "arc-trusted");
+        return;
+    }
     switch (judge->policy->own_domain_spoof) {
     case OWN_DOMAIN_REFUSE:
-        if (proof == PROOF_UNSETTLED) {
-            wait_for(judge, "4.7.26", "own-domain-temperror",
-                     "Cannot check now whether % sent this; try again later", domain);
-        } else {
-            refuse(judge, 550, "5.7.26", "own-domain-spoof",
-                   write_text(judge, pattern, domain));
-        }
+        refuse_own_identity(judge, proof, pattern, domain);
         break;
     case OWN_DOMAIN_TAG:
         mark(judge, "own-domain-spoof");
@@ -189,14 +247,22 @@ static void judge_dmarc_failure(struct judge *judge, bool is_refusing, unsigned 
                                 const char *why, const char *pattern)
 {
     const struct dmarc_verdict *dmarc = judge->message->dmarc;
+    bool has_failed = dmarc->result == AUTH_FAIL;
 
-    if (dmarc->result == AUTH_TEMPERROR && is_refusing) {
+    if (!has_failed && (dmarc->result != AUTH_TEMPERROR || !is_refusing)) {
+        return;
+    }
+    if (outcome_is_vouched(judge->message)) {
+        mark(judge, "arc-trusted");
+    } else if (!is_refusing) {
+        mark(judge, why);
+    } else if (!has_failed) {
         wait_for(judge, "4.7.1", "dmarc-temperror",
                  "DMARC of % cannot be checked now; try again later", dmarc->author);
-    } else if (dmarc->result == AUTH_FAIL && is_refusing) {
+    } else if (may_be_vouched(judge->message)) {
+        wait_for_chain(judge);
+    } else {
         refuse(judge, code, "5.7.1", why, write_text(judge, pattern, dmarc->author));
-    } else if (dmarc->result == AUTH_FAIL) {
-        mark(judge, why);
     }
 }
 
@@ -238,9 +304,8 @@ static enum proof signature_proof(const struct judge *judge)
     if (message->dmarc->aligned_by == DMARC_BY_DKIM || message->sender_signature == AUTH_PASS) {
         return PROOF_GIVEN;
     }
-    return message->dmarc->is_unsettled || message->sender_signature == AUTH_TEMPERROR
-               ? PROOF_UNSETTLED
-               : PROOF_MISSING;
+    return chain_proof(message, message->dmarc->is_unsettled ||
+                                    message->sender_signature == AUTH_TEMPERROR);
 }
 
 static struct bytes spf_text(struct judge *judge)
@@ -271,6 +336,12 @@ static void judge_spf_failure(struct judge *judge)
     switch (signature_proof(judge)) {
     case PROOF_GIVEN:
         break;
+    case PROOF_VOUCHED:
+        mark(judge, "arc-trusted");
+        break;
+    case PROOF_MAY_BE_VOUCHED:
+        wait_for_chain(judge);
+        break;
     case PROOF_MISSING:
         refuse(judge, 550, "5.7.23", "spf-fail", spf_text(judge));
         break;
@@ -285,14 +356,20 @@ static void judge_spf_failure(struct judge *judge)
 static void judge_spf(struct judge *judge)
 {
     enum auth_result spf = judge->sender->spf;
+    enum proof proof;
 
     if (judge->policy->spf_fail == SPF_FAIL_TAG) {
         if (spf == AUTH_FAIL) {
             mark(judge, "spf-fail");
         }
-    } else if (spf == AUTH_FAIL) {
+        return;
+    }
+    if (spf == AUTH_FAIL) {
         judge_spf_failure(judge);
-    } else if (spf == AUTH_TEMPERROR && signature_proof(judge) != PROOF_GIVEN) {
+        return;
+    }
+    proof = signature_proof(judge);
+    if (spf == AUTH_TEMPERROR && proof != PROOF_GIVEN && proof != PROOF_VOUCHED) {
         wait_for(judge, "4.4.3", "spf-temperror",
                  "SPF of % cannot be checked now; try again later", judge->sender->spf_domain);
     }
@@ -327,6 +404,99 @@ static void judge_iprev(struct judge *judge)
     }
 }
 
+/* ---- what becomes of it at the next hop -------------------------------------------------- */
+
+static struct bytes doomed_text(struct judge *judge)
+{
+    const struct dmarc_verdict *there = judge->message->forwarded;
+    struct strbuf text;
+    struct bytes copy;
+
+    strbuf_init(&text, ACCEPT_TEXT_LIMIT);
+    strbuf_add_text(&text, "DMARC of ");
+    add_foreign(&text, there->author, DOMAIN_TEXT_LIMIT);
+    strbuf_addf(&text,
+                " (p=%s%s) cannot pass after forwarding: this message has no valid DKIM "
+                "signature of that domain; sign with DKIM",
+                dmarc_policy_text(there->published), there->is_testing ? ", t=y" : "");
+    copy = arena_copy(judge->arena, strbuf_bytes(&text));
+    strbuf_clear(&text);
+    return copy;
+}
+
+static void refuse_doomed(struct judge *judge)
+{
+    if (may_be_vouched(judge->message)) {
+        wait_for_chain(judge);
+    } else {
+        refuse(judge, 550, "5.7.1", "doomed", doomed_text(judge));
+    }
+}
+
+static void apply_doomed(struct judge *judge, enum doomed_rule rule)
+{
+    switch (rule) {
+    case DOOMED_REFUSE:
+        refuse_doomed(judge);
+        break;
+    case DOOMED_FORWARD:
+        mark(judge, "doomed");
+        break;
+    case DOOMED_MUNGE:
+        if (judge->policy->munge_from == MUNGE_NEVER || !judge->message->can_munge) {
+            refuse_doomed(judge);
+        } else {
+            mark(judge, "doomed");
+            judge->answer->manner = FORWARD_MUNGED;
+        }
+        break;
+    case DOOMED_HOLD:
+        mark(judge, "doomed");
+        judge->answer->manner = FORWARD_HELD;
+        break;
+    }
+}
+
+/* The other rule knows the same words; only its default is another. */
+static enum doomed_rule rule_of_quarantine(const struct accept_policy *policy)
+{
+    switch (policy->doomed_quarantine) {
+    case DOOMED_QUARANTINE_FORWARD:
+        break;
+    case DOOMED_QUARANTINE_REFUSE:
+        return DOOMED_REFUSE;
+    case DOOMED_QUARANTINE_MUNGE:
+        return DOOMED_MUNGE;
+    case DOOMED_QUARANTINE_HOLD:
+        return DOOMED_HOLD;
+    }
+    return DOOMED_FORWARD;
+}
+
+static void judge_outcome(struct judge *judge)
+{
+    const struct message_facts *message = judge->message;
+    struct accept_answer *answer = judge->answer;
+
+    answer->forecast = outcome_forecast(message, &answer->forecast_why);
+    if (message->dmarc->result != AUTH_PASS) {
+        return;
+    }
+    switch (answer->forecast) {
+    case FORECAST_NONE:
+    case FORECAST_PASS:
+        break;
+    case FORECAST_VOUCHED:
+        mark(judge, "arc-trusted");
+        break;
+    case FORECAST_FAIL:
+        apply_doomed(judge, message->forwarded->policy == DMARC_POLICY_REJECT
+                                ? judge->policy->doomed
+                                : rule_of_quarantine(judge->policy));
+        break;
+    }
+}
+
 /* ---- the two questions ------------------------------------------------------------------- */
 
 static struct judge start_judge(const struct accept_policy *policy,
@@ -334,7 +504,8 @@ static struct judge start_judge(const struct accept_policy *policy,
                                 struct accept_answer *answer)
 {
     *answer = (struct accept_answer){
-        .decision = {.disposition = DECISION_ACCEPT, .why = "authenticated"}};
+        .decision = {.disposition = DECISION_ACCEPT, .why = "authenticated"},
+        .forecast_why = "unknown"};
     return (struct judge){.policy = policy, .sender = sender, .arena = arena, .answer = answer};
 }
 
@@ -342,7 +513,9 @@ static void finish(struct judge *judge)
 {
     struct accept_answer *answer = judge->answer;
 
-    if (!is_refused(judge) && judge->waiting.disposition == DECISION_DEFER) {
+    if (!is_refused(judge) && judge->rescue.disposition == DECISION_DEFER) {
+        answer->decision = judge->rescue;
+    } else if (!is_refused(judge) && judge->waiting.disposition == DECISION_DEFER) {
         switch (judge->policy->auth_temperror) {
         case AUTH_TEMPERROR_DEFER:
             answer->decision = judge->waiting;
@@ -354,6 +527,7 @@ static void finish(struct judge *judge)
     }
     if (answer->decision.disposition != DECISION_ACCEPT) {
         answer->mark_count = 0;
+        answer->manner = FORWARD_AS_IT_IS;
     } else if (answer->mark_count != 0) {
         answer->decision.why = answer->marks[0];
     }
@@ -385,5 +559,6 @@ void accept_policy_for_message(const struct accept_policy *policy,
     judge_dmarc(&judge);
     judge_spf(&judge);
     judge_iprev(&judge);
+    judge_outcome(&judge);
     finish(&judge);
 }

@@ -348,8 +348,10 @@ static void test_texts(void **state)
 /* Everything that is only to be marked is. */
 static void test_marks(void **state)
 {
-    struct accept_policy policy = {SPF_FAIL_TAG,         DMARC_REJECT_TAG, DMARC_QUARANTINE_TAG,
-                                   AUTH_TEMPERROR_DEFER, OWN_DOMAIN_TAG,   IPREV_TAG};
+    struct accept_policy policy = {.spf_fail = SPF_FAIL_TAG,
+                                   .dmarc_reject = DMARC_REJECT_TAG,
+                                   .own_domain_spoof = OWN_DOMAIN_TAG,
+                                   .iprev = IPREV_TAG};
     static const char *const want[] = {"from-field", "own-domain-spoof", "dmarc-reject",
                                        "spf-fail", "iprev"};
     struct message_facts facts = facts_of("fail-reject");
@@ -365,6 +367,283 @@ static void test_marks(void **state)
     for (size_t i = 0; i < COUNT_OF(want); i++) {
         CHECK_TEXT("mark", answer.marks[i], want[i]);
     }
+}
+
+/* ---- the next hop -------------------------------------------------------------------------- */
+
+/* What the same message proves once it has left with our sender. */
+static struct dmarc_verdict after_forwarding(const struct dmarc_verdict *here,
+                                             enum dmarc_policy published)
+{
+    struct dmarc_verdict there = *here;
+
+    there.published = published;
+    if (here->aligned_by == DMARC_BY_SPF) {
+        there.result = AUTH_FAIL;
+        there.aligned_by = DMARC_BY_NOTHING;
+        there.is_every_author_proven = false;
+    }
+    there.policy = there.result == AUTH_FAIL ? published : DMARC_POLICY_NONE;
+    return there;
+}
+
+enum signature { SIGNATURE_VALID, SIGNATURE_BROKEN, SIGNATURE_ABSENT };
+
+/* A broken signature is no signature: both columns must say the same. */
+static struct dmarc_verdict on_arrival(bool spf, enum signature signature,
+                                       enum dmarc_policy published)
+{
+    struct dmarc_verdict here = {.result = AUTH_PASS,
+                                 AUTHOR,
+                                 .published = published,
+                                 .record_domain = BYTES("author.example"),
+                                 .is_every_author_proven = true};
+
+    if (signature == SIGNATURE_VALID) {
+        here.aligned_by = DMARC_BY_DKIM;
+    } else if (spf) {
+        here.aligned_by = DMARC_BY_SPF;
+    } else {
+        here.result = AUTH_FAIL;
+        here.policy = published;
+        here.is_every_author_proven = false;
+    }
+    return here;
+}
+
+/* The prediction table: what came in, what the author's domain asks for, what the setting says. */
+static void test_doomed(void **state)
+{
+    /* clang-format off */
+    static const struct {
+        const char *name;
+        bool spf;
+        enum signature signature;
+        enum dmarc_policy published;
+        const char *want[4]; /* refuse, forward, munge, hold */
+    } cases[] = {
+        {"both, reject",        true,  SIGNATURE_VALID,  DMARC_POLICY_REJECT,     {"authenticated", "authenticated", "authenticated", "authenticated"}},
+        {"both, quarantine",    true,  SIGNATURE_VALID,  DMARC_POLICY_QUARANTINE, {"authenticated", "authenticated", "authenticated", "authenticated"}},
+        {"both, none",          true,  SIGNATURE_VALID,  DMARC_POLICY_NONE,       {"authenticated", "authenticated", "authenticated", "authenticated"}},
+        {"broken, reject",      true,  SIGNATURE_BROKEN, DMARC_POLICY_REJECT,     {"550 doomed", "doomed", "doomed munged", "doomed held"}},
+        {"broken, quarantine",  true,  SIGNATURE_BROKEN, DMARC_POLICY_QUARANTINE, {"550 doomed", "doomed", "doomed munged", "doomed held"}},
+        {"broken, none",        true,  SIGNATURE_BROKEN, DMARC_POLICY_NONE,       {"authenticated", "authenticated", "authenticated", "authenticated"}},
+        {"SPF only, reject",    true,  SIGNATURE_ABSENT, DMARC_POLICY_REJECT,     {"550 doomed", "doomed", "doomed munged", "doomed held"}},
+        {"SPF only, quarantine", true, SIGNATURE_ABSENT, DMARC_POLICY_QUARANTINE, {"550 doomed", "doomed", "doomed munged", "doomed held"}},
+        {"SPF only, none",      true,  SIGNATURE_ABSENT, DMARC_POLICY_NONE,       {"authenticated", "authenticated", "authenticated", "authenticated"}},
+        {"DKIM only, reject",   false, SIGNATURE_VALID,  DMARC_POLICY_REJECT,     {"authenticated", "authenticated", "authenticated", "authenticated"}},
+        {"DKIM only, quarantine", false, SIGNATURE_VALID, DMARC_POLICY_QUARANTINE, {"authenticated", "authenticated", "authenticated", "authenticated"}},
+        {"DKIM only, none",     false, SIGNATURE_VALID,  DMARC_POLICY_NONE,       {"authenticated", "authenticated", "authenticated", "authenticated"}},
+        {"broken only, reject", false, SIGNATURE_BROKEN, DMARC_POLICY_REJECT,     {"550 dmarc-reject", "550 dmarc-reject", "550 dmarc-reject", "550 dmarc-reject"}},
+        {"broken only, quarantine", false, SIGNATURE_BROKEN, DMARC_POLICY_QUARANTINE, {"550 spf-fail", "550 spf-fail", "550 spf-fail", "550 spf-fail"}},
+        {"broken only, none",   false, SIGNATURE_BROKEN, DMARC_POLICY_NONE,       {"550 spf-fail", "550 spf-fail", "550 spf-fail", "550 spf-fail"}},
+        {"nothing, reject",     false, SIGNATURE_ABSENT, DMARC_POLICY_REJECT,     {"550 dmarc-reject", "550 dmarc-reject", "550 dmarc-reject", "550 dmarc-reject"}},
+        {"nothing, quarantine", false, SIGNATURE_ABSENT, DMARC_POLICY_QUARANTINE, {"550 spf-fail", "550 spf-fail", "550 spf-fail", "550 spf-fail"}},
+        {"nothing, none",       false, SIGNATURE_ABSENT, DMARC_POLICY_NONE,       {"550 spf-fail", "550 spf-fail", "550 spf-fail", "550 spf-fail"}},
+    };
+    static const enum doomed_quarantine_rule quarantine_rules[] = {
+        [DOOMED_REFUSE] = DOOMED_QUARANTINE_REFUSE, [DOOMED_FORWARD] = DOOMED_QUARANTINE_FORWARD,
+        [DOOMED_MUNGE] = DOOMED_QUARANTINE_MUNGE,   [DOOMED_HOLD] = DOOMED_QUARANTINE_HOLD};
+    static const char *const manners[] = {"", " munged", " held"};
+    /* clang-format on */
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases) * 4; i++) {
+        unsigned rule = i % 4;
+        const char *name = cases[i / 4].name;
+        enum dmarc_policy published = cases[i / 4].published;
+        struct dmarc_verdict here =
+            on_arrival(cases[i / 4].spf, cases[i / 4].signature, published);
+        struct dmarc_verdict there = after_forwarding(&here, published);
+        /* The rule of the other policy says something else. */
+        struct accept_policy policy = {.doomed = (enum doomed_rule)(rule ^ 1),
+                                       .doomed_quarantine = quarantine_rules[rule ^ 1],
+                                       .munge_from = MUNGE_WHEN_NEEDED};
+        struct message_facts facts = facts_of("none");
+        struct accept_answer answer;
+        char got[100];
+
+        if (published == DMARC_POLICY_REJECT) {
+            policy.doomed = (enum doomed_rule)rule;
+        } else {
+            policy.doomed_quarantine = quarantine_rules[rule];
+        }
+        facts.sender.spf = cases[i / 4].spf ? AUTH_PASS : AUTH_FAIL;
+        facts.dmarc = &here;
+        facts.forwarded = &there;
+        facts.can_munge = true;
+        accept_policy_for_message(&policy, &facts, arena, &answer);
+        snprintf(got, sizeof got, "%s%s%s",
+                 answer.decision.disposition == DECISION_REFUSE ? "550 " : "",
+                 answer.decision.why, manners[answer.manner]);
+        CHECK_TEXT(name, got, cases[i / 4].want[rule]);
+        arena_reset(arena);
+    }
+}
+
+/* What is only let in is let out, too; what may pass yet is not doomed; nobody munges unasked. */
+static void test_doomed_edges(void **state)
+{
+    /* clang-format off */
+    static const struct {
+        const char *name;
+        struct accept_policy policy;
+        const char *here, *there; /* kinds; NULL: not known */
+        enum dmarc_policy there_policy;
+        enum auth_result arc;
+        const char *voucher;
+        bool is_relevant, can_munge;
+        enum disposition want;
+        const char *why;
+        enum forward_manner manner;
+        enum forecast forecast;
+        const char *forecast_why;
+    } cases[] = {
+        {"default, reject", {0}, "pass-spf", "fail-reject", DMARC_POLICY_REJECT, AUTH_NONE, "", false, true, DECISION_REFUSE, "doomed", FORWARD_AS_IT_IS, FORECAST_FAIL, "spf-only"},
+        {"default, quarantine", {0}, "pass-spf", "fail-quarantine", DMARC_POLICY_QUARANTINE, AUTH_NONE, "", false, true, DECISION_ACCEPT, "doomed", FORWARD_AS_IT_IS, FORECAST_FAIL, "spf-only"},
+        {"t=y makes reject quarantine", {.doomed_quarantine = DOOMED_QUARANTINE_HOLD}, "pass-spf", "fail-reject", DMARC_POLICY_QUARANTINE, AUTH_NONE, "", false, true, DECISION_ACCEPT, "doomed", FORWARD_HELD, FORECAST_FAIL, "spf-only"},
+        {"t=y makes quarantine none", {.doomed_quarantine = DOOMED_QUARANTINE_REFUSE}, "pass-spf", "fail-quarantine", DMARC_POLICY_NONE, AUTH_NONE, "", false, true, DECISION_ACCEPT, "authenticated", FORWARD_AS_IT_IS, FORECAST_NONE, "p-none"},
+        {"nobody can say", {0}, "pass-spf", NULL, DMARC_POLICY_NONE, AUTH_NONE, "", false, true, DECISION_ACCEPT, "authenticated", FORWARD_AS_IT_IS, FORECAST_NONE, "unknown"},
+        {"no record", {0}, "none", "none", DMARC_POLICY_NONE, AUTH_NONE, "", false, true, DECISION_ACCEPT, "authenticated", FORWARD_AS_IT_IS, FORECAST_NONE, "no-record"},
+        {"may pass yet", {0}, "pass-spf", "temp-reject", DMARC_POLICY_REJECT, AUTH_NONE, "", false, true, DECISION_ACCEPT, "authenticated", FORWARD_AS_IT_IS, FORECAST_NONE, "temperror"},
+        {"our sender is the author's", {0}, "pass-spf", "pass-spf", DMARC_POLICY_NONE, AUTH_NONE, "", false, true, DECISION_ACCEPT, "authenticated", FORWARD_AS_IT_IS, FORECAST_PASS, "own-sender"},
+        {"signed", {0}, "pass-dkim", "pass-dkim", DMARC_POLICY_NONE, AUTH_NONE, "", false, true, DECISION_ACCEPT, "authenticated", FORWARD_AS_IT_IS, FORECAST_PASS, "aligned-dkim"},
+        {"the signature does not survive", {0}, "pass-dkim", "fail-reject", DMARC_POLICY_REJECT, AUTH_NONE, "", false, true, DECISION_REFUSE, "doomed", FORWARD_AS_IT_IS, FORECAST_FAIL, "dkim-broken"},
+        {"failed here, let in", {.dmarc_reject = DMARC_REJECT_TAG}, "fail-reject", "fail-reject", DMARC_POLICY_REJECT, AUTH_NONE, "", false, true, DECISION_ACCEPT, "dmarc-reject", FORWARD_AS_IT_IS, FORECAST_FAIL, "failed-on-arrival"},
+        {"failed here, let in, munge", {.doomed_quarantine = DOOMED_QUARANTINE_MUNGE, .munge_from = MUNGE_WHEN_NEEDED}, "fail-quarantine", "fail-quarantine", DMARC_POLICY_QUARANTINE, AUTH_NONE, "", false, true, DECISION_ACCEPT, "dmarc-quarantine", FORWARD_AS_IT_IS, FORECAST_FAIL, "failed-on-arrival"},
+        {"munge, never", {.doomed = DOOMED_MUNGE}, "pass-spf", "fail-reject", DMARC_POLICY_REJECT, AUTH_NONE, "", false, true, DECISION_REFUSE, "doomed", FORWARD_AS_IT_IS, FORECAST_FAIL, "spf-only"},
+        {"munge, cannot", {.doomed = DOOMED_MUNGE, .munge_from = MUNGE_WHEN_NEEDED}, "pass-spf", "fail-reject", DMARC_POLICY_REJECT, AUTH_NONE, "", false, false, DECISION_REFUSE, "doomed", FORWARD_AS_IT_IS, FORECAST_FAIL, "spf-only"},
+        {"munge, quarantine, never", {.doomed_quarantine = DOOMED_QUARANTINE_MUNGE}, "pass-spf", "fail-quarantine", DMARC_POLICY_QUARANTINE, AUTH_NONE, "", false, true, DECISION_REFUSE, "doomed", FORWARD_AS_IT_IS, FORECAST_FAIL, "spf-only"},
+        {"munge, but refused", {.doomed = DOOMED_MUNGE, .munge_from = MUNGE_WHEN_NEEDED, .spf_fail = SPF_FAIL_REFUSE, .iprev = IPREV_REFUSE}, "pass-spf", "fail-reject", DMARC_POLICY_REJECT, AUTH_NONE, "", false, true, DECISION_REFUSE, "iprev", FORWARD_AS_IT_IS, FORECAST_FAIL, "spf-only"},
+
+        {"vouched for", {0}, "pass-spf", "fail-reject", DMARC_POLICY_REJECT, AUTH_PASS, "list.example", true, true, DECISION_ACCEPT, "arc-trusted", FORWARD_AS_IT_IS, FORECAST_VOUCHED, "arc-trusted"},
+        {"vouched for, no munging", {.doomed = DOOMED_MUNGE, .munge_from = MUNGE_WHEN_NEEDED}, "pass-spf", "fail-reject", DMARC_POLICY_REJECT, AUTH_PASS, "list.example", true, true, DECISION_ACCEPT, "arc-trusted", FORWARD_AS_IT_IS, FORECAST_VOUCHED, "arc-trusted"},
+        {"a chain nobody trusts", {0}, "pass-spf", "fail-reject", DMARC_POLICY_REJECT, AUTH_PASS, "", true, true, DECISION_REFUSE, "doomed", FORWARD_AS_IT_IS, FORECAST_FAIL, "spf-only"},
+        {"a chain that fails", {0}, "pass-spf", "fail-reject", DMARC_POLICY_REJECT, AUTH_FAIL, "list.example", true, true, DECISION_REFUSE, "doomed", FORWARD_AS_IT_IS, FORECAST_FAIL, "spf-only"},
+        {"a chain without an answer", {0}, "pass-spf", "fail-reject", DMARC_POLICY_REJECT, AUTH_TEMPERROR, "", true, true, DECISION_DEFER, "arc-temperror", FORWARD_AS_IT_IS, FORECAST_FAIL, "spf-only"},
+        {"it is asked when munging cannot be", {.doomed = DOOMED_MUNGE}, "pass-spf", "fail-reject", DMARC_POLICY_REJECT, AUTH_TEMPERROR, "", true, false, DECISION_DEFER, "arc-temperror", FORWARD_AS_IT_IS, FORECAST_FAIL, "spf-only"},
+        {"nobody waits to forward", {.doomed = DOOMED_FORWARD}, "pass-spf", "fail-reject", DMARC_POLICY_REJECT, AUTH_TEMPERROR, "", true, true, DECISION_ACCEPT, "doomed", FORWARD_AS_IT_IS, FORECAST_FAIL, "spf-only"},
+        {"without an answer, nobody would be trusted", {0}, "pass-spf", "fail-reject", DMARC_POLICY_REJECT, AUTH_TEMPERROR, "", false, true, DECISION_REFUSE, "doomed", FORWARD_AS_IT_IS, FORECAST_FAIL, "spf-only"},
+        {"vouched for, failed here", {0}, "fail-reject", "fail-reject", DMARC_POLICY_REJECT, AUTH_PASS, "list.example", true, true, DECISION_ACCEPT, "arc-trusted", FORWARD_AS_IT_IS, FORECAST_VOUCHED, "arc-trusted"},
+        {"a return", {.spf_fail = SPF_FAIL_TAG, .dmarc_reject = DMARC_REJECT_TAG, .dmarc_quarantine = DMARC_QUARANTINE_TAG, .doomed = DOOMED_FORWARD, .doomed_quarantine = DOOMED_QUARANTINE_FORWARD}, "pass-spf", "fail-reject", DMARC_POLICY_REJECT, AUTH_NONE, "", true, true, DECISION_ACCEPT, "doomed", FORWARD_AS_IT_IS, FORECAST_FAIL, "spf-only"},
+    };
+    /* clang-format on */
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct message_facts facts = facts_of(cases[i].here);
+        struct dmarc_verdict there;
+        struct accept_answer answer;
+
+        if (cases[i].there != NULL) {
+            there = *kind_of(cases[i].there);
+            there.policy = cases[i].there_policy;
+            facts.forwarded = &there;
+        }
+        facts.arc = cases[i].arc;
+        facts.arc_voucher = bytes_from_text(cases[i].voucher);
+        facts.is_arc_relevant = cases[i].is_relevant;
+        facts.can_munge = cases[i].can_munge;
+        facts.sender.iprev = cases[i].policy.iprev == IPREV_REFUSE ? AUTH_FAIL : AUTH_PASS;
+        accept_policy_for_message(&cases[i].policy, &facts, arena, &answer);
+        CHECK_INT(cases[i].name, answer.decision.disposition, cases[i].want);
+        CHECK_TEXT(cases[i].name, answer.decision.why, cases[i].why);
+        CHECK_INT(cases[i].name, answer.manner, cases[i].manner);
+        CHECK_INT(cases[i].name, answer.forecast, cases[i].forecast);
+        CHECK_TEXT(cases[i].name, answer.forecast_why, cases[i].forecast_why);
+    }
+}
+
+/* A trusted chain before each refusal it can stand in for, and those it cannot. */
+static void test_chains(void **state)
+{
+    /* clang-format off */
+    static const struct {
+        const char *name;
+        struct accept_policy policy;
+        const char *dmarc;
+        enum auth_result spf;
+        enum from_result from;
+        bool own_author, own_sender;
+        const char *pass, *temperror, *fail; /* with the chain so: what becomes of the message */
+    } cases[] = {
+        {"several From fields", {0}, "none", AUTH_PASS, FROM_SEVERAL_FIELDS, false, false, "550 from-field", "550 from-field", "550 from-field"},
+        {"own From", {0}, "fail-none", AUTH_PASS, FROM_ONE_DOMAIN, true, false, "arc-trusted", "451 arc-temperror", "550 own-domain-spoof"},
+        {"own From and own MAIL FROM", {0}, "none", AUTH_NONE, FROM_ONE_DOMAIN, true, true, "arc-trusted", "451 arc-temperror", "550 own-domain-spoof"},
+        {"own MAIL FROM alone", {0}, "none", AUTH_NONE, FROM_ONE_DOMAIN, false, true, "550 own-domain-spoof", "550 own-domain-spoof", "550 own-domain-spoof"},
+        {"own From, marked", {.own_domain_spoof = OWN_DOMAIN_TAG}, "none", AUTH_PASS, FROM_ONE_DOMAIN, true, false, "arc-trusted", "own-domain-spoof", "own-domain-spoof"},
+        {"own From, unsettled", {0}, "none-unsettled", AUTH_PASS, FROM_ONE_DOMAIN, true, false, "arc-trusted", "451 own-domain-temperror", "451 own-domain-temperror"},
+        {"reject", {0}, "fail-reject", AUTH_PASS, FROM_ONE_DOMAIN, false, false, "arc-trusted", "451 arc-temperror", "550 dmarc-reject"},
+        {"reject, marked", {.dmarc_reject = DMARC_REJECT_TAG}, "fail-reject", AUTH_PASS, FROM_ONE_DOMAIN, false, false, "arc-trusted", "dmarc-reject", "dmarc-reject"},
+        {"reject, unanswered", {0}, "temp-reject", AUTH_PASS, FROM_ONE_DOMAIN, false, false, "arc-trusted", "451 dmarc-temperror", "451 dmarc-temperror"},
+        {"reject, in DNS trouble that is let go", {.auth_temperror = AUTH_TEMPERROR_ACCEPT}, "fail-reject", AUTH_PASS, FROM_ONE_DOMAIN, false, false, "arc-trusted", "451 arc-temperror", "550 dmarc-reject"},
+        {"quarantine, refused", {.dmarc_quarantine = DMARC_QUARANTINE_REFUSE}, "fail-quarantine", AUTH_PASS, FROM_ONE_DOMAIN, false, false, "arc-trusted", "451 arc-temperror", "554 dmarc-quarantine"},
+        {"quarantine, marked", {0}, "fail-quarantine", AUTH_PASS, FROM_ONE_DOMAIN, false, false, "arc-trusted", "dmarc-quarantine", "dmarc-quarantine"},
+        {"p=none", {0}, "fail-none", AUTH_PASS, FROM_ONE_DOMAIN, false, false, "authenticated", "authenticated", "authenticated"},
+        {"two authors, one vouched for", {0}, "fail-reject", AUTH_PASS, FROM_SEVERAL_DOMAINS, false, false, "550 dmarc-reject", "550 dmarc-reject", "550 dmarc-reject"},
+        {"SPF fail", {0}, "none", AUTH_FAIL, FROM_ONE_DOMAIN, false, false, "arc-trusted", "451 arc-temperror", "550 spf-fail"},
+        {"SPF fail, refused", {.spf_fail = SPF_FAIL_REFUSE}, "none", AUTH_FAIL, FROM_ONE_DOMAIN, false, false, "550 spf-fail", "550 spf-fail", "550 spf-fail"},
+        {"SPF fail, marked", {.spf_fail = SPF_FAIL_TAG}, "none", AUTH_FAIL, FROM_ONE_DOMAIN, false, false, "spf-fail", "spf-fail", "spf-fail"},
+        {"SPF unanswered", {0}, "none", AUTH_TEMPERROR, FROM_ONE_DOMAIN, false, false, "authenticated", "451 spf-temperror", "451 spf-temperror"},
+        {"nothing needs it", {0}, "pass-dkim", AUTH_PASS, FROM_ONE_DOMAIN, true, true, "authenticated", "authenticated", "authenticated"},
+    };
+    static const enum auth_result chains[] = {AUTH_PASS, AUTH_TEMPERROR, AUTH_FAIL};
+    /* clang-format on */
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases) * 3; i++) {
+        const char *wanted[] = {cases[i / 3].pass, cases[i / 3].temperror, cases[i / 3].fail};
+        struct message_facts facts = facts_of(cases[i / 3].dmarc);
+        struct accept_answer answer;
+        char got[100], code[16] = "";
+
+        facts.sender.spf = cases[i / 3].spf;
+        facts.sender.is_own_sender = cases[i / 3].own_sender;
+        facts.is_own_author = cases[i / 3].own_author;
+        facts.from = cases[i / 3].from;
+        facts.arc = chains[i % 3];
+        facts.is_arc_relevant = true;
+        facts.arc_voucher = i % 3 == 0 ? BYTES("list.example") : BYTES("");
+        accept_policy_for_message(&cases[i / 3].policy, &facts, arena, &answer);
+        if (answer.decision.code != 0) {
+            snprintf(code, sizeof code, "%u ", answer.decision.code);
+        }
+        snprintf(got, sizeof got, "%s%s", code, answer.decision.why);
+        CHECK_TEXT(cases[i / 3].name, got, wanted[i % 3]);
+        arena_reset(arena);
+    }
+}
+
+static void test_doomed_text(void **state)
+{
+    struct message_facts facts = facts_of("pass-spf");
+    struct dmarc_verdict there = *kind_of("fail-reject");
+    struct accept_policy policy = {.doomed_quarantine = DOOMED_QUARANTINE_REFUSE};
+    struct accept_answer answer;
+    char noise[600];
+
+    (void)state;
+    there.published = DMARC_POLICY_REJECT;
+    facts.forwarded = &there;
+    accept_policy_for_message(&policy, &facts, arena, &answer);
+    CHECK_INT("code", answer.decision.code, 550);
+    CHECK_TEXT("enhanced", answer.decision.enhanced, "5.7.1");
+    CHECK_BYTES("text", answer.decision.text,
+                BYTES("DMARC of author.example (p=reject) cannot pass after forwarding: this "
+                      "message has no valid DKIM signature of that domain; sign with DKIM"));
+    there.is_testing = true;
+    there.policy = DMARC_POLICY_QUARANTINE;
+    accept_policy_for_message(&policy, &facts, arena, &answer);
+    CHECK_TRUE("testing", bytes_find_part(answer.decision.text, BYTES("(p=reject, t=y)")) <
+                              answer.decision.text.len);
+    memset(noise, '\n', sizeof noise);
+    there.author = bytes_of(noise, sizeof noise);
+    accept_policy_for_message(&policy, &facts, arena, &answer);
+    CHECK_TRUE("whole", bytes_find_part(answer.decision.text, BYTES("sign with DKIM")) <
+                            answer.decision.text.len);
+    CHECK_TRUE("cut", answer.decision.text.len <= ACCEPT_TEXT_LIMIT);
+    CHECK_INT("clean", bytes_find(answer.decision.text, '\n'), answer.decision.text.len);
+    CHECK_TEXT("forecast", forecast_text(FORECAST_VOUCHED), "vouched");
 }
 
 static int set_up(void **state)
@@ -384,9 +663,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rules),  cmocka_unit_test(test_every_combination),
-        cmocka_unit_test(test_sender), cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_rules),       cmocka_unit_test(test_every_combination),
+        cmocka_unit_test(test_sender),      cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_marks),       cmocka_unit_test(test_doomed),
+        cmocka_unit_test(test_chains),      cmocka_unit_test(test_doomed_edges),
+        cmocka_unit_test(test_doomed_text),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
