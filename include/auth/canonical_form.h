@@ -25,6 +25,12 @@ void canonical_field_add(struct strbuf *out, enum canonical_form form,
  * space around the value goes with it), and without the last CRLF. */
 void canonical_signature_add(struct strbuf *out, enum canonical_form form,
                              const struct header_field *field);
+/* The fields that h= names ("from:to:from"), in its order: of each name the lowest field that was
+ * not taken yet. A name that has no field left adds nothing (RFC 6376 §5.4.2). */
+void canonical_header_add(struct strbuf *out, enum canonical_form form, struct bytes header,
+                          struct bytes names);
+/* SHA-256 of the whole. */
+void canonical_digest(struct bytes text, unsigned char digest[BODY_HASH_OCTETS]);
 
 struct body_hash;
 
