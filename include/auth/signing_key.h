@@ -20,7 +20,7 @@ struct signing_key;
 
 /* NULL: *why says what is wrong with it, for the operator; static. */
 struct signing_key *signing_key_read(struct bytes pem, const char **why);
-/* A new one. RSA has SIGNING_RSA_BITS. */
+/* A new one. RSA has SIGNING_RSA_BITS. NULL: the crypto library failed. */
 struct signing_key *signing_key_make(enum signing_algorithm algorithm);
 void signing_key_free(struct signing_key **key); /* safe on NULL */
 
