@@ -169,3 +169,16 @@ const char *arc_fields_gather(struct bytes header, struct arc_fields *fields)
     fields->count = why == NULL ? fields->highest : 0;
     return why;
 }
+
+bool arc_fields_are_closed(const struct arc_fields *fields)
+{
+    const struct header_field *newest;
+    struct tag_list tags;
+
+    if (fields->highest == 0 || fields->highest > ARC_SET_LIMIT) {
+        return false;
+    }
+    newest = &fields->sets[fields->highest - 1].seal;
+    return tag_list_parse(newest->value, &tags) &&
+           bytes_equal_nocase(tag_list_value(&tags, "cv"), BYTES("fail"));
+}

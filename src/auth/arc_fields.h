@@ -26,6 +26,8 @@ struct arc_fields {
 
 /* NULL, or why the fields are no chain: static, printable. */
 const char *arc_fields_gather(struct bytes header, struct arc_fields *fields);
+/* The newest seal, in a sound chain or not, says cv=fail: nothing may be added (RFC 8617 §5.1). */
+bool arc_fields_are_closed(const struct arc_fields *fields);
 
 /* The three field names, as they are written. */
 #define ARC_RESULTS_NAME BYTES("ARC-Authentication-Results")
