@@ -1,6 +1,7 @@
 #include "forward/recipient_route.h"
 
 #include "forward/alias_check.h"
+#include "mail/reply_address.h"
 
 /* What stands behind one alias, as far as it is known. */
 struct expansion {
@@ -84,7 +85,7 @@ static struct bytes address_text(struct bytes local, struct bytes domain, struct
     return text;
 }
 
-/* --- 4: aliases -------------------------------------------------------------------------- */
+/* --- 5: aliases -------------------------------------------------------------------------- */
 
 static void add_target(struct expansion *expansion, const struct smtp_mailbox *mailbox)
 {
@@ -224,34 +225,59 @@ static void route_alias(const struct route_options *options, size_t domain, stru
     }
 }
 
-/* --- 2: SRS return addresses ------------------------------------------------------------- */
-
-static void return_to(const struct smtp_mailbox *original, struct arena *arena,
-                      struct recipient_route *route)
+static bool is_srs_domain(const struct route_options *options, struct bytes domain)
 {
-    route->kind = ROUTE_RETURN;
+    return bytes_equal_nocase(domain, options->srs_domain) ||
+           alias_table_is_srs(options->aliases, domain);
+}
+
+/* Aliases, and postmaster where there are none (RFC 5321 §4.5.1). */
+static void route_local(const struct route_options *options,
+                        const struct smtp_mailbox *recipient, struct arena *arena,
+                        struct recipient_route *route)
+{
+    size_t domain = alias_table_find_domain(options->aliases, recipient->domain);
+
+    if (domain != ALIAS_NO_DOMAIN) {
+        route_alias(options, domain, recipient->local, arena, route);
+    } else if (!alias_table_is_own(options->aliases, recipient->domain) &&
+               !is_srs_domain(options, recipient->domain)) {
+        refuse_route(route, relay_denied());
+    } else if (bytes_equal_nocase(recipient->local, BYTES("postmaster")) &&
+               alias_table_domain_count(options->aliases) > 0) {
+        route_alias(options, 0, recipient->local, arena, route);
+    } else {
+        refuse_route(route, unknown_recipient());
+    }
+}
+
+/* --- 2 and 3: addresses we signed -------------------------------------------------------- */
+
+static void go_to(enum route_kind kind, const struct smtp_mailbox *target, struct arena *arena,
+                  struct recipient_route *route)
+{
+    route->kind = kind;
     route->targets = arena_alloc(arena, sizeof *route->targets);
-    *route->targets = *original;
+    *route->targets = *target;
     route->target_count = 1;
 }
 
-static void route_token_answer(const struct route_token *token, struct arena *arena,
-                               struct recipient_route *route)
+/* What the store said. False: the route is finished, as a question or as a refusal. */
+static bool read_token_answer(const struct route_token *token, const char *gone_why,
+                              struct arena *arena, struct smtp_mailbox *stored,
+                              struct recipient_route *route)
 {
-    struct smtp_mailbox original;
-
     if (token == NULL || !token->is_known) {
         route->kind = ROUTE_NEEDS_TOKEN;
-        return;
+        return false;
     }
     if (token->address.len == 0 || smtp_mailbox_parse(arena_copy(arena, token->address), true,
-                                                      true, arena, &original) != SMTP_PATH_OK) {
+                                                      true, arena, stored) != SMTP_PATH_OK) {
         refuse_route(route,
-                     refuse(550, "5.1.6", BYTES("This return address is no longer valid"),
-                            "srs-token-gone"));
-        return;
+                     refuse(550, "5.1.6", BYTES("This address is no longer valid"), gone_why));
+        return false;
     }
-    return_to(&original, arena, route);
+    return true;
 }
 
 static void route_return(const struct route_options *options, uint32_t today,
@@ -271,10 +297,12 @@ static void route_return(const struct route_options *options, uint32_t today,
     }
     switch (srs_reverse(options->srs, today, recipient, arena, &original, &route->token)) {
     case SRS_OK:
-        return_to(&original, arena, route);
+        go_to(ROUTE_RETURN, &original, arena, route);
         return;
     case SRS_TOKEN:
-        route_token_answer(token, arena, route);
+        if (read_token_answer(token, "srs-token-gone", arena, &original, route)) {
+            go_to(ROUTE_RETURN, &original, arena, route);
+        }
         return;
     case SRS_EXPIRED:
         refuse_route(route,
@@ -299,22 +327,108 @@ static void route_return(const struct route_options *options, uint32_t today,
     }
 }
 
-static bool is_srs_domain(const struct route_options *options, struct bytes domain)
+/* An author of ours is what its alias says, whatever that is. It cannot come back here: only
+ * whole addresses that clients name are read as signed ones, targets and authors never. */
+static void route_to_author(const struct route_options *options,
+                            const struct smtp_mailbox *author, struct arena *arena,
+                            struct recipient_route *route)
 {
-    return bytes_equal_nocase(domain, options->srs_domain) ||
-           alias_table_is_srs(options->aliases, domain);
+    struct bytes address = route->alias, srs_domain = route->srs_domain;
+
+    if (!alias_table_is_own(options->aliases, author->domain) &&
+        !is_srs_domain(options, author->domain)) {
+        go_to(ROUTE_REPLY, author, arena, route);
+        return;
+    }
+    if (reply_address_is_reply(author->local) || srs_is_srs(author->local)) {
+        refuse_route(route, unknown_recipient());
+        return;
+    }
+    route_local(options, author, arena, route);
+    if (route->kind == ROUTE_FORWARD) {
+        route->kind = ROUTE_REPLY;
+    }
+    route->alias = address;
+    route->srs_domain = srs_domain;
 }
 
-/* An alias may happen to look like SRS ("srs0-list"): its exact name wins. */
-static bool is_return(const struct route_options *options, const struct smtp_mailbox *recipient,
-                      size_t domain)
+static struct bytes srs_domain_of(const struct route_options *options, size_t domain,
+                                  struct bytes name, struct arena *arena)
+{
+    struct bytes own = {NULL, 0};
+
+    if (domain == ALIAS_NO_DOMAIN) {
+        return arena_copy(arena, name); /* an SRS domain itself */
+    }
+    own = alias_table_srs_domain(options->aliases, domain);
+    return own.len > 0 ? own : options->srs_domain;
+}
+
+static void route_reply(const struct route_options *options, uint32_t today, size_t domain,
+                        const struct smtp_mailbox *recipient, const struct route_token *token,
+                        struct arena *arena, struct recipient_route *route)
+{
+    struct smtp_mailbox author;
+
+    route->alias = address_text(recipient->local, recipient->domain, arena);
+    route->srs_domain = srs_domain_of(options, domain, recipient->domain, arena);
+    switch (
+        reply_address_reverse(options->srs, today, recipient, arena, &author, &route->token)) {
+    case SRS_OK:
+        route_to_author(options, &author, arena, route);
+        return;
+    case SRS_TOKEN:
+        if (read_token_answer(token, "reply-token-gone", arena, &author, route)) {
+            route_to_author(options, &author, arena, route);
+        }
+        return;
+    case SRS_EXPIRED:
+        refuse_route(route,
+                     refuse(550, "5.1.6",
+                            BYTES("This reply address is no longer valid: write to the author"),
+                            "reply-expired"));
+        return;
+    case SRS_FUTURE:
+        refuse_route(route,
+                     refuse(550, "5.7.1", BYTES("This reply address is stamped in the future"),
+                            "reply-future"));
+        return;
+    case SRS_FORGED:
+        refuse_route(route, refuse(550, "5.7.1", BYTES("This reply address was not made here"),
+                                   "reply-forged"));
+        return;
+    case SRS_NOT_NEEDED:
+    case SRS_MALFORMED:
+    case SRS_TOO_LONG:
+        refuse_route(route, refuse(550, "5.1.3", BYTES("This reply address is damaged"),
+                                   "reply-malformed"));
+        return;
+    }
+}
+
+/* An alias may happen to look signed ("srs0-list"): its exact name wins. */
+static bool is_alias(const struct route_options *options, size_t domain, struct bytes local)
 {
     struct alias_match match;
 
+    return domain != ALIAS_NO_DOMAIN &&
+           alias_table_find_exact(options->aliases, domain, local, &match);
+}
+
+static bool is_return(const struct route_options *options, const struct smtp_mailbox *recipient,
+                      size_t domain)
+{
     return options->srs != NULL && srs_is_srs(recipient->local) &&
            is_srs_domain(options, recipient->domain) &&
-           (domain == ALIAS_NO_DOMAIN ||
-            !alias_table_find_exact(options->aliases, domain, recipient->local, &match));
+           !is_alias(options, domain, recipient->local);
+}
+
+static bool is_reply(const struct route_options *options, const struct smtp_mailbox *recipient,
+                     size_t domain)
+{
+    return options->srs != NULL && reply_address_is_reply(recipient->local) &&
+           (domain != ALIAS_NO_DOMAIN || is_srs_domain(options, recipient->domain)) &&
+           !is_alias(options, domain, recipient->local);
 }
 
 void recipient_route_find(const struct route_options *options, uint32_t today,
@@ -322,12 +436,12 @@ void recipient_route_find(const struct route_options *options, uint32_t today,
                           const struct smtp_mailbox *recipient, const struct route_token *token,
                           struct arena *arena, struct recipient_route *route)
 {
-    bool is_postmaster = bytes_equal_nocase(recipient->local, BYTES("postmaster"));
     size_t domain;
 
     *route = (struct recipient_route){.kind = ROUTE_REFUSE, .decision = unknown_recipient()};
     if (recipient->domain.len == 0) {
-        if (is_postmaster && alias_table_domain_count(options->aliases) > 0) {
+        if (bytes_equal_nocase(recipient->local, BYTES("postmaster")) &&
+            alias_table_domain_count(options->aliases) > 0) {
             route_alias(options, 0, recipient->local, arena, route);
         }
         return;
@@ -339,13 +453,9 @@ void recipient_route_find(const struct route_options *options, uint32_t today,
     domain = alias_table_find_domain(options->aliases, recipient->domain);
     if (is_return(options, recipient, domain)) {
         route_return(options, today, sender, recipient, token, arena, route);
-    } else if (domain != ALIAS_NO_DOMAIN) {
-        route_alias(options, domain, recipient->local, arena, route);
-    } else if (!alias_table_is_own(options->aliases, recipient->domain) &&
-               !is_srs_domain(options, recipient->domain)) {
-        refuse_route(route, relay_denied());
-    } else if (is_postmaster && alias_table_domain_count(options->aliases) > 0) {
-        /* RFC 5321 §4.5.1: postmaster at our host name and at SRS domains, too */
-        route_alias(options, 0, recipient->local, arena, route);
+    } else if (is_reply(options, recipient, domain)) {
+        route_reply(options, today, domain, recipient, token, arena, route);
+    } else {
+        route_local(options, recipient, arena, route);
     }
 }

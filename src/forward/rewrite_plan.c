@@ -1,5 +1,7 @@
 #include "forward/rewrite_plan.h"
 
+#include <stdlib.h>
+
 enum { SENDER_LIMIT = 1024 };
 
 static struct bytes text_of(const struct smtp_mailbox *mailbox, struct arena *arena)
@@ -50,6 +52,21 @@ static void plan_long_sender(const struct srs_options *srs, enum long_sender_rul
     }
 }
 
+static bool brings_mail_on(enum route_kind kind)
+{
+    switch (kind) {
+    case ROUTE_FORWARD:
+    case ROUTE_RETURN:
+    case ROUTE_REPLY:
+        return true;
+    case ROUTE_DISCARD:
+    case ROUTE_REFUSE:
+    case ROUTE_NEEDS_TOKEN:
+        return false;
+    }
+    abort();
+}
+
 void rewrite_plan_make(const struct srs_options *srs, enum long_sender_rule rule,
                        const struct recipient_route *route, uint32_t today,
                        const struct smtp_mailbox *sender, struct arena *arena,
@@ -59,7 +76,7 @@ void rewrite_plan_make(const struct srs_options *srs, enum long_sender_rule rule
     struct smtp_mailbox rewritten;
 
     *plan = (struct rewrite_plan){.kind = REWRITE_KEEP};
-    if (route->kind != ROUTE_FORWARD && route->kind != ROUTE_RETURN) {
+    if (!brings_mail_on(route->kind)) {
         plan->sender =
             text_of(sender, arena); /* goes nowhere: nothing is rewritten (promise 3) */
         return;

@@ -288,6 +288,7 @@ static void route_recipient(struct inbound_session *session,
     switch (route.kind) {
     case ROUTE_FORWARD:
     case ROUTE_RETURN:
+    case ROUTE_REPLY:
     case ROUTE_DISCARD:
         judge_recipient(session, recipient, &route);
         return;

@@ -3,6 +3,7 @@
 #include "base/strbuf.h"
 #include "forward/alias_check.h"
 #include "forward/recipient_route.h"
+#include "mail/reply_address.h"
 
 static const struct siphash_key KEY = {{3, 4}};
 
@@ -28,6 +29,7 @@ static const char SECOND[] = "postmaster: second@x.test\n"
 
 /* aliases and SRS addresses in the same domain, as small sites have it */
 static const char BOTH[] = "srs0-list: list@x.test\n"
+                           "reply0-all: all@x.test\n"
                            "*: any@x.test\n";
 
 struct world {
@@ -86,11 +88,10 @@ static struct smtp_mailbox mailbox(struct world *world, struct bytes path)
 /* "kind alias srs-domain: target target" or "refuse 550 5.1.1 why" */
 static void describe(const struct recipient_route *route, struct strbuf *out)
 {
-    static const char *const kinds[] = {[ROUTE_FORWARD] = "forward",
-                                        [ROUTE_RETURN] = "return",
-                                        [ROUTE_DISCARD] = "discard",
-                                        [ROUTE_REFUSE] = "refuse",
-                                        [ROUTE_NEEDS_TOKEN] = "needs-token"};
+    static const char *const kinds[] = {
+        [ROUTE_FORWARD] = "forward", [ROUTE_RETURN] = "return",
+        [ROUTE_REPLY] = "reply",     [ROUTE_DISCARD] = "discard",
+        [ROUTE_REFUSE] = "refuse",   [ROUTE_NEEDS_TOKEN] = "needs-token"};
 
     if (route->kind == ROUTE_REFUSE) {
         strbuf_addf(out, "%s %u %s %s",
@@ -100,7 +101,7 @@ static void describe(const struct recipient_route *route, struct strbuf *out)
         return;
     }
     strbuf_addf(out, "%s " BYTES_FMT, kinds[route->kind], BYTES_ARG(route->alias));
-    if (route->kind == ROUTE_FORWARD) {
+    if (route->kind == ROUTE_FORWARD || route->kind == ROUTE_REPLY) {
         strbuf_addf(out, " " BYTES_FMT, BYTES_ARG(route->srs_domain));
     }
     for (size_t i = 0; i < route->target_count; i++) {
@@ -179,6 +180,20 @@ static const struct {
      "refuse 550 5.7.1 srs-forged"},
     {"malformed", BYTES("<SRS0=zzz@srs.test>"), "refuse 550 5.1.3 srs-malformed"},
     {"forged", BYTES("<SRS0=AAAAAAAA=AA=x.test=u@srs.test>"), "refuse 550 5.7.1 srs-forged"},
+    {"reply form at our host name", BYTES("<REPLY0=AAAAAAAA=AA=x.test=u@mx.test>"),
+     "refuse 550 5.1.1 unknown-recipient"},
+    {"reply form elsewhere", BYTES("<REPLY0=AAAAAAAA=AA=x.test=u@x.test>"),
+     "refuse 550 5.7.1 relay-denied"},
+    {"an alias of reply form", BYTES("<Reply0-All@both.test>"),
+     "forward Reply0-All@both.test both.test all@x.test"},
+    {"a mapping takes no reply address", BYTES("<REPLY0=zzz@second.test>"),
+     "refuse 550 5.1.3 reply-malformed"},
+    {"a catch-all takes no reply address", BYTES("<REPLY0=AAAAAAAA=AA=x.test=u@both.test>"),
+     "refuse 550 5.7.1 reply-forged"},
+    {"forged reply address", BYTES("<reply0=AAAAAAAA=AA=x.test=u@own.test>"),
+     "refuse 550 5.7.1 reply-forged"},
+    {"forged, in the SRS domain", BYTES("<REPLY0=AAAAAAAA=AA=x.test=u@srs.test>"),
+     "refuse 550 5.7.1 reply-forged"},
 };
 
 static void test_cases(void **state)
@@ -268,12 +283,138 @@ static void test_tokens(void **state)
     tear_down(&world);
 }
 
+/* A reply address made on `day` in the given domain, between < and >. */
+static struct bytes make_reply(struct world *world, uint32_t day, struct bytes author_path,
+                               struct bytes domain)
+{
+    struct smtp_mailbox author = mailbox(world, author_path), made;
+    struct strbuf text;
+    struct bytes path;
+
+    assert_int_equal(reply_address_make(&world->srs, domain, day, &author, world->arena, &made),
+                     SRS_OK);
+    strbuf_init(&text, 1000);
+    smtp_path_add(&text, &made);
+    path = arena_copy(world->arena, strbuf_bytes(&text));
+    strbuf_clear(&text);
+    return path;
+}
+
+static void test_replies(void **state)
+{
+    /* clang-format off */
+    static const struct {
+        const char *name;
+        int age;
+        struct bytes author, domain;
+        const char *want; /* behind "reply ADDRESS ", or all of it */
+    } replies[] = {
+        {"good", 0, BYTES("<Ann+x@far.test>"), BYTES("own.test"), "srs.test Ann+x@far.test"},
+        {"quoted", 0, BYTES("<\"a b\"@far.test>"), BYTES("own.test"), "srs.test \"a b\"@far.test"},
+        {"UTF-8", 0, BYTES("<j\xc3\xb6rg@far.test>"), BYTES("own.test"), "srs.test j\xc3\xb6rg@far.test"},
+        {"the domain's own SRS domain", 21, BYTES("<ann@far.test>"), BYTES("second.test"), "bounce.second.test ann@far.test"},
+        {"in an SRS domain", 0, BYTES("<ann@far.test>"), BYTES("bounce.second.test"), "bounce.second.test ann@far.test"},
+        {"expired", 22, BYTES("<ann@far.test>"), BYTES("own.test"), "refuse 550 5.1.6 reply-expired"},
+        {"future", -5, BYTES("<ann@far.test>"), BYTES("own.test"), "refuse 550 5.7.1 reply-future"},
+        {"author of ours", 0, BYTES("<info@OWN.test>"), BYTES("own.test"), "srs.test anna@x.test bob@Y.test"},
+        {"author of ours with a tag", 0, BYTES("<info+a@own.test>"), BYTES("second.test"), "bounce.second.test anna@x.test bob@Y.test"},
+        {"author of ours, mapped", 0, BYTES("<Old.Ann@second.test>"), BYTES("own.test"), "srs.test Old.Ann@new.test"},
+        {"author of ours who is gone", 0, BYTES("<gone.ann@own.test>"), BYTES("own.test"), "refuse 550 5.1.1 unknown-recipient"},
+        {"author of ours who takes nothing", 0, BYTES("<no@own.test>"), BYTES("own.test"), "refuse 553 5.7.27 alias-refuse"},
+        {"author of ours, a loop", 0, BYTES("<loop@own.test>"), BYTES("own.test"), "defer 451 4.3.5 alias-depth"},
+        {"author at our host name", 0, BYTES("<root@mx.test>"), BYTES("own.test"), "refuse 550 5.1.1 unknown-recipient"},
+        {"postmaster at our host name", 0, BYTES("<postmaster@mx.test>"), BYTES("own.test"), "srs.test admin@x.test"},
+    };
+    /* clang-format on */
+    static const struct bytes senders[] = {BYTES("<>"), BYTES("<reader@else.test>"),
+                                           BYTES("<info@own.test>")};
+    struct world world;
+
+    (void)state;
+    set_up(&world);
+    for (size_t i = 0; i < COUNT_OF(replies) * COUNT_OF(senders); i++) {
+        size_t row = i / COUNT_OF(senders);
+        struct bytes path = make_reply(&world, (uint32_t)(TODAY - replies[row].age),
+                                       replies[row].author, replies[row].domain);
+        bool is_refused = strncmp(replies[row].want, "refuse", 6) == 0 ||
+                          strncmp(replies[row].want, "defer", 5) == 0;
+        char want[400];
+
+        snprintf(want, sizeof want, "reply %.*s %s", (int)path.len - 2, path.data + 1,
+                 replies[row].want);
+        check_route(&world, replies[row].name, senders[i % COUNT_OF(senders)], path, NULL,
+                    is_refused ? replies[row].want : want);
+    }
+    tear_down(&world);
+}
+
+/* The domain of an author became ours after the address was made, and what it says is signed
+ * itself: it is not followed once more, and no catch-all takes it. */
+static void test_signed_author_of_ours(void **state)
+{
+    static const struct bytes authors[] = {BYTES("<REPLY0=a=b=c.test=d@both.test>"),
+                                           BYTES("<SRS0=a=b=c.test=d@both.test>")};
+    struct world world;
+
+    (void)state;
+    set_up(&world);
+    for (size_t i = 0; i < COUNT_OF(authors); i++) {
+        struct bytes path;
+
+        world.srs.is_own_domain = NULL;
+        path = make_reply(&world, TODAY, authors[i], BYTES("own.test"));
+        world.srs.is_own_domain = alias_table_is_own_domain;
+        check_route(&world, "signed author", BYTES("<>"), path, NULL,
+                    "refuse 550 5.1.1 unknown-recipient");
+    }
+    tear_down(&world);
+}
+
+static void test_reply_tokens(void **state)
+{
+    struct world world;
+    struct smtp_mailbox author, made, from = {.is_literal = false};
+    struct route_token found = {true, BYTES("long.name@far.test")};
+    struct route_token ours = {true, BYTES("info@own.test")};
+    struct route_token gone = {true, BYTES("")}, not_asked = {false, BYTES("")};
+    struct recipient_route route;
+    struct bytes token, path;
+    struct strbuf text;
+    char want[400];
+
+    (void)state;
+    set_up(&world);
+    author = mailbox(&world, BYTES("<long.name@far.test>"));
+    reply_address_make_stored(&world.srs, BYTES("own.test"), TODAY, &author, world.arena, &made,
+                              &token);
+    recipient_route_find(&world.options, TODAY, &from, &made, &not_asked, world.arena, &route);
+    CHECK_INT("asks", route.kind, ROUTE_NEEDS_TOKEN);
+    CHECK_BYTES("for what was stored", route.token, token);
+    CHECK_BYTES("of replies", bytes_first(route.token, 6), BYTES("reply="));
+    strbuf_init(&text, 1000);
+    smtp_path_add(&text, &made);
+    path = strbuf_bytes(&text);
+    snprintf(want, sizeof want, "reply %.*s srs.test long.name@far.test", (int)path.len - 2,
+             path.data + 1);
+    check_route(&world, "found", BYTES("<a@b.test>"), path, &found, want);
+    snprintf(want, sizeof want, "reply %.*s srs.test anna@x.test bob@Y.test", (int)path.len - 2,
+             path.data + 1);
+    check_route(&world, "ours", BYTES("<a@b.test>"), path, &ours, want);
+    check_route(&world, "gone", BYTES("<a@b.test>"), path, &gone,
+                "refuse 550 5.1.6 reply-token-gone");
+    strbuf_clear(&text);
+    tear_down(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_returns),
         cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_signed_author_of_ours),
+        cmocka_unit_test(test_reply_tokens),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
