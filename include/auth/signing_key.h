@@ -30,6 +30,11 @@ const char *signing_algorithm_text(enum signing_algorithm algorithm); /* "rsa-sh
 void signing_key_add_pem(const struct signing_key *key, struct strbuf *out);
 /* "v=DKIM1; k=rsa; p=...": the TXT record for SELECTOR._domainkey.DOMAIN, in one piece. */
 void signing_key_add_record(const struct signing_key *key, struct strbuf *out);
+/* The same as a line of a zone, without a line end:
+ * SELECTOR._domainkey.DOMAIN. IN TXT ( "v=DKIM1; ..." "..." ), each string of at most 255 octets.
+ * Without a domain the name is relative to the zone's own. */
+void signing_key_add_zone_line(const struct signing_key *key, struct bytes selector,
+                               struct bytes domain, struct strbuf *out);
 /* The signature over a SHA-256 digest, as base64 without breaks. False: the crypto library
  * failed (nothing is added). */
 bool signing_key_sign(const struct signing_key *key,

@@ -17,6 +17,7 @@ enum {
     SIGNATURE_OCTETS = RSA_BITS_LIMIT / 8,
     RECORD_LIMIT = 2048, /* RSA 4096 takes 750 */
     PEM_LIMIT = 64 * 1024,
+    DNS_STRING_OCTETS = 255,
 };
 
 struct signing_key {
@@ -346,6 +347,27 @@ void signing_key_add_record(const struct signing_key *key, struct strbuf *out)
 {
     strbuf_addf(out, "v=DKIM1; k=%s; p=", key_type(key));
     add_public_key(key, out);
+}
+
+void signing_key_add_zone_line(const struct signing_key *key, struct bytes selector,
+                               struct bytes domain, struct strbuf *out)
+{
+    struct strbuf record;
+
+    strbuf_init(&record, RECORD_LIMIT);
+    signing_key_add_record(key, &record);
+    strbuf_add(out, selector);
+    strbuf_add_text(out, "._domainkey");
+    if (domain.len > 0) {
+        strbuf_addf(out, "." BYTES_FMT ".", BYTES_ARG(domain));
+    }
+    strbuf_add_text(out, " IN TXT (");
+    for (struct bytes rest = strbuf_bytes(&record); rest.len > 0;
+         rest = bytes_skip(rest, DNS_STRING_OCTETS)) {
+        strbuf_addf(out, " \"" BYTES_FMT "\"", BYTES_ARG(bytes_first(rest, DNS_STRING_OCTETS)));
+    }
+    strbuf_add_text(out, " )");
+    strbuf_clear(&record);
 }
 
 /* Is one of the words in "a:b:c"? An absent list holds all. */

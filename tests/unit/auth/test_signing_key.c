@@ -384,6 +384,54 @@ static void test_record(void **state)
     strbuf_clear(&record);
 }
 
+/* What stands in quotes, joined; the longest string in *longest. */
+static void join_strings(struct bytes line, struct strbuf *out, size_t *longest)
+{
+    struct bytes text;
+
+    *longest = 0;
+    (void)bytes_cut(&line, '"');
+    while (line.len > 0) {
+        text = bytes_cut(&line, '"');
+        strbuf_add(out, text);
+        *longest = text.len > *longest ? text.len : *longest;
+        (void)bytes_cut(&line, '"');
+    }
+}
+
+static void test_zone_line(void **state)
+{
+    const char *why;
+    struct signing_key *key = signing_key_read(bytes_from_text(rfc_key), &why);
+    struct strbuf line, joined, record;
+    size_t longest;
+
+    (void)state;
+    strbuf_init(&line, TEXT_LIMIT);
+    strbuf_init(&joined, TEXT_LIMIT);
+    strbuf_init(&record, TEXT_LIMIT);
+    signing_key_add_zone_line(key, BYTES("s1"), BYTES("example.org"), &line);
+    CHECK_TEXT("ed25519", line.data,
+               "s1._domainkey.example.org. IN TXT ( \"v=DKIM1; k=ed25519; "
+               "p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\" )");
+    strbuf_reset(&line);
+    signing_key_add_zone_line(key, BYTES("s1"), BYTES(""), &line);
+    CHECK_TRUE("relative",
+               bytes_starts_with(strbuf_bytes(&line), BYTES("s1._domainkey IN TXT ( \"v=")));
+    signing_key_free(&key);
+    key = signing_key_make(SIGNING_RSA_SHA256);
+    strbuf_reset(&line);
+    signing_key_add_zone_line(key, BYTES("s1"), BYTES("example.org"), &line);
+    signing_key_add_record(key, &record);
+    join_strings(strbuf_bytes(&line), &joined, &longest);
+    CHECK_BYTES("rsa", strbuf_bytes(&joined), strbuf_bytes(&record));
+    CHECK_INT("longest string", longest, 255);
+    signing_key_free(&key);
+    strbuf_clear(&record);
+    strbuf_clear(&joined);
+    strbuf_clear(&line);
+}
+
 /* "%s" stands for the key. */
 static const struct {
     const char *record;
@@ -445,7 +493,7 @@ int main(void)
         cmocka_unit_test(test_kinds),         cmocka_unit_test(test_bad_text),
         cmocka_unit_test(test_octets_behind), cmocka_unit_test(test_sign),
         cmocka_unit_test(test_threads),       cmocka_unit_test(test_record),
-        cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_compare),       cmocka_unit_test(test_zone_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
