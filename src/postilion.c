@@ -1,10 +1,11 @@
 /*
  * postilion - the program: finds the command, loads what it needs, hands over.
  *
- * It stands above all rooms, because `serve` and `check` live in daemon, `srs`, `queue` and `auth` in
- * ctl, and neither of these two may know the other.
+ * It stands above all rooms, because `serve` and `check` live in daemon, `srs`, `queue`, `auth` and
+ * `key` in ctl, and neither of these two may know the other.
  */
 #include "ctl/auth_command.h"
+#include "ctl/key_command.h"
 #include "ctl/queue_command.h"
 #include "ctl/srs_command.h"
 #include "daemon/check_command.h"
@@ -142,6 +143,11 @@ static int run_auth(const struct arguments *arguments)
     return status;
 }
 
+static int run_key(const struct arguments *arguments)
+{
+    return key_command_run(arguments->argc, arguments->argv, stdout, stderr);
+}
+
 static int run_version(const struct arguments *arguments)
 {
     (void)arguments;
@@ -158,11 +164,15 @@ static const struct command commands[] = {
     {"explain-option", "explain-option [NAME]", "what an option does, its range and default",
      run_explain_option},
     {"srs", "srs forward|reverse ADDRESS ...",
-     "what a sender becomes when it is forwarded, and what an SRS address stands for", run_srs},
+     "what a sender becomes when it is forwarded, and whom an SRS or reply address stands for",
+     run_srs},
     {"queue", "queue list|show|retry|delete [ID|all] [--json]",
      "the queue of a running or a stopped daemon", run_queue},
     {"auth", "auth spf|message [FILE] --ip A --helo H --from F",
      "who sent this: SPF, DKIM, DMARC by hand [--resolver HOST:PORT] [--json]", run_auth},
+    {"key", "key make SELECTOR|show FILE [--domain D]",
+     "a key to seal with and its DNS record [--selector S] [--type rsa|ed25519] [--out FILE]",
+     run_key},
     {"version", "version", "the version of the program and of its libraries", run_version},
     {"help", "help [COMMAND]", "this text", run_help},
 };

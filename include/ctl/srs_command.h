@@ -3,6 +3,8 @@
  *
  * Input   options made from the configuration by the caller; argv[0] is "forward" or "reverse",
  *         addresses follow, with or without angle brackets.
+ *         "reverse" takes SRS addresses and reply addresses (mail/reply_address): the sender, or
+ *         the author, that one stands for.
  * Output  one address a line on standard output, in the order given; what there is to say about
  *         it on standard error.
  * Result  a sysexits code: 0, 64 (usage), 75 (a stored sender cannot be read now), 65 (bad address, forged, expired, malformed; the
@@ -18,7 +20,7 @@ struct srs_command_options {
     struct bytes srs_domain;
     uint32_t today; /* days since 1970 */
     enum long_sender_rule long_rule;
-    /* Where senders that were too long are stored. NULL: there is no such place. A daemon that runs
+    /* Where senders and authors that were too long are stored. NULL: there is no such place. A daemon that runs
      * keeps it to itself; then the message says so. */
     const char *state_directory;
 };

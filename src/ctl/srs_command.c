@@ -1,13 +1,18 @@
 #include "ctl/srs_command.h"
 
 #include "io/state_store.h"
+#include "mail/reply_address.h"
 
 #include <stdio.h>
 #include <sysexits.h>
 
 enum { ADDRESS_LIMIT = 1024 };
 
-static const char usage[] = "usage: postilion srs forward|reverse ADDRESS ...\n";
+static const char usage[] =
+    "usage: postilion srs forward ADDRESS ...   what a sender becomes when it is forwarded\n"
+    "       postilion srs reverse ADDRESS ...   the sender behind an SRS address (SRS0=, "
+    "SRS1=),\n"
+    "                                           the author behind a reply address (REPLY0=)\n";
 
 static void print_mailbox(const struct smtp_mailbox *mailbox)
 {
@@ -100,13 +105,13 @@ static int print_stored(const struct srs_command_options *options, const char *a
         break;
     case STATE_MISSING:
         fprintf(stderr,
-                "%s: unknown token: the tag is good, but no sender is stored under " BYTES_FMT
+                "%s: unknown token: the tag is good, but no address is stored under " BYTES_FMT
                 "\n",
                 address, BYTES_ARG(token));
         break;
     case STATE_FULL:
     case STATE_FAILED:
-        fprintf(stderr, "%s: the tag is good, but stored senders cannot be read now: %s\n",
+        fprintf(stderr, "%s: the tag is good, but stored addresses cannot be read now: %s\n",
                 address, strbuf_text(&why));
         status = EX_TEMPFAIL;
         break;
@@ -116,23 +121,37 @@ static int print_stored(const struct srs_command_options *options, const char *a
     return status;
 }
 
+static enum srs_result read_signed(const struct srs_command_options *options,
+                                   const struct smtp_mailbox *recipient, struct arena *arena,
+                                   struct smtp_mailbox *original, struct bytes *token)
+{
+    if (reply_address_is_reply(recipient->local)) {
+        return reply_address_reverse(options->srs, options->today, recipient, arena, original,
+                                     token);
+    }
+    return srs_reverse(options->srs, options->today, recipient, arena, original, token);
+}
+
 static int reverse_one(const struct srs_command_options *options, const char *address,
                        const struct smtp_mailbox *recipient, struct arena *arena)
 {
     struct smtp_mailbox original;
     struct bytes token;
 
-    switch (srs_reverse(options->srs, options->today, recipient, arena, &original, &token)) {
+    switch (read_signed(options, recipient, arena, &original, &token)) {
     case SRS_OK:
         print_mailbox(&original);
         return EX_OK;
     case SRS_TOKEN:
         return print_stored(options, address, token);
     case SRS_NOT_NEEDED:
-        return say_bad(address, "not an SRS address");
+        return say_bad(address, "not an SRS address, and not a reply address");
     case SRS_MALFORMED:
-        return say_bad(address,
-                       "malformed: begins like an SRS address, but is none we could have made");
+        return say_bad(address, reply_address_is_reply(recipient->local)
+                                    ? "malformed: begins like a reply address, but is none we "
+                                      "could have made"
+                                    : "malformed: begins like an SRS address, but is none we "
+                                      "could have made");
     case SRS_FORGED:
         return say_bad(address, "forged: no secret of ours makes this tag");
     case SRS_EXPIRED:
