@@ -7,8 +7,9 @@
  *   4 inbound_auth_end      the content is whole: from now on the clock runs
  *   5 inbound_auth_judge    room forward decides by the verdicts
  *
- * After each step and each answer `advance` evaluates again (that costs microseconds) and looks up
- * whatever is wanted now.
+ * After each step `advance` evaluates and has the asker look up whatever is wanted now; so it does when
+ * answers come, with what is there, however long others may take. What the resolver's cache knows is
+ * there while it is asked.
  */
 #include "inbound_session.h"
 
@@ -18,7 +19,11 @@
 
 #include <assert.h>
 
-enum { LOOKUP_MS = 10000 };
+enum {
+    LOOKUP_MS = 10000,
+    /* Who answers drop by drop is evaluated no more than so often: then again when all is in. */
+    EAGER_EVALUATIONS = 40,
+};
 
 static bool is_authenticating(const struct inbound_session *session)
 {
@@ -29,36 +34,13 @@ static bool is_time_up(const struct inbound_session *session)
 {
     const struct inbound_transaction *transaction = &session->transaction;
 
-    return transaction->dns_rounds >= INBOUND_DNS_ROUNDS ||
-           (transaction->auth_until_ms != 0 &&
-            event_loop_now_ms(session->server->loop) >= transaction->auth_until_ms);
-}
-
-static struct inbound_dns *free_slot(struct inbound_session *session)
-{
-    for (size_t i = 0; i < INBOUND_LOOKUPS; i++) {
-        if (session->dns[i].lookup == NULL) {
-            return &session->dns[i];
-        }
-    }
-    return NULL;
+    return transaction->auth_until_ms != 0 &&
+           event_loop_now_ms(session->server->loop) >= transaction->auth_until_ms;
 }
 
 static bool is_asking(const struct inbound_session *session)
 {
-    for (size_t i = 0; i < INBOUND_LOOKUPS; i++) {
-        if (session->dns[i].lookup != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void cancel_lookups(struct inbound_session *session)
-{
-    for (size_t i = 0; i < INBOUND_LOOKUPS; i++) {
-        dns_lookup_cancel(&session->dns[i].lookup);
-    }
+    return session->asker != NULL && dns_asker_open(session->asker) > 0;
 }
 
 static void advance(struct inbound_session *session);
@@ -80,34 +62,25 @@ static void wake(struct inbound_session *session)
 
 static void on_answers(void *context)
 {
-    struct inbound_dns *slot = context;
-    struct inbound_session *session = slot->session;
+    struct inbound_session *session = context;
 
-    slot->lookup = NULL;
-    advance(session);
+    if (session->transaction.evaluations < EAGER_EVALUATIONS || !is_asking(session)) {
+        advance(session);
+    }
     wake(session);
 }
 
-static void look_up(struct inbound_session *session)
+/* True: more is known than before. */
+static bool look_up(struct inbound_session *session)
 {
-    struct inbound_transaction *transaction = &session->transaction;
-    struct inbound_dns *slot = free_slot(session);
+    const struct inbound_transaction *transaction = &session->transaction;
     uint64_t now = event_loop_now_ms(session->server->loop);
     uint64_t end = transaction->auth_until_ms != 0 ? transaction->auth_until_ms
                                                    : transaction->sender_until_ms;
-    uint64_t until = end > now && end < now + LOOKUP_MS ? end : now + LOOKUP_MS;
-    size_t wanted;
+    uint64_t timeout = session->options->auth_timeout_ms;
+    uint64_t until = now + (timeout < LOOKUP_MS ? timeout : LOOKUP_MS);
 
-    (void)dns_facts_wanted(message_check_dns(transaction->check), &wanted);
-    if (wanted == 0 || slot == NULL) {
-        return; /* without a slot: asked when one of those has ended */
-    }
-    transaction->asked = dns_facts_count(message_check_dns(transaction->check));
-    transaction->dns_rounds++;
-    slot->session = session;
-    slot->lookup =
-        dns_lookup_start(session->server->resolver, message_check_dns(transaction->check),
-                         until, on_answers, slot);
+    return dns_asker_ask(session->asker, end > now && end < until ? end : until);
 }
 
 /* Time is up: what is open has no answer. Said as an answer, and not by leaving the evaluation where
@@ -121,7 +94,7 @@ static void give_up(struct inbound_session *session)
     enum auth_status status = AUTH_NEEDS_DNS;
     size_t wanted = 1;
 
-    cancel_lookups(session);
+    dns_asker_end(session->asker);
     while (status == AUTH_NEEDS_DNS && wanted > 0) {
         const struct dns_question *first = dns_facts_wanted(facts, &wanted);
         while (wanted > 0) {
@@ -142,15 +115,13 @@ static void advance(struct inbound_session *session)
     if (transaction->check == NULL || transaction->is_settled) {
         return;
     }
-    if (message_check_step(transaction->check) == AUTH_DONE) {
-        transaction->is_settled = true;
-        return;
-    }
-    if (!is_time_up(session) &&
-        (dns_facts_count(message_check_dns(transaction->check)) > transaction->asked ||
-         !is_asking(session))) {
-        look_up(session);
-    }
+    do {
+        transaction->evaluations++;
+        if (message_check_step(transaction->check) == AUTH_DONE) {
+            transaction->is_settled = true;
+            return;
+        }
+    } while (!is_time_up(session) && look_up(session));
     if (is_whole && (is_time_up(session) || !is_asking(session))) {
         give_up(session);
     }
@@ -176,6 +147,10 @@ void inbound_auth_begin(struct inbound_session *session)
     transaction->check = message_check_new(session->server->checker, &transaction->facts);
     transaction->sender_until_ms =
         event_loop_now_ms(session->server->loop) + session->options->auth_timeout_ms;
+    if (session->asker == NULL) {
+        session->asker = dns_asker_new(session->server->resolver, on_answers, session);
+    }
+    dns_asker_begin(session->asker, message_check_dns(transaction->check));
     if (session->commands <= INBOUND_EAGER_COMMANDS) {
         advance(session);
     }
@@ -183,15 +158,20 @@ void inbound_auth_begin(struct inbound_session *session)
 
 void inbound_auth_ask_sender(struct inbound_session *session)
 {
-    if (session->transaction.asked == 0 && inbound_auth_needs_sender(session)) {
+    if (session->transaction.evaluations == 0 && inbound_auth_needs_sender(session)) {
         advance(session);
     }
 }
 
 void inbound_auth_reset(struct inbound_session *session)
 {
-    cancel_lookups(session);
+    dns_asker_end(session->asker);
     message_check_free(&session->transaction.check);
+}
+
+void inbound_auth_close(struct inbound_session *session)
+{
+    dns_asker_free(&session->asker);
 }
 
 /* A trusted relay is not asked about: its topmost Received field says who is. */
@@ -246,20 +226,35 @@ bool inbound_auth_end(struct inbound_session *session)
     return transaction->is_settled;
 }
 
-bool inbound_auth_knows_sender(struct inbound_session *session)
-{
-    const struct inbound_transaction *transaction = &session->transaction;
-
-    return transaction->check == NULL || message_check_knows_sender(transaction->check) ||
-           is_time_up(session) || !is_asking(session) ||
-           event_loop_now_ms(session->server->loop) >= transaction->sender_until_ms;
-}
-
 static const struct accept_policy *policy_of(const struct inbound_transaction *transaction)
 {
     static const struct accept_policy usual; /* the first word of each is the default */
 
     return transaction->policy != NULL ? transaction->policy : &usual;
+}
+
+/* What the policy asks about the sender has its last word, though other things may be open. While it
+ * has not, a verdict reads "temperror". */
+static bool is_sender_decided(const struct inbound_transaction *transaction)
+{
+    const struct accept_policy *policy = policy_of(transaction);
+    const struct message_verdicts *verdicts = message_check_verdicts(transaction->check);
+    enum auth_result spf = verdicts->spf_mail_from.result;
+
+    if (policy->spf_fail == SPF_FAIL_REFUSE && spf == AUTH_FAIL) {
+        return true;
+    }
+    return (policy->spf_fail != SPF_FAIL_REFUSE || spf != AUTH_TEMPERROR) &&
+           (policy->iprev != IPREV_REFUSE || verdicts->iprev.result != AUTH_TEMPERROR);
+}
+
+bool inbound_auth_knows_sender(struct inbound_session *session)
+{
+    const struct inbound_transaction *transaction = &session->transaction;
+
+    return transaction->check == NULL || message_check_knows_sender(transaction->check) ||
+           is_sender_decided(transaction) || is_time_up(session) || !is_asking(session) ||
+           event_loop_now_ms(session->server->loop) >= transaction->sender_until_ms;
 }
 
 bool inbound_auth_needs_sender(const struct inbound_session *session)

@@ -118,6 +118,7 @@ void inbound_session_close(struct inbound_session *session, const char *why)
     queue_ticket_abandon(&session->ticket);
     inbound_lookup_abandon(session);
     inbound_transaction_reset(session);
+    inbound_auth_close(session);
     stream_close(&session->stream);
     loop_timer_free(&session->timer);
     list_remove(&session->node);

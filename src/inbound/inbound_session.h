@@ -67,8 +67,7 @@ struct inbound_transaction {
     const struct accept_policy *policy; /* of the first recipient's domain; NULL: the default */
     uint64_t sender_until_ms;           /* clock of the loop; no recipient waits longer */
     uint64_t auth_until_ms; /* clock of the loop; then what is open reads temperror */
-    unsigned dns_rounds;
-    size_t asked;    /* questions that were known when it was last asked */
+    unsigned evaluations;
     bool is_settled; /* nothing is open, or time is up */
     bool is_judged;
     struct accept_answer judgement;
@@ -108,14 +107,6 @@ enum inbound_wait {
     INBOUND_WAITS_QUEUE,  /* the message is on its way to stable storage */
 };
 
-/* Look-ups of one message that run side by side: each time something new is to be asked. */
-enum { INBOUND_LOOKUPS = 4, INBOUND_DNS_ROUNDS = 40 };
-
-struct inbound_dns {
-    struct inbound_session *session;
-    struct dns_lookup *lookup; /* NULL: free */
-};
-
 struct inbound_session {
     struct list node;
     struct inbound_server *server;
@@ -136,7 +127,7 @@ struct inbound_session {
     struct strbuf helo;
     struct inbound_transaction transaction;
     enum inbound_wait wait;
-    struct inbound_dns dns[INBOUND_LOOKUPS];
+    struct dns_asker *asker;               /* NULL: nobody has been authenticated yet */
     struct queue_ticket *ticket;           /* pending, or NULL */
     struct inbound_lookup *lookup;         /* pending state store request, or NULL */
     struct smtp_mailbox pending_recipient; /* RCPT that waits for its token */
@@ -200,6 +191,8 @@ void inbound_auth_begin(struct inbound_session *session);
 void inbound_auth_ask_sender(struct inbound_session *session);
 /* Stops asking and forgets; safe at any time. */
 void inbound_auth_reset(struct inbound_session *session);
+/* The session is over. */
+void inbound_auth_close(struct inbound_session *session);
 void inbound_auth_header(struct inbound_session *session, struct bytes header);
 void inbound_auth_body(struct inbound_session *session, struct bytes octets);
 /* The content is whole. True: all is known. False: inbound_content_judge is called when it is. */

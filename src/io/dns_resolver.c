@@ -12,18 +12,23 @@
 #include <stdlib.h>
 
 /*
- * From a look-up to its end, in the order it happens:
+ * From a question to its answer, in the order it happens:
  *
- *   1 dns_lookup_start  what the cache knows goes into the facts; for the rest ...
- *   2 wait_for          ... a query is joined or made, and waits for its place in the window
- *   3 send_waiting      queries go out, WINDOW at a time
- *   4 on_answer         one answer: into the cache and into the facts of all who wait for it
- *   5 on_turn           later, never from inside another call: tells the owners, repairs the
- *                       channel, fills the window again
+ *   1 find_known     what the cache knows goes into the facts at once; for the rest ...
+ *   2 dns_asker_ask  ... a query is joined, or made and put into the asker's line
+ *   3 send_waiting   queries go out: askers take turns, SHARE of each and WINDOW in all at a time
+ *   4 on_answer      one answer: into the cache and into the facts of all who wait for it
+ *   5 on_turn        later, never from inside another call: tells the askers, repairs the
+ *                    channel, fills the window again
+ *
+ * A look-up is an asker that speaks up only when nothing is open.
  */
 
 enum {
     WINDOW = 100, /* more at once overruns the socket's buffer (docs/decisions/c-ares.md) */
+    /* In one asker's name: a stranger's names may lead to servers that never answer, and each of
+     * those questions keeps its place for six seconds. */
+    SHARE = 24,
     CACHE_OCTETS = 8 * 1024 * 1024,
     EDNS_RECORD_OCTETS = 11,
     ID_POOL = 64,
@@ -31,32 +36,47 @@ enum {
 
 /* A question that was asked or is about to be. */
 struct dns_query {
-    struct list link; /* in resolver->waiting or ->flying */
+    struct list link;        /* in resolver->flying or asker->line */
+    struct list share;       /* flying: in asker->flying */
+    struct dns_asker *asker; /* in whose name; NULL: flying, and the asker is gone */
     struct list waiters;
     struct dns_resolver *resolver;
     struct dns_cache_key key;
     uint16_t type;
     uint16_t id;
+    bool is_flying;
     bool without_edns; /* the server did not understand it: asked once more without */
 };
 
-/* A look-up that waits for a query. */
+/* An asker that waits for a query. */
 struct waiter {
-    struct list link;
-    struct dns_lookup *lookup;
-    struct dns_query *query; /* NULL when answered */
+    struct list link; /* in query->waiters */
+    struct list mine; /* in asker->waiters */
+    struct dns_asker *asker;
+    struct dns_query *query;
+    uint64_t until_ms;
+};
+
+struct dns_asker {
+    struct list ring; /* in resolver->ring: something is in line and may go out */
+    struct list news; /* in resolver->news: there are answers the owner was not told of */
+    struct dns_resolver *resolver;
+    struct dns_facts *facts; /* NULL: between evaluations */
+    struct list waiters;
+    size_t open;      /* waiters: the first ones of what the facts want */
+    struct list line; /* queries not sent yet */
+    struct list flying;
+    size_t flying_count;
+    struct loop_timer timer;
+    uint64_t timer_ms; /* what it is set to; UINT64_MAX: off */
+    void (*on_answers)(void *context);
+    void *context;
 };
 
 struct dns_lookup {
-    struct list link; /* in resolver->done */
-    struct dns_resolver *resolver;
-    struct dns_facts *facts;
-    struct loop_timer deadline;
+    struct dns_asker asker;
     void (*on_done)(void *context);
     void *context;
-    size_t open; /* waiters not answered yet */
-    size_t count;
-    struct waiter waiters[];
 };
 
 struct dns_resolver {
@@ -67,15 +87,16 @@ struct dns_resolver {
     struct dns_channel *channel;
     struct dns_channel *retired; /* lost EDNS; ends when its last answer is in. Or NULL */
     struct dns_cache *cache;
-    struct hash_table *queries; /* by key: waiting and flying */
-    struct list waiting, flying;
-    struct list done;
+    struct hash_table *queries; /* by key: in line and flying */
+    struct list flying;
+    struct list ring; /* askers, by turns */
+    struct list news;
     struct loop_task turn;
     struct arena *arena; /* for one answer */
     struct strbuf packet;
     uint16_t ids[ID_POOL];
     size_t ids_left;
-    size_t lookups; /* not done and not cancelled */
+    size_t askers;
     bool has_lost_edns;
     bool is_ending;
     struct dns_resolver_counters counters;
@@ -95,18 +116,46 @@ static void schedule_turn(struct dns_resolver *resolver)
 
 /* ---- queries ---- */
 
-static struct dns_query *new_query(struct dns_resolver *resolver,
-                                   const struct dns_cache_key *key, uint16_t type)
+/* Something of the asker's line may go out when its turn comes. */
+static void join_ring(struct dns_asker *asker)
+{
+    if (!list_is_empty(&asker->line) && asker->flying_count < SHARE &&
+        list_is_empty(&asker->ring)) {
+        list_append(&asker->resolver->ring, &asker->ring);
+    }
+}
+
+/* The query is in no list. */
+static void stand_in_line(struct dns_query *query, struct dns_asker *asker)
+{
+    query->asker = asker;
+    list_append(&asker->line, &query->link);
+    join_ring(asker);
+    asker->resolver->counters.waiting++;
+}
+
+static void leave_line(struct dns_query *query)
+{
+    list_remove(&query->link);
+    query->resolver->counters.waiting--;
+    if (list_is_empty(&query->asker->line)) {
+        list_remove(&query->asker->ring);
+    }
+}
+
+static struct dns_query *new_query(struct dns_asker *asker, const struct dns_cache_key *key,
+                                   uint16_t type)
 {
     struct dns_query *query = memory_zero(sizeof *query);
 
-    query->resolver = resolver;
+    query->resolver = asker->resolver;
     query->key = *key;
     query->type = type;
+    list_init(&query->share);
     list_init(&query->waiters);
-    list_append(&resolver->waiting, &query->link);
-    resolver->counters.waiting++;
-    (void)hash_table_put(resolver->queries, bytes_of(query->key.octets, query->key.len), query);
+    (void)hash_table_put(asker->resolver->queries, bytes_of(query->key.octets, query->key.len),
+                         query);
+    stand_in_line(query, asker);
     return query;
 }
 
@@ -161,8 +210,11 @@ static void send_query(struct dns_query *query)
     struct dns_resolver *resolver = query->resolver;
 
     query->id = next_id(resolver);
+    query->is_flying = true;
     write_packet(query, &resolver->packet);
     list_append(&resolver->flying, &query->link);
+    list_append(&query->asker->flying, &query->share);
+    query->asker->flying_count++;
     resolver->counters.in_flight++;
     resolver->counters.asked++;
     dns_channel_send(resolver->channel, strbuf_bytes(&resolver->packet), query);
@@ -171,37 +223,63 @@ static void send_query(struct dns_query *query)
 
 static void send_waiting(struct dns_resolver *resolver)
 {
-    while (resolver->counters.in_flight < WINDOW && !list_is_empty(&resolver->waiting)) {
-        struct dns_query *query = list_owner(resolver->waiting.next, struct dns_query, link);
+    while (resolver->counters.in_flight < WINDOW && !list_is_empty(&resolver->ring)) {
+        struct dns_asker *asker = list_owner(resolver->ring.next, struct dns_asker, ring);
+        struct dns_query *query = list_owner(asker->line.next, struct dns_query, link);
 
-        list_remove(&query->link);
-        resolver->counters.waiting--;
+        list_remove(&asker->ring);
+        leave_line(query);
         if (list_is_empty(&query->waiters)) {
             free_query(query); /* everybody has gone in the meantime */
         } else {
             send_query(query);
         }
+        join_ring(asker);
+    }
+}
+
+/* Its answer has come: the next of the same asker may go out. */
+static void land_query(struct dns_query *query)
+{
+    list_remove(&query->link);
+    list_remove(&query->share);
+    query->is_flying = false;
+    query->resolver->counters.in_flight--;
+    if (query->asker != NULL) {
+        query->asker->flying_count--;
+        join_ring(query->asker);
     }
 }
 
 /* ---- answers ---- */
 
-static void finish_lookup(struct dns_lookup *lookup)
+static void tell_later(struct dns_asker *asker)
 {
-    loop_timer_clear(&lookup->deadline);
-    list_append(&lookup->resolver->done, &lookup->link);
-    schedule_turn(lookup->resolver);
+    if (list_is_empty(&asker->news)) {
+        list_append(&asker->resolver->news, &asker->news);
+    }
+    schedule_turn(asker->resolver);
+}
+
+static void drop_waiter(struct waiter *waiter)
+{
+    list_remove(&waiter->link);
+    list_remove(&waiter->mine);
+    waiter->asker->open--;
+    free(waiter);
 }
 
 static void settle_waiter(struct waiter *waiter, const struct dns_answer *answer)
 {
-    struct dns_lookup *lookup = waiter->lookup;
-    struct dns_query *query = waiter->query;
+    struct dns_asker *asker = waiter->asker;
 
-    list_remove(&waiter->link);
-    waiter->query = NULL;
-    dns_facts_put(lookup->facts, name_of(query), query->type, answer);
-    lookup->open--;
+    dns_facts_put(asker->facts, name_of(waiter->query), waiter->query->type, answer);
+    drop_waiter(waiter);
+    if (asker->open == 0) {
+        loop_timer_stop(&asker->timer);
+        asker->timer_ms = UINT64_MAX;
+    }
+    tell_later(asker);
 }
 
 static void settle_query(struct dns_query *query, const struct dns_answer *answer)
@@ -215,12 +293,7 @@ static void settle_query(struct dns_query *query, const struct dns_answer *answe
     }
     dns_cache_put(resolver->cache, &query->key, event_loop_now_ms(resolver->loop), answer);
     while (!list_is_empty(&query->waiters)) {
-        struct waiter *waiter = list_owner(query->waiters.next, struct waiter, link);
-
-        settle_waiter(waiter, answer);
-        if (waiter->lookup->open == 0) {
-            finish_lookup(waiter->lookup);
-        }
+        settle_waiter(list_owner(query->waiters.next, struct waiter, link), answer);
     }
     free_query(query);
 }
@@ -240,14 +313,12 @@ static void check_edns(struct dns_resolver *resolver, struct bytes message)
 /* On a channel without EDNS, FORMERR comes through to us: ask once more, without. */
 static bool ask_without_edns(struct dns_query *query, const struct dns_answer *answer)
 {
-    struct dns_resolver *resolver = query->resolver;
-
-    if (query->without_edns || answer->why == NULL || strcmp(answer->why, "formerr") != 0) {
+    if (list_is_empty(&query->waiters) || query->without_edns || answer->why == NULL ||
+        strcmp(answer->why, "formerr") != 0) {
         return false;
     }
     query->without_edns = true;
-    list_insert(&resolver->waiting, &query->link);
-    resolver->counters.waiting++;
+    stand_in_line(query, list_owner(query->waiters.next, struct waiter, link)->asker);
     return true;
 }
 
@@ -257,8 +328,7 @@ static void on_answer(void *context, struct bytes message, const char *why)
     struct dns_resolver *resolver = query->resolver;
     struct dns_answer answer = {.status = DNS_TEMPFAIL, .why = why};
 
-    list_remove(&query->link);
-    resolver->counters.in_flight--;
+    land_query(query);
     if (why == NULL) {
         arena_reset(resolver->arena);
         dns_answer_read(message, name_of(query), query->type, resolver->arena, &answer);
@@ -269,7 +339,7 @@ static void on_answer(void *context, struct bytes message, const char *why)
     if (!ask_without_edns(query, &answer)) {
         settle_query(query, &answer);
     }
-    if (!list_is_empty(&resolver->waiting) || resolver->retired != NULL) {
+    if (!list_is_empty(&resolver->ring) || resolver->retired != NULL) {
         schedule_turn(resolver);
     }
 }
@@ -304,24 +374,20 @@ static void renew_channel(struct dns_resolver *resolver)
 /* Owners may start, cancel and even free the resolver from here. */
 static void tell_owners(struct dns_resolver *resolver)
 {
-    struct list done;
+    struct list news;
 
-    list_init(&done);
-    while (!list_is_empty(&resolver->done)) {
-        struct list *first = resolver->done.next;
+    list_init(&news);
+    while (!list_is_empty(&resolver->news)) {
+        struct list *first = resolver->news.next;
 
         list_remove(first);
-        list_append(&done, first);
+        list_append(&news, first);
     }
-    while (!list_is_empty(&done)) {
-        struct dns_lookup *lookup = list_owner(done.next, struct dns_lookup, link);
-        void (*on_done)(void *context) = lookup->on_done;
-        void *context = lookup->context;
+    while (!list_is_empty(&news)) {
+        struct dns_asker *asker = list_owner(news.next, struct dns_asker, news);
 
-        list_remove(&lookup->link);
-        resolver->lookups--;
-        free(lookup);
-        on_done(context);
+        list_remove(&asker->news);
+        asker->on_answers(asker->context);
     }
 }
 
@@ -337,7 +403,7 @@ static void on_turn(void *context)
     tell_owners(resolver);
 }
 
-/* ---- look-ups ---- */
+/* ---- askers ---- */
 
 static bool is_special_name(struct bytes name)
 {
@@ -345,84 +411,237 @@ static bool is_special_name(struct bytes name)
     return bytes_equal(name, BYTES("onion")) || bytes_ends_with_nocase(name, BYTES(".onion"));
 }
 
-/* Answers what needs no question: known, forbidden to ask, or too late. */
-static bool answer_now(struct dns_resolver *resolver, const struct dns_question *question,
-                       const struct dns_cache_key *key, uint64_t deadline_ms,
-                       struct dns_answer *answer)
+static bool find_known(struct dns_resolver *resolver, struct bytes name,
+                       const struct dns_cache_key *key, struct dns_answer *answer)
 {
-    uint64_t now_ms = event_loop_now_ms(resolver->loop);
-
-    if (dns_cache_get(resolver->cache, key, now_ms, answer)) {
+    if (dns_cache_get(resolver->cache, key, event_loop_now_ms(resolver->loop), answer)) {
         resolver->counters.cache_hits++;
         return true;
     }
-    if (is_special_name(question->name)) {
+    if (is_special_name(name)) {
         *answer = (struct dns_answer){.status = DNS_NXDOMAIN, .ttl = DNS_TTL_MAX};
-        return true;
-    }
-    if (deadline_ms <= now_ms) {
-        *answer = (struct dns_answer){.status = DNS_TEMPFAIL, .why = "timeout"};
         return true;
     }
     return false;
 }
 
-static void wait_for(struct dns_lookup *lookup, const struct dns_question *question,
-                     const struct dns_cache_key *key)
+/* The source of an evaluation's facts. */
+static bool answer_from_cache(void *context, struct bytes name, uint16_t type,
+                              struct dns_answer *answer)
 {
-    struct dns_resolver *resolver = lookup->resolver;
-    struct waiter *waiter = &lookup->waiters[lookup->count++];
-    struct dns_query *query =
-        hash_table_get(resolver->queries, bytes_of(key->octets, key->len));
+    struct dns_asker *asker = context;
+    struct dns_cache_key key;
 
-    if (query != NULL) {
-        resolver->counters.merged++;
-    } else {
-        query = new_query(resolver, key, question->type);
-    }
-    *waiter = (struct waiter){.lookup = lookup, .query = query};
-    list_append(&query->waiters, &waiter->link);
-    lookup->open++;
+    dns_cache_key(name, type, &key);
+    return find_known(asker->resolver, name, &key, answer);
 }
 
-static void settle_open_waiters(struct dns_lookup *lookup, const struct dns_answer *answer)
+static void on_deadline(void *context);
+
+static void init_asker(struct dns_asker *asker, struct dns_resolver *resolver,
+                       void (*on_answers)(void *context), void *context)
 {
-    for (size_t i = 0; i < lookup->count; i++) {
-        if (lookup->waiters[i].query != NULL) {
-            settle_waiter(&lookup->waiters[i], answer);
+    *asker = (struct dns_asker){.resolver = resolver,
+                                .on_answers = on_answers,
+                                .context = context,
+                                .timer_ms = UINT64_MAX};
+    list_init(&asker->ring);
+    list_init(&asker->news);
+    list_init(&asker->waiters);
+    list_init(&asker->line);
+    list_init(&asker->flying);
+    loop_timer_init(&asker->timer, resolver->loop, on_deadline, asker);
+    resolver->askers++;
+}
+
+/* Queries that others wait for go into their lines. */
+static void empty_line(struct dns_asker *asker)
+{
+    while (!list_is_empty(&asker->line)) {
+        struct dns_query *query = list_owner(asker->line.next, struct dns_query, link);
+
+        leave_line(query);
+        if (list_is_empty(&query->waiters)) {
+            free_query(query);
+        } else {
+            stand_in_line(query, list_owner(query->waiters.next, struct waiter, link)->asker);
         }
+    }
+}
+
+static void clear_asker(struct dns_asker *asker)
+{
+    dns_asker_end(asker);
+    while (!list_is_empty(&asker->flying)) {
+        struct dns_query *query = list_owner(asker->flying.next, struct dns_query, share);
+
+        list_remove(&query->share);
+        query->asker = NULL;
+    }
+    loop_timer_clear(&asker->timer);
+    asker->resolver->askers--;
+}
+
+struct dns_asker *dns_asker_new(struct dns_resolver *resolver,
+                                void (*on_answers)(void *context), void *context)
+{
+    struct dns_asker *asker = memory_alloc(sizeof *asker);
+
+    init_asker(asker, resolver, on_answers, context);
+    return asker;
+}
+
+void dns_asker_free(struct dns_asker **asker)
+{
+    if (*asker != NULL) {
+        clear_asker(*asker);
+        free(*asker);
+        *asker = NULL;
+    }
+}
+
+void dns_asker_begin(struct dns_asker *asker, struct dns_facts *facts)
+{
+    assert(asker->facts == NULL);
+    asker->facts = facts;
+    dns_facts_set_source(facts, answer_from_cache, asker);
+}
+
+void dns_asker_end(struct dns_asker *asker)
+{
+    if (asker == NULL || asker->facts == NULL) {
+        return;
+    }
+    dns_facts_set_source(asker->facts, NULL, NULL);
+    asker->facts = NULL;
+    while (!list_is_empty(&asker->waiters)) {
+        drop_waiter(list_owner(asker->waiters.next, struct waiter, mine));
+    }
+    list_remove(&asker->news);
+    empty_line(asker);
+    loop_timer_stop(&asker->timer);
+    asker->timer_ms = UINT64_MAX;
+}
+
+size_t dns_asker_open(const struct dns_asker *asker)
+{
+    return asker->open;
+}
+
+static void set_deadline(struct dns_asker *asker, uint64_t until_ms)
+{
+    uint64_t now_ms = event_loop_now_ms(asker->resolver->loop);
+
+    if (until_ms < asker->timer_ms) {
+        asker->timer_ms = until_ms;
+        loop_timer_set(&asker->timer, until_ms > now_ms ? until_ms - now_ms : 0);
     }
 }
 
 static void on_deadline(void *context)
 {
     static const struct dns_answer too_late = {.status = DNS_TEMPFAIL, .why = "timeout"};
-    struct dns_lookup *lookup = context;
+    struct dns_asker *asker = context;
+    uint64_t now_ms = event_loop_now_ms(asker->resolver->loop);
+    struct list *next;
 
-    settle_open_waiters(lookup, &too_late);
-    finish_lookup(lookup);
+    asker->timer_ms = UINT64_MAX;
+    for (struct list *at = asker->waiters.next; at != &asker->waiters; at = next) {
+        struct waiter *waiter = list_owner(at, struct waiter, mine);
+
+        next = at->next;
+        if (waiter->until_ms <= now_ms) {
+            settle_waiter(waiter, &too_late);
+        } else {
+            set_deadline(asker, waiter->until_ms);
+        }
+    }
 }
 
-/* Answers or asks every wanted question. An answer takes its question off the list. */
-static void work_off(struct dns_lookup *lookup, uint64_t deadline_ms)
+/* What stands in the line of somebody who has used up his share need not wait for him. */
+static void take_over(struct dns_asker *asker, struct dns_query *query)
 {
-    size_t at = 0, count;
+    if (!query->is_flying && query->asker->flying_count >= SHARE &&
+        asker->flying_count < SHARE) {
+        leave_line(query);
+        stand_in_line(query, asker);
+    }
+}
+
+static void wait_for(struct dns_asker *asker, uint16_t type, const struct dns_cache_key *key,
+                     uint64_t until_ms)
+{
+    struct dns_resolver *resolver = asker->resolver;
+    struct waiter *waiter = memory_alloc(sizeof *waiter);
+    struct dns_query *query =
+        hash_table_get(resolver->queries, bytes_of(key->octets, key->len));
+
+    if (query != NULL) {
+        resolver->counters.merged++;
+        take_over(asker, query);
+    } else {
+        query = new_query(asker, key, type);
+    }
+    *waiter = (struct waiter){.asker = asker, .query = query, .until_ms = until_ms};
+    list_append(&query->waiters, &waiter->link);
+    list_append(&asker->waiters, &waiter->mine);
+    asker->open++;
+    set_deadline(asker, until_ms);
+}
+
+/* Known, forbidden to ask, or too late. */
+static bool answer_now(struct dns_asker *asker, const struct dns_question *question,
+                       const struct dns_cache_key *key, uint64_t deadline_ms,
+                       struct dns_answer *answer)
+{
+    if (find_known(asker->resolver, question->name, key, answer)) {
+        return true;
+    }
+    *answer = (struct dns_answer){.status = DNS_TEMPFAIL, .why = "timeout"};
+    return deadline_ms <= event_loop_now_ms(asker->resolver->loop);
+}
+
+/* What is open already stands in front of what the facts want: an answer takes its question off. */
+bool dns_asker_ask(struct dns_asker *asker, uint64_t deadline_ms)
+{
+    size_t open_before = asker->open, count;
+    bool is_more_known = false;
 
     for (;;) {
-        const struct dns_question *wanted = dns_facts_wanted(lookup->facts, &count);
+        const struct dns_question *wanted = dns_facts_wanted(asker->facts, &count);
         struct dns_cache_key key;
         struct dns_answer answer;
 
-        if (at >= count) {
-            return;
+        if (asker->open >= count) {
+            break;
         }
-        dns_cache_key(wanted[at].name, wanted[at].type, &key);
-        if (answer_now(lookup->resolver, &wanted[at], &key, deadline_ms, &answer)) {
-            dns_facts_put(lookup->facts, wanted[at].name, wanted[at].type, &answer);
+        wanted += asker->open;
+        dns_cache_key(wanted->name, wanted->type, &key);
+        if (answer_now(asker, wanted, &key, deadline_ms, &answer)) {
+            dns_facts_put(asker->facts, wanted->name, wanted->type, &answer);
+            is_more_known = true;
         } else {
-            wait_for(lookup, &wanted[at], &key);
-            at++;
+            wait_for(asker, wanted->type, &key, deadline_ms);
         }
+    }
+    if (asker->open > open_before) {
+        send_waiting(asker->resolver);
+    }
+    return is_more_known;
+}
+
+/* ---- look-ups ---- */
+
+static void on_lookup_answers(void *context)
+{
+    struct dns_lookup *lookup = context;
+    void (*on_done)(void *context) = lookup->on_done;
+    void *done_context = lookup->context;
+
+    if (lookup->asker.open == 0) {
+        clear_asker(&lookup->asker);
+        free(lookup);
+        on_done(done_context);
     }
 }
 
@@ -430,47 +649,26 @@ struct dns_lookup *dns_lookup_start(struct dns_resolver *resolver, struct dns_fa
                                     uint64_t deadline_ms, void (*on_done)(void *context),
                                     void *context)
 {
-    struct dns_lookup *lookup;
-    uint64_t now_ms;
-    size_t wanted;
+    struct dns_lookup *lookup = memory_alloc(sizeof *lookup);
 
-    (void)dns_facts_wanted(facts, &wanted);
-    lookup = memory_zero(sizeof *lookup + wanted * sizeof lookup->waiters[0]);
-    lookup->resolver = resolver;
-    lookup->facts = facts;
     lookup->on_done = on_done;
     lookup->context = context;
-    list_init(&lookup->link);
-    loop_timer_init(&lookup->deadline, resolver->loop, on_deadline, lookup);
-    resolver->lookups++;
-    work_off(lookup, deadline_ms);
-    if (lookup->open == 0) {
-        finish_lookup(lookup);
-        return lookup;
+    init_asker(&lookup->asker, resolver, on_lookup_answers, lookup);
+    dns_asker_begin(&lookup->asker, facts);
+    (void)dns_asker_ask(&lookup->asker, deadline_ms);
+    if (lookup->asker.open == 0) {
+        tell_later(&lookup->asker);
     }
-    now_ms = event_loop_now_ms(resolver->loop); /* may have gone on since answer_now looked */
-    loop_timer_set(&lookup->deadline, deadline_ms > now_ms ? deadline_ms - now_ms : 0);
-    send_waiting(resolver);
     return lookup;
 }
 
 void dns_lookup_cancel(struct dns_lookup **lookup)
 {
-    struct dns_lookup *ending = *lookup;
-
-    if (ending == NULL) {
-        return;
+    if (*lookup != NULL) {
+        clear_asker(&(*lookup)->asker);
+        free(*lookup);
+        *lookup = NULL;
     }
-    *lookup = NULL;
-    for (size_t i = 0; i < ending->count; i++) {
-        if (ending->waiters[i].query != NULL) {
-            list_remove(&ending->waiters[i].link);
-        }
-    }
-    list_remove(&ending->link);
-    loop_timer_clear(&ending->deadline);
-    ending->resolver->lookups--;
-    free(ending);
 }
 
 /* ---- the resolver ---- */
@@ -506,9 +704,9 @@ struct dns_resolver *dns_resolver_new(struct event_loop *loop,
     }
     resolver->cache = dns_cache_new(entropy_hash_key(), octets);
     resolver->queries = hash_table_new(entropy_hash_key());
-    list_init(&resolver->waiting);
     list_init(&resolver->flying);
-    list_init(&resolver->done);
+    list_init(&resolver->ring);
+    list_init(&resolver->news);
     resolver->turn = (struct loop_task){.run = on_turn, .context = resolver};
     resolver->arena = arena_new();
     strbuf_init(&resolver->packet, 1024);
@@ -522,17 +720,11 @@ void dns_resolver_free(struct dns_resolver **resolver)
     if (ending == NULL) {
         return;
     }
-    assert(ending->lookups == 0);
+    assert(ending->askers == 0);
     *resolver = NULL;
     ending->is_ending = true;
     dns_channel_free(&ending->retired);
     dns_channel_free(&ending->channel);
-    while (!list_is_empty(&ending->waiting)) {
-        struct dns_query *query = list_owner(ending->waiting.next, struct dns_query, link);
-
-        list_remove(&query->link);
-        free_query(query);
-    }
     hash_table_free(&ending->queries);
     dns_cache_free(&ending->cache);
     arena_free(&ending->arena);

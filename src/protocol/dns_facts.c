@@ -17,6 +17,8 @@ struct dns_facts {
     size_t count, capacity;
     struct dns_question *wanted;
     size_t wanted_count; /* room for as many as there are facts */
+    dns_facts_source *source;
+    void *source_context;
 };
 
 static const struct dns_answer no_such_name = {.status = DNS_NXDOMAIN};
@@ -93,6 +95,21 @@ static struct fact *add_fact(struct dns_facts *facts, struct bytes name, uint16_
     return fact;
 }
 
+static void keep_answer(struct dns_facts *facts, struct fact *fact,
+                        const struct dns_answer *answer)
+{
+    struct dns_answer *copy = arena_alloc(facts->arena, sizeof *copy);
+
+    dns_answer_copy(answer, arena_alloc(facts->arena, dns_answer_size(answer) + 1), copy);
+    fact->answer = copy;
+}
+
+void dns_facts_set_source(struct dns_facts *facts, dns_facts_source *source, void *context)
+{
+    facts->source = source;
+    facts->source_context = context;
+}
+
 const struct dns_answer *dns_facts_get(struct dns_facts *facts, struct bytes name,
                                        uint16_t type)
 {
@@ -100,6 +117,7 @@ const struct dns_answer *dns_facts_get(struct dns_facts *facts, struct bytes nam
     struct bytes key;
     uint32_t hash;
     struct fact *fact;
+    struct dns_answer known;
 
     if (!dns_name_read(name, &normal)) {
         return &no_such_name;
@@ -113,6 +131,10 @@ const struct dns_answer *dns_facts_get(struct dns_facts *facts, struct bytes nam
     fact = add_fact(facts, key, type, hash);
     if (fact == NULL) {
         return &too_many;
+    }
+    if (facts->source != NULL && facts->source(facts->source_context, key, type, &known)) {
+        keep_answer(facts, fact, &known);
+        return fact->answer;
     }
     facts->wanted[facts->wanted_count++] = (struct dns_question){fact->name, type};
     return NULL;
@@ -148,7 +170,6 @@ void dns_facts_put(struct dns_facts *facts, struct bytes name, uint16_t type,
     struct bytes key;
     uint32_t hash;
     struct fact *fact;
-    struct dns_answer *copy;
 
     if (!dns_name_read(name, &normal)) {
         return; /* dns_facts_get knows the answer without us */
@@ -162,8 +183,6 @@ void dns_facts_put(struct dns_facts *facts, struct bytes name, uint16_t type,
     if (fact == NULL) {
         return;
     }
-    copy = arena_alloc(facts->arena, sizeof *copy);
-    dns_answer_copy(answer, arena_alloc(facts->arena, dns_answer_size(answer) + 1), copy);
-    fact->answer = copy;
+    keep_answer(facts, fact, answer);
     drop_wanted(facts, key, type);
 }

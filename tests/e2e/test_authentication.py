@@ -704,6 +704,24 @@ def test_a_chain_of_late_answers_is_bounded(scripted, world):
     assert second[0][1] in (451, 550), second
 
 
+def test_a_silent_reverse_zone_holds_up_no_chain(scripted, world):
+    """Who does not answer for the client's name delays neither the refusal nor, beyond its own time, the message."""
+    def script(name, kind, is_tcp):
+        if kind == "PTR":
+            return Resolver.SILENCE
+        found = re.fullmatch(r"n(\d)\.(good|bad)\.test", name)
+        if found and kind == "TXT":
+            end = f"ip4:{HERE}" if found[2] == "good" else "?ip4:192.0.2.1"
+            more = f"include:n{int(found[1]) + 1}.{found[2]}.test" if int(found[1]) < 5 else end
+            return [0.1, f'{name}. 60 TXT "v=spf1 {more} -all"']
+        return None
+    hop, _ = scripted(script, policy="spf-fail refuse\nauth-temperror accept")
+    refused, taken = at_once(lambda: timed(lambda: rcpt(world, "a@n0.bad.test")),
+                             lambda: timed(lambda: passed(world, hop, sender="a@n0.good.test")))
+    assert refused[0] == 550 and refused[1] < 4, refused  # c-ares gives the name six seconds
+    assert "spf=pass" in taken[0][0] and "iprev=temperror" in taken[0][0] and taken[1] < 15, taken
+
+
 def timed(call):
     started = time.monotonic()
     return call(), time.monotonic() - started

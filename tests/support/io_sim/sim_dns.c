@@ -3,6 +3,7 @@
  */
 #include "io/dns_resolver.h"
 
+#include "base/list.h"
 #include "base/memory.h"
 #include "sim_internal.h"
 
@@ -172,6 +173,113 @@ void dns_lookup_cancel(struct dns_lookup **lookup)
         free(*lookup);
         *lookup = NULL;
     }
+}
+
+/* ---- askers: each question takes its own time ---- */
+
+struct sim_question {
+    struct list link;
+    struct dns_asker *asker;
+    char name[DNS_NAME_LIMIT];
+    struct dns_question question;
+    bool is_late;
+    struct sim_event answer;
+};
+
+struct dns_asker {
+    struct dns_resolver *resolver;
+    struct dns_facts *facts;
+    struct list open;
+    size_t count;
+    void (*on_answers)(void *context);
+    void *context;
+};
+
+struct dns_asker *dns_asker_new(struct dns_resolver *resolver,
+                                void (*on_answers)(void *context), void *context)
+{
+    struct dns_asker *asker = memory_zero(sizeof *asker);
+
+    asker->resolver = resolver;
+    asker->on_answers = on_answers;
+    asker->context = context;
+    list_init(&asker->open);
+    return asker;
+}
+
+void dns_asker_free(struct dns_asker **asker)
+{
+    dns_asker_end(*asker);
+    free(*asker);
+    *asker = NULL;
+}
+
+void dns_asker_begin(struct dns_asker *asker, struct dns_facts *facts)
+{
+    asker->facts = facts;
+}
+
+static void drop_question(struct sim_question *asked)
+{
+    list_remove(&asked->link);
+    asked->asker->count--;
+    sim_event_stop(&asked->answer);
+    free(asked);
+}
+
+void dns_asker_end(struct dns_asker *asker)
+{
+    while (asker != NULL && !list_is_empty(&asker->open)) {
+        drop_question(list_owner(asker->open.next, struct sim_question, link));
+    }
+}
+
+size_t dns_asker_open(const struct dns_asker *asker)
+{
+    return asker->count;
+}
+
+static void on_asker_answer(void *context)
+{
+    struct sim_question *asked = context;
+    struct dns_asker *asker = asked->asker;
+
+    asker->resolver->counters.answered++;
+    answer_question(asker->facts, &asked->question, asked->is_late);
+    drop_question(asked);
+    asker->on_answers(asker->context);
+}
+
+static void ask_question(struct dns_asker *asker, const struct dns_question *question,
+                         uint64_t left_us)
+{
+    struct sim_question *asked = memory_zero(sizeof *asked);
+    uint64_t delay_us = 50 + sim_random(LATENCY_MOST_US);
+
+    asked->asker = asker;
+    memcpy(asked->name, question->name.data, question->name.len);
+    asked->question.name = bytes_of(asked->name, question->name.len);
+    asked->question.type = question->type;
+    asked->is_late = delay_us > left_us;
+    asked->answer = (struct sim_event){
+        .loop = asker->resolver->loop, .run = on_asker_answer, .context = asked};
+    list_append(&asker->open, &asked->link);
+    asker->count++;
+    asker->resolver->counters.asked++;
+    sim_event_after(&asked->answer, asked->is_late ? left_us : delay_us);
+}
+
+bool dns_asker_ask(struct dns_asker *asker, uint64_t deadline_ms)
+{
+    uint64_t now_ms = event_loop_now_ms(asker->resolver->loop);
+    uint64_t left_us = deadline_ms > now_ms ? (deadline_ms - now_ms) * 1000 : 0;
+    size_t count;
+    const struct dns_question *wanted = dns_facts_wanted(asker->facts, &count);
+
+    while (asker->count < count) {
+        ask_question(asker, &wanted[asker->count], left_us);
+    }
+    return false;
 }
 
 struct dns_resolver_counters dns_resolver_count(const struct dns_resolver *resolver)

@@ -488,6 +488,200 @@ static void test_cache_limit(void **state)
     end(&f);
 }
 
+/* ---- askers ---- */
+
+struct asking {
+    struct fixture *fixture;
+    struct dns_facts *facts;
+    struct dns_asker *asker;
+    int told;
+    size_t open_when_told;
+};
+
+static void on_answers(void *context)
+{
+    struct asking *asking = context;
+
+    asking->told++;
+    asking->open_when_told = dns_asker_open(asking->asker);
+    event_loop_stop(asking->fixture->loop);
+}
+
+static void begin_asking(struct fixture *fixture, struct asking *asking)
+{
+    *asking = (struct asking){.fixture = fixture, .facts = dns_facts_new()};
+    asking->asker = dns_asker_new(fixture->resolver, on_answers, asking);
+    dns_asker_begin(asking->asker, asking->facts);
+}
+
+static void end_asking(struct asking *asking)
+{
+    dns_asker_free(&asking->asker);
+    dns_asker_free(&asking->asker); /* safe on NULL */
+    dns_facts_free(&asking->facts);
+}
+
+static const struct dns_answer *get(struct asking *asking, const char *name)
+{
+    return dns_facts_get(asking->facts, bytes_from_text(name), DNS_TYPE_A);
+}
+
+static void get_many(struct asking *asking, const char *kind, unsigned count)
+{
+    char name[40];
+
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "%s%u.example", kind, i);
+        (void)get(asking, name);
+    }
+}
+
+static bool ask(struct asking *asking, uint64_t wait_ms)
+{
+    return dns_asker_ask(asking->asker, clock_now_ms() + wait_ms);
+}
+
+static void run_once(struct fixture *fixture)
+{
+    loop_timer_set(fixture->guard, 20000);
+    event_loop_run(fixture->loop);
+}
+
+static void test_answers_come_one_by_one(void **state)
+{
+    struct fixture f;
+    struct asking a;
+    uint64_t started = clock_now_ms();
+
+    (void)state;
+    begin(&f);
+    begin_asking(&f, &a);
+    (void)get(&a, "silent.example");
+    (void)get(&a, "ok.example");
+    CHECK_TRUE("nothing is known", !ask(&a, 600));
+    CHECK_TRUE("asked once", !ask(&a, 600));
+    run_once(&f);
+    CHECK_TRUE("at once", clock_now_ms() - started < 400);
+    CHECK_INT("the other one is open", a.open_when_told, 1);
+    CHECK_INT("there", get(&a, "ok.example")->status, DNS_OK);
+    (void)get(&a, "nx.example"); /* what comes of it */
+    CHECK_TRUE("asked", !ask(&a, 5000));
+    run_once(&f);
+    CHECK_INT("there", get(&a, "nx.example")->status, DNS_NXDOMAIN);
+    CHECK_INT("still open", dns_asker_open(a.asker), 1);
+    run_once(&f);
+    CHECK_INT("each has its own deadline", get(&a, "silent.example")->status, DNS_TEMPFAIL);
+    CHECK_TRUE("its own", clock_now_ms() - started < 2000);
+    CHECK_INT("told", a.told, 3);
+    CHECK_INT("each once", f.server->questions, 3);
+    dns_asker_end(a.asker);
+    dns_asker_end(a.asker);
+    dns_facts_reset(a.facts);
+    dns_asker_begin(a.asker, a.facts); /* the next evaluation */
+    CHECK_INT("from the cache, while it is asked", get(&a, "ok.example")->status, DNS_OK);
+    CHECK_INT("negative ones, too", get(&a, "nx.example")->status, DNS_NXDOMAIN);
+    CHECK_INT("special ones, too", get(&a, "x.onion")->status, DNS_NXDOMAIN);
+    CHECK_TRUE("nothing to do", !ask(&a, 5000));
+    (void)get(&a, "ok2.example");
+    CHECK_TRUE("too late: answered from inside", ask(&a, 0));
+    CHECK_INT("too late", get(&a, "ok2.example")->status, DNS_TEMPFAIL);
+    CHECK_INT("nobody was told of it", a.told, 3);
+    CHECK_INT("nobody was asked", f.server->questions, 3);
+    end_asking(&a);
+    end(&f);
+}
+
+/* All that came at the same time is told of once. */
+static void test_answers_that_come_together(void **state)
+{
+    struct fixture f;
+    struct asking a;
+
+    (void)state;
+    begin(&f);
+    begin_asking(&f, &a);
+    get_many(&a, "hold", 20); /* the server answers them in one go */
+    (void)ask(&a, 5000);
+    while (dns_asker_open(a.asker) > 0) {
+        run_once(&f);
+    }
+    CHECK_TRUE("a few times at most", a.told <= 5);
+    end_asking(&a);
+    end(&f);
+}
+
+/* However much one asks that nobody answers, others are answered at once. */
+static void test_nobody_takes_it_all(void **state)
+{
+    struct fixture f;
+    struct asking greedy, other;
+    uint64_t started = clock_now_ms();
+
+    (void)state;
+    begin(&f);
+    begin_asking(&f, &greedy);
+    begin_asking(&f, &other);
+    get_many(&greedy, "silent", 150);
+    (void)get(&greedy, "ok.example");
+    (void)ask(&greedy, 15000);
+    CHECK_INT("its share", dns_resolver_count(f.resolver).in_flight, 24);
+    CHECK_INT("in line", dns_resolver_count(f.resolver).waiting, 127);
+    (void)get(&other, "ok.example"); /* stands at the end of the other one's line */
+    (void)get(&other, "ok2.example");
+    (void)ask(&other, 15000);
+    while (dns_asker_open(other.asker) > 0) {
+        run_once(&f);
+    }
+    CHECK_TRUE("soon", clock_now_ms() - started < 1000);
+    CHECK_INT("answered", get(&other, "ok.example")->status, DNS_OK);
+    CHECK_INT("for both", get(&greedy, "ok.example")->status, DNS_OK);
+    /* The next evaluation of the same one has no new share ... */
+    dns_asker_end(greedy.asker);
+    CHECK_INT("nothing in line", dns_resolver_count(f.resolver).waiting, 0);
+    dns_facts_reset(greedy.facts);
+    dns_asker_begin(greedy.asker, greedy.facts);
+    (void)get(&greedy, "ok3.example");
+    (void)ask(&greedy, 15000);
+    CHECK_INT("in line", dns_resolver_count(f.resolver).waiting, 1);
+    /* ... and whoever waits for the same goes on when it leaves. */
+    (void)get(&other, "silent0.example");
+    (void)ask(&other, 15000);
+    dns_asker_free(&greedy.asker);
+    CHECK_INT("nothing in line", dns_resolver_count(f.resolver).waiting, 0);
+    CHECK_INT("open", dns_asker_open(other.asker), 1);
+    end_asking(&greedy);
+    end_asking(&other);
+    end(&f);
+}
+
+/* What stands in the line of somebody who leaves is asked in the name of who waits for it. */
+static void test_a_line_is_handed_on(void **state)
+{
+    struct fixture f;
+    struct asking first, second;
+
+    (void)state;
+    begin(&f);
+    begin_asking(&f, &first);
+    begin_asking(&f, &second);
+    get_many(&first, "silent", 30);
+    (void)ask(&first, 15000);
+    get_many(&second, "quiet", 20); /* answered */
+    get_many(&second, "silent", 30);
+    (void)ask(&second, 15000);
+    end_asking(&first);
+    CHECK_INT("all go out or stand in line",
+              dns_resolver_count(f.resolver).in_flight + dns_resolver_count(f.resolver).waiting,
+              50);
+    while (dns_asker_open(second.asker) > 30) {
+        run_once(&f);
+    }
+    CHECK_INT("a share of them at a time", dns_resolver_count(f.resolver).in_flight, 30);
+    CHECK_INT("the rest in line", dns_resolver_count(f.resolver).waiting, 0);
+    end_asking(&second);
+    end(&f);
+}
+
 static void test_system_servers(void **state)
 {
     struct dns_resolver_options options = {0};
@@ -508,12 +702,22 @@ static void test_system_servers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds),          cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_tries),          cmocka_unit_test(test_merge_and_cache),
-        cmocka_unit_test(test_thousand),       cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_closed_port),    cmocka_unit_test(test_edns_lost),
-        cmocka_unit_test(test_reset_over_tcp), cmocka_unit_test(test_nothing_to_do),
-        cmocka_unit_test(test_cache_limit),    cmocka_unit_test(test_system_servers),
+        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_tries),
+        cmocka_unit_test(test_merge_and_cache),
+        cmocka_unit_test(test_thousand),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_closed_port),
+        cmocka_unit_test(test_edns_lost),
+        cmocka_unit_test(test_reset_over_tcp),
+        cmocka_unit_test(test_nothing_to_do),
+        cmocka_unit_test(test_cache_limit),
+        cmocka_unit_test(test_system_servers),
+        cmocka_unit_test(test_answers_come_one_by_one),
+        cmocka_unit_test(test_answers_that_come_together),
+        cmocka_unit_test(test_nobody_takes_it_all),
+        cmocka_unit_test(test_a_line_is_handed_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

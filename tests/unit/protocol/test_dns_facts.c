@@ -117,13 +117,48 @@ static void test_limit(void **state)
     dns_facts_free(&facts);
 }
 
+/* A source that knows one name, and counts. */
+static bool know_one(void *context, struct bytes name, uint16_t type, struct dns_answer *answer)
+{
+    unsigned *asked = context;
+
+    (*asked)++;
+    *answer = (struct dns_answer){.status = DNS_NODATA, .ttl = 7};
+    return type == DNS_TYPE_A && bytes_equal(name, BYTES("known.org"));
+}
+
+static void test_a_source(void **state)
+{
+    struct dns_facts *facts = dns_facts_new();
+    const struct dns_answer *got;
+    unsigned asked = 0;
+    size_t count;
+
+    (void)state;
+    dns_facts_set_source(facts, know_one, &asked);
+    got = dns_facts_get(facts, BYTES("KNOWN.org."), DNS_TYPE_A);
+    assert_non_null(got);
+    CHECK_INT("at once", got->ttl, 7);
+    CHECK_TRUE("the same", dns_facts_get(facts, BYTES("known.org"), DNS_TYPE_A) == got);
+    CHECK_INT("asked once", asked, 1);
+    CHECK_TRUE("not known", dns_facts_get(facts, BYTES("known.org"), DNS_TYPE_MX) == NULL);
+    CHECK_TRUE("not known", dns_facts_get(facts, BYTES("known.org"), DNS_TYPE_MX) == NULL);
+    CHECK_INT("once each", asked, 2);
+    (void)dns_facts_wanted(facts, &count);
+    CHECK_INT("what it does not know is wanted", count, 1);
+    CHECK_INT("both count", dns_facts_count(facts), 2);
+    dns_facts_set_source(facts, NULL, NULL);
+    CHECK_TRUE("no more", dns_facts_get(facts, BYTES("other.org"), DNS_TYPE_A) == NULL);
+    CHECK_INT("no more", asked, 2);
+    dns_facts_free(&facts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ask_and_answer),
-        cmocka_unit_test(test_no_names),
-        cmocka_unit_test(test_put_first),
-        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_ask_and_answer), cmocka_unit_test(test_no_names),
+        cmocka_unit_test(test_put_first),      cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_a_source),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
