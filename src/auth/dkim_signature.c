@@ -220,23 +220,35 @@ bool dkim_signature_has_length(const struct dkim_signature *signature)
     return tag_value(signature, false, "l").data != NULL;
 }
 
+enum canonical_form dkim_signature_body_form(const struct dkim_signature *signature)
+{
+    dkim_canon_t header_form, body_form;
+
+    return dkim_sig_getcanons(signature->info, &header_form, &body_form) == DKIM_STAT_OK &&
+                   body_form == DKIM_CANON_RELAXED
+               ? CANONICAL_RELAXED
+               : CANONICAL_SIMPLE;
+}
+
 /* True: l= is there and does not sign all of the body. */
 static bool leaves_text_unsigned(const struct dkim_signature *signature,
                                  const struct dkim_body_length *body)
 {
     struct bytes text = tag_value(signature, false, "l");
-    dkim_canon_t header_form, body_form;
-    uint64_t length;
+    uint64_t length, whole = 0;
 
     if (text.data == NULL) {
         return false;
     }
-    if (!bytes_to_u64(text, &length) ||
-        dkim_sig_getcanons(signature->info, &header_form, &body_form) != DKIM_STAT_OK) {
-        return true;
+    switch (dkim_signature_body_form(signature)) {
+    case CANONICAL_SIMPLE:
+        whole = dkim_body_length_simple(body);
+        break;
+    case CANONICAL_RELAXED:
+        whole = dkim_body_length_relaxed(body);
+        break;
     }
-    return length != (body_form == DKIM_CANON_RELAXED ? dkim_body_length_relaxed(body)
-                                                      : dkim_body_length_simple(body));
+    return !bytes_to_u64(text, &length) || length != whole;
 }
 
 /* The library does not compare the key's k= with the signature's a=. */
@@ -249,24 +261,19 @@ static bool is_key_of_algorithm(const struct dkim_signature *signature)
                                         : BYTES("rsa"));
 }
 
-/* The library counts a key's size in whole octets: 1,017 bits are 1,024 to it. A modulus of 1,024
- * stands in DER as 02 81 81 00 and an octet with its first bit set, near the start of p=. */
+/* A modulus of 1,024 bits stands in DER as 02 81 81 00 and an octet with its first bit set, near
+ * the start of p=. */
 static bool has_short_modulus(const struct dkim_signature *signature)
 {
     enum {
         LOOK_AT = 44
     }; /* characters: 33 octets, where the modulus has begun at the latest */
     struct bytes key = tag_value(signature, true, "p");
-    unsigned int bits = 0;
     char start[LOOK_AT];
     size_t len = 0, at;
     struct strbuf octets;
     bool is_short;
 
-    if (dkim_sig_getkeysize(signature->info, &bits) != DKIM_STAT_OK ||
-        bits != DKIM_MIN_KEY_BITS) {
-        return false;
-    }
     for (size_t i = 0; i < key.len && len < LOOK_AT; i++) {
         if ((unsigned char)key.data[i] > ' ') {
             start[len++] = key.data[i];
@@ -280,33 +287,84 @@ static bool has_short_modulus(const struct dkim_signature *signature)
     return is_short;
 }
 
+/* The library looks at the size only where its own body hash matched, and counts in whole octets:
+ * 1,017 bits are 1,024 to it. */
+static bool is_key_too_short(const struct dkim_signature *signature)
+{
+    unsigned int bits = 0;
+
+    if (algorithm_of(signature) == DKIM_SIGN_ED25519SHA256) {
+        return false;
+    }
+    return dkim_sig_getkeysize(signature->info, &bits) != DKIM_STAT_OK ||
+           bits < DKIM_MIN_KEY_BITS ||
+           (bits == DKIM_MIN_KEY_BITS && has_short_modulus(signature));
+}
+
+struct findings {
+    int error;
+    unsigned int flags;
+    int body_hash;
+};
+
+/* When the body was hashed here, the library saw none. What it found of bh= is then about an empty
+ * body, and so is a bad signature whose header verified: DKIM_SIGFLAG_PASSED says that much and
+ * nothing else. Both are replaced by what the body's own hash says. */
+static struct findings read_findings(const struct dkim_signature *signature,
+                                     const struct dkim_body *body)
+{
+    struct findings findings = {.error = dkim_sig_geterror(signature->info),
+                                .flags = dkim_sig_getflags(signature->info),
+                                .body_hash = dkim_sig_getbh(signature->info)};
+    bool has_verified =
+        (findings.flags & DKIM_SIGFLAG_PASSED) != 0 &&
+        (findings.error == DKIM_SIGERROR_OK ||
+         (findings.error == DKIM_SIGERROR_BADSIG && findings.body_hash == DKIM_SIGBH_MISMATCH));
+
+    if (body->is_hashed_here && has_verified) {
+        const struct strbuf *ours = &body->hash_texts[dkim_signature_body_form(signature)];
+        bool is_same = ours->len != 0 &&
+                       bytes_equal(tag_value(signature, false, "bh"), strbuf_bytes(ours));
+
+        findings.error = is_same ? DKIM_SIGERROR_OK : DKIM_SIGERROR_BADSIG;
+        findings.body_hash = is_same ? DKIM_SIGBH_MATCH : DKIM_SIGBH_MISMATCH;
+    }
+    return findings;
+}
+
+/* Of a signature the library has no error for. */
+static bool is_verified(const struct findings *findings)
+{
+    return (findings->flags & DKIM_SIGFLAG_PASSED) != 0 &&
+           (findings->flags & DKIM_SIGFLAG_IGNORE) == 0 &&
+           findings->body_hash == DKIM_SIGBH_MATCH;
+}
+
 /* Signature by signature: what dkim_eom returns is about one of them only, and the library's own
  * DKIM_SIG_CHECK holds for some that broke a rule. */
 void dkim_signature_judge(struct dkim_signature *signature, DKIM_STAT eom_status,
-                          const struct dkim_body_length *body)
+                          const struct dkim_body *body)
 {
-    int error = dkim_sig_geterror(signature->info);
-    unsigned int flags = dkim_sig_getflags(signature->info);
-    int body_hash = dkim_sig_getbh(signature->info);
+    struct findings findings = read_findings(signature, body);
+    int error = findings.error;
 
     if (error == DKIM_SIGERROR_UNKNOWN && eom_status == DKIM_STAT_SYNTAX) {
         dkim_signature_settle(signature, AUTH_PERMERROR, "message cannot be canonicalised");
     } else if (error != DKIM_SIGERROR_OK && signature->why != NULL) {
         dkim_signature_settle(signature, result_of_error(error), signature->why);
     } else if (error == DKIM_SIGERROR_BADSIG ||
-               (error == DKIM_SIGERROR_OK &&
-                ((flags & DKIM_SIGFLAG_PASSED) == 0 || (flags & DKIM_SIGFLAG_IGNORE) != 0 ||
-                 body_hash != DKIM_SIGBH_MATCH))) {
+               (error == DKIM_SIGERROR_OK && !is_verified(&findings))) {
         dkim_signature_settle(signature, AUTH_FAIL,
-                              body_hash == DKIM_SIGBH_MISMATCH ? "body hash did not verify"
-                                                               : "signature did not verify");
+                              findings.body_hash == DKIM_SIGBH_MISMATCH
+                                  ? "body hash did not verify"
+                                  : "signature did not verify");
     } else if (error != DKIM_SIGERROR_OK) {
         dkim_signature_settle(signature, result_of_error(error), text_of_error(error));
     } else if (!is_key_of_algorithm(signature)) {
         dkim_signature_settle(signature, AUTH_PERMERROR, "key of another type");
-    } else if (has_short_modulus(signature)) {
+    } else if (is_key_too_short(signature)) {
         dkim_signature_settle(signature, AUTH_POLICY, text_of_error(DKIM_SIGERROR_KEYTOOSMALL));
-    } else if (leaves_text_unsigned(signature, body)) {
+    } else if (leaves_text_unsigned(signature, &body->length)) {
         dkim_signature_settle(signature, AUTH_POLICY, "l= leaves text unsigned");
     } else {
         dkim_signature_settle(signature, AUTH_PASS, NULL);
