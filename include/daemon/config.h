@@ -9,6 +9,7 @@
 #ifndef DAEMON_CONFIG_H
 #define DAEMON_CONFIG_H
 
+#include "auth/message_seal.h"
 #include "base/hash_table.h"
 #include "base/shared.h"
 #include "daemon/config_errors.h"
@@ -71,6 +72,13 @@ struct config_setting {
     struct config_setting *next;
 };
 
+/* Freed with the config. */
+struct config_key {
+    struct bytes path;
+    struct signing_key *key;
+    struct config_key *next;
+};
+
 struct config {
     struct shared shared; /* first: the snapshot's counter */
     struct arena *arena;
@@ -107,6 +115,13 @@ struct config {
     struct accept_policy policy;
     const struct accept_policy **domain_policies; /* by the domains' numbers in `aliases` */
     struct hash_table *local_policies;            /* those of single addresses */
+    struct arc_trust arc_trust;
+
+    const struct seal *seal;          /* of the block at the top, or NULL */
+    const struct seal **domain_seals; /* by the domains' numbers; NULL: none */
+    const struct seal *const *seals;  /* each of them once */
+    size_t seal_count;
+    struct config_key *keys;
 
     struct config_file *files;       /* every file that was read, with its stamp */
     struct config_setting *settings; /* in the order of the schema, then of the file */
@@ -122,6 +137,9 @@ void config_free(struct config **config); /* drops a hold; safe on NULL */
  * common one. Equal policies of domains are one and the same. The context is the config (inbound_options.policy_for). */
 const struct accept_policy *config_policy_for(const void *config, struct bytes domain,
                                               struct bytes local);
+/* What signs mail forwarded by this domain, whatever its case, or that of no domain of ours; NULL:
+ * nothing does. Equal ones are one and the same. The context is the config. */
+const struct seal *config_seal_for(const void *config, struct bytes domain);
 /* Is one of its alias files another one now? (The configuration itself is read again only when
  * somebody says so: it may be half edited.) */
 bool config_is_stale(const struct config *config);

@@ -13,6 +13,7 @@ enum config_type {
     CONFIG_BLOCK,      /* NAME { ... } */
     CONFIG_DOMAIN,     /* domain D { ... } */
     CONFIG_POLICY_FOR, /* policy-for LOCAL { ... }: options of the policy block */
+    CONFIG_SEAL,       /* seal { ... } */
     CONFIG_INCLUDE,
     CONFIG_TEXT,      /* struct bytes: one word */
     CONFIG_HOST,      /* struct bytes: a host name */
@@ -23,6 +24,7 @@ enum config_type {
     CONFIG_CHOICE,    /* int: index into `choices` */
     CONFIG_ENDPOINTS, /* struct config_endpoints */
     CONFIG_NETWORKS,  /* struct config_networks */
+    CONFIG_NAMES,     /* struct arc_trust: domains as A-labels */
     CONFIG_RETRY,     /* struct retry_schedule */
     CONFIG_SOURCE,    /* addresses to send from, one of each family */
     CONFIG_ROUTE,

@@ -1,5 +1,6 @@
 #include "config_internal.h"
 
+#include "auth/idn_domain.h"
 #include "daemon/config_value.h"
 
 #include <stddef.h>
@@ -21,8 +22,7 @@ static struct config_word *value_words(const struct config_node *node, size_t *c
     return node->words + 1;
 }
 
-/* Exactly one word behind the name; an error when there are others. */
-static const struct config_word *single_word(struct config_loading *loading,
+const struct config_word *config_single_word(struct config_loading *loading,
                                              const struct config_option *option,
                                              const struct config_node *node)
 {
@@ -37,7 +37,7 @@ static const struct config_word *single_word(struct config_loading *loading,
 static void apply_text(struct config_loading *loading, const struct config_option *option,
                        const struct config_node *node)
 {
-    const struct config_word *word = single_word(loading, option, node);
+    const struct config_word *word = config_single_word(loading, option, node);
     struct bytes *value = value_of(loading, option);
 
     if (word == NULL) {
@@ -70,7 +70,7 @@ static bool is_host(struct config_loading *loading, const struct config_word *wo
 static void apply_host(struct config_loading *loading, const struct config_option *option,
                        const struct config_node *node)
 {
-    const struct config_word *word = single_word(loading, option, node);
+    const struct config_word *word = config_single_word(loading, option, node);
 
     if (word == NULL || !is_host(loading, word)) {
         return;
@@ -92,7 +92,7 @@ static void apply_host(struct config_loading *loading, const struct config_optio
 static void apply_path(struct config_loading *loading, const struct config_option *option,
                        const struct config_node *node)
 {
-    const struct config_word *word = single_word(loading, option, node);
+    const struct config_word *word = config_single_word(loading, option, node);
 
     if (word != NULL && word->text.len > 0) {
         *(struct bytes *)value_of(loading, option) =
@@ -117,6 +117,8 @@ static void add_range_text(struct strbuf *out, const struct config_option *optio
     case CONFIG_BLOCK:
     case CONFIG_DOMAIN:
     case CONFIG_POLICY_FOR:
+    case CONFIG_SEAL:
+    case CONFIG_NAMES:
     case CONFIG_INCLUDE:
     case CONFIG_TEXT:
     case CONFIG_HOST:
@@ -185,7 +187,7 @@ static bool read_number(struct config_loading *loading, const struct config_opti
 static void apply_number(struct config_loading *loading, const struct config_option *option,
                          const struct config_node *node)
 {
-    const struct config_word *word = single_word(loading, option, node);
+    const struct config_word *word = config_single_word(loading, option, node);
     uint64_t *value = value_of(loading, option);
     uint64_t number;
 
@@ -225,6 +227,17 @@ static void report_choice(struct config_loading *loading, const struct config_op
     strbuf_clear(&hint);
 }
 
+int config_read_choice(struct config_loading *loading, const struct config_option *option,
+                       const struct config_word *word)
+{
+    int choice = config_value_choice(word->text, option->choices);
+
+    if (choice < 0) {
+        report_choice(loading, option, word);
+    }
+    return choice;
+}
+
 /* The block stands right behind its addresses: they are the last ones so far. */
 static void mark_listeners(struct config *config, const struct config_node *node, bool is_proxy)
 {
@@ -239,15 +252,10 @@ static void mark_listeners(struct config *config, const struct config_node *node
 static void apply_choice(struct config_loading *loading, const struct config_option *option,
                          const struct config_node *node)
 {
-    const struct config_word *word = single_word(loading, option, node);
-    int choice;
+    const struct config_word *word = config_single_word(loading, option, node);
+    int choice = word == NULL ? -1 : config_read_choice(loading, option, word);
 
-    if (word == NULL) {
-        return;
-    }
-    choice = config_value_choice(word->text, option->choices);
     if (choice < 0) {
-        report_choice(loading, option, word);
         return;
     }
     if (config_node_is_nested(node)) {
@@ -339,6 +347,43 @@ static void apply_networks(struct config_loading *loading, const struct config_o
     }
     *(struct config_networks *)value_of(loading, option) =
         (struct config_networks){items, count};
+}
+
+static void apply_names(struct config_loading *loading, const struct config_option *option,
+                        const struct config_node *node)
+{
+    struct arc_trust *value = value_of(loading, option);
+    size_t count, before = value->count;
+    const struct config_word *words = value_words(node, &count);
+    struct bytes *items = arena_alloc(loading->arena, (before + count) * sizeof *items);
+
+    if (config_node_is_nested(node)) {
+        config_error_at(loading, &node->words[0],
+                        "it belongs into the policy block outside of all domains",
+                        "%s cannot be set for a domain alone", option->name);
+        return;
+    }
+    if (before + count > option->most) {
+        config_error_at(loading, &words[0], NULL, "%s takes at most %llu values in all",
+                        option->name, (unsigned long long)option->most);
+        return;
+    }
+    for (size_t i = 0; i < before; i++) {
+        items[i] = value->domains[i];
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct bytes ascii = BYTES("");
+        struct ip_address address;
+        if (ip_address_parse(words[i].text, &address) ||
+            !idn_domain_to_ascii(words[i].text, loading->arena, &ascii) ||
+            bytes_find(ascii, '.') == ascii.len) {
+            config_error_at(loading, &words[i],
+                            "write each as its seals say it in d=: lists.example.net",
+                            "this is not the name of a domain");
+        }
+        items[before + i] = ascii;
+    }
+    *value = (struct arc_trust){items, before + count};
 }
 
 static void apply_retry(struct config_loading *loading, const struct config_option *option,
@@ -562,7 +607,7 @@ static void add_secret(struct config_loading *loading, const struct config_word 
 static void apply_secrets(struct config_loading *loading, const struct config_option *option,
                           const struct config_node *node)
 {
-    const struct config_word *word = single_word(loading, option, node);
+    const struct config_word *word = config_single_word(loading, option, node);
     bool is_classic = strcmp(option->name, "classic-secret-file") == 0;
     struct config_file *file;
     struct bytes rest;
@@ -597,10 +642,15 @@ static void apply_secrets(struct config_loading *loading, const struct config_op
 void config_apply(struct config_loading *loading, const struct config_option *option,
                   const struct config_node *node)
 {
+    if (strcmp(option->context, "seal") == 0) {
+        config_apply_seal(loading, option, node);
+        return;
+    }
     switch (option->type) {
     case CONFIG_BLOCK:
     case CONFIG_DOMAIN:
     case CONFIG_POLICY_FOR:
+    case CONFIG_SEAL:
     case CONFIG_INCLUDE:
     case CONFIG_ALIAS:
     case CONFIG_ALIASES:
@@ -627,6 +677,9 @@ void config_apply(struct config_loading *loading, const struct config_option *op
         return;
     case CONFIG_NETWORKS:
         apply_networks(loading, option, node);
+        return;
+    case CONFIG_NAMES:
+        apply_names(loading, option, node);
         return;
     case CONFIG_RETRY:
         apply_retry(loading, option, node);

@@ -55,19 +55,59 @@ static void add_children(struct strbuf *out, const struct config_setting *parent
     }
 }
 
+/* A value nobody set, and what it follows; `source` NULL: nothing. */
+static void add_default(struct strbuf *out, const char *indent, const char *name,
+                        struct bytes value, const char *source)
+{
+    size_t start = out->len;
+
+    strbuf_addf(out, "%s%s " BYTES_FMT, indent, name, BYTES_ARG(value));
+    do {
+        strbuf_add_char(out, ' ');
+    } while (out->len - start < ORIGIN_COLUMN && !out->overflowed);
+    strbuf_addf(out, "# default%s%s\n", source == NULL ? "" : ": ",
+                source == NULL ? "" : source);
+}
+
 /* Names that follow hostname when they are not set. */
 static void add_derived_host(struct strbuf *out, const struct config *config,
                              const struct config_option *option, const char *indent)
 {
     const struct bytes *value =
         (const struct bytes *)(const void *)((const char *)config + option->offset);
-    size_t start = out->len;
 
-    strbuf_addf(out, "%s%s " BYTES_FMT, indent, option->name, BYTES_ARG(*value));
-    do {
-        strbuf_add_char(out, ' ');
-    } while (out->len - start < ORIGIN_COLUMN && !out->overflowed);
-    strbuf_add_text(out, "# default: hostname\n");
+    add_default(out, indent, option->name, *value, "hostname");
+}
+
+static bool has_child(const struct config_node *block, const char *name)
+{
+    for (const struct config_node *node = block->first_child; node != NULL; node = node->next) {
+        if (bytes_equal(node->words[0].text, bytes_from_text(name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is in a block that stands in another one, or in a seal block. */
+static void add_inside(struct strbuf *out, const struct config_setting *block,
+                       const struct seal *seal, const char *indent, const char *source)
+{
+    add_children(out, block, indent);
+    if (block->option->type != CONFIG_SEAL || seal == NULL) {
+        return; /* an empty seal block stays one: it says that there is none */
+    }
+    for (size_t i = 0; i < config_option_count; i++) {
+        const struct config_option *option = &config_options[i];
+        if (strcmp(option->context, "seal") != 0 || has_child(block->node, option->name)) {
+            continue;
+        }
+        if (option->type == CONFIG_HOST) {
+            add_default(out, indent, option->name, seal->domain, source);
+        } else if (option->fallback != NULL) {
+            add_default(out, indent, option->name, bytes_from_text(option->fallback), NULL);
+        }
+    }
 }
 
 static void add_option(struct strbuf *out, const struct config *config,
@@ -79,7 +119,7 @@ static void add_option(struct strbuf *out, const struct config *config,
         if (s->option == option && !config_node_is_nested(s->node)) {
             add_setting(out, s, indent);
             if (s->node->has_block) {
-                add_children(out, s, "    ");
+                add_inside(out, s, config->seal, "    ", "srs.domain");
                 strbuf_add_text(out, "}\n");
             }
             count++;
@@ -114,7 +154,8 @@ static void add_domains(struct strbuf *out, const struct config *config)
             if (in->node->parent == s->node) {
                 add_setting(out, in, "    ");
                 if (in->node->has_block) {
-                    add_children(out, in, "        ");
+                    add_inside(out, in, config_seal_for(config, s->node->words[1].text),
+                               "        ", "the domain");
                     strbuf_add_text(out, "    }\n");
                 }
             }

@@ -4,6 +4,7 @@
  *   config_load     reads files, follows includes, walks the tree by the schema, checks the whole
  *   config_apply    one directive into its value
  *   config_policies policy blocks of domains and addresses
+ *   config_seals    seal blocks and their keys
  *   config_aliases  domain blocks and alias files into the alias table
  */
 #ifndef DAEMON_CONFIG_INTERNAL_H
@@ -14,6 +15,7 @@
 
 /* An option of a domain's own policy block. */
 struct config_override {
+    const struct config_node *node;
     size_t offset; /* in struct accept_policy */
     int choice;
     struct config_override *next;
@@ -27,6 +29,23 @@ struct config_local_policy {
     struct config_local_policy *next;
 };
 
+/* A selector and its key. */
+struct config_seal_pair {
+    const struct config_word *selector;
+    const struct signing_key *key; /* NULL: no key-file has come yet */
+    struct config_seal_pair *next;
+};
+
+struct config_seal_block {
+    const struct config_node *node;
+    const struct config_word *name; /* d=; NULL: the usual one */
+    struct config_seal_pair *pairs, **last_pair;
+    size_t pair_count;
+    bool with_arc, with_dkim;
+    bool says_something;
+    bool is_broken; /* an error in it was told already */
+};
+
 /* A domain block; what stands in it is gathered while the tree is walked. */
 struct config_domain {
     const struct config_node *node;
@@ -34,6 +53,7 @@ struct config_domain {
     struct bytes srs_domain;
     struct config_override *overrides;
     struct config_local_policy *locals;
+    struct config_seal_block *seal; /* or NULL */
     struct config_domain *next;
 };
 
@@ -48,6 +68,7 @@ struct config_loading {
     size_t route_count, route_capacity;
     struct srs_secret secrets[SRS_SECRET_LIMIT];
     size_t secret_count, classic_count;
+    struct config_seal_block *seal;  /* the one at the top, or NULL */
     const struct config_node *block; /* the block being walked */
 };
 
@@ -63,6 +84,13 @@ void config_error_at(struct config_loading *loading, const struct config_word *w
 /* Puts the directive's value into the config. */
 void config_apply(struct config_loading *loading, const struct config_option *option,
                   const struct config_node *node);
+/* Exactly one word behind the name, or NULL and an error. */
+const struct config_word *config_single_word(struct config_loading *loading,
+                                             const struct config_option *option,
+                                             const struct config_node *node);
+/* The word's place in the option's choices, or -1 and an error. */
+int config_read_choice(struct config_loading *loading, const struct config_option *option,
+                       const struct config_word *word);
 /* The domain whose block this is, or NULL: it was refused, an error was told. */
 struct config_domain *config_find_domain(const struct config_loading *loading,
                                          const struct config_node *block);
@@ -73,6 +101,15 @@ void config_override_policy(struct config_loading *loading, const struct config_
                             const struct config_node *node, int choice);
 /* Makes the policies of domains and addresses, when config->aliases is there. */
 void config_build_policies(struct config_loading *loading);
+/* Looks whether what is to be munged can be, when policies and seals are there. */
+void config_check_munging(struct config_loading *loading);
+/* A seal block begins, at the top or in a domain. */
+void config_enter_seal(struct config_loading *loading, const struct config_node *node);
+/* An option of a seal block. */
+void config_apply_seal(struct config_loading *loading, const struct config_option *option,
+                       const struct config_node *node);
+/* Makes the seals of all domains. */
+void config_build_seals(struct config_loading *loading);
 /* Builds config->aliases from the domain blocks. */
 void config_build_aliases(struct config_loading *loading);
 

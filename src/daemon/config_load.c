@@ -323,8 +323,8 @@ static bool has_form(struct config_loading *loading, const struct config_option 
                      const struct config_node *node)
 {
     bool is_block = option->type == CONFIG_BLOCK || option->type == CONFIG_DOMAIN ||
-                    option->type == CONFIG_POLICY_FOR;
-    size_t words = option->type == CONFIG_BLOCK ? 1 : 2;
+                    option->type == CONFIG_POLICY_FOR || option->type == CONFIG_SEAL;
+    size_t words = option->type == CONFIG_BLOCK || option->type == CONFIG_SEAL ? 1 : 2;
     struct strbuf hint;
     bool is_good = true;
 
@@ -413,6 +413,8 @@ static void walk_directive(struct config_loading *loading, const char *context,
         enter_domain(loading, node);
     } else if (option->type == CONFIG_POLICY_FOR) {
         config_enter_local_policy(loading, node);
+    } else if (option->type == CONFIG_SEAL) {
+        config_enter_seal(loading, node);
     }
     config_apply(loading, option, node);
     if (node->has_block) {
@@ -537,6 +539,8 @@ static void complete(struct config_loading *loading, const struct config_file *f
     config->routes = (struct delivery_route_table){loading->routes, loading->route_count};
     config_build_aliases(loading);
     config_build_policies(loading);
+    config_build_seals(loading);
+    config_check_munging(loading);
     config->srs.own_domain_context = config->aliases;
 }
 
@@ -544,6 +548,9 @@ static void destroy(struct shared *shared)
 {
     struct config *config = (struct config *)(void *)shared;
 
+    for (struct config_key *key = config->keys; key != NULL; key = key->next) {
+        signing_key_free(&key->key);
+    }
     alias_table_free(&config->aliases);
     hash_table_free(&config->local_policies);
     for (struct config_file *file = config->files; file != NULL; file = file->next) {

@@ -1,5 +1,6 @@
 #include "config_internal.h"
 
+#include "auth/idn_domain.h"
 #include "io/entropy.h"
 
 #include <stddef.h>
@@ -108,7 +109,7 @@ void config_override_policy(struct config_loading *loading, const struct config_
         return;
     }
     override = arena_alloc(loading->arena, sizeof *override);
-    *override = (struct config_override){option->offset - policy, choice, *overrides};
+    *override = (struct config_override){node, option->offset - policy, choice, *overrides};
     *overrides = override;
 }
 
@@ -129,6 +130,14 @@ static const struct accept_policy *share_policy(const struct config *config, siz
     return policy;
 }
 
+static void apply_overrides(struct accept_policy *policy,
+                            const struct config_override *overrides)
+{
+    for (const struct config_override *o = overrides; o != NULL; o = o->next) {
+        memcpy((char *)policy + o->offset, &o->choice, sizeof o->choice);
+    }
+}
+
 static const struct accept_policy *make_policy(struct config_loading *loading, size_t count,
                                                const struct accept_policy *usual,
                                                const struct config_override *overrides)
@@ -140,9 +149,7 @@ static const struct accept_policy *make_policy(struct config_loading *loading, s
     }
     policy = arena_alloc(loading->arena, sizeof *policy);
     *policy = *usual;
-    for (const struct config_override *o = overrides; o != NULL; o = o->next) {
-        memcpy((char *)policy + o->offset, &o->choice, sizeof o->choice);
-    }
+    apply_overrides(policy, overrides);
     return share_policy(loading->config, count, policy);
 }
 
@@ -185,6 +192,148 @@ void config_build_policies(struct config_loading *loading)
             add_local_policy(loading, count, local);
         }
         count++;
+    }
+}
+
+/* ---- can be munged what is to be munged? ------------------------------------------------- */
+
+struct munge_check {
+    struct config_loading *loading;
+    const struct config_domain *domain;
+    const struct seal *seal; /* what would sign it, or NULL */
+    bool is_usual_told;      /* of the common policy */
+    bool is_any_munged;
+};
+
+static bool asks_for_munging(const struct accept_policy *policy)
+{
+    return policy->doomed == DOOMED_MUNGE ||
+           policy->doomed_quarantine == DOOMED_QUARANTINE_MUNGE;
+}
+
+static bool is_about_munging(size_t offset)
+{
+    return offset == offsetof(struct accept_policy, doomed) ||
+           offset == offsetof(struct accept_policy, doomed_quarantine) ||
+           offset == offsetof(struct accept_policy, munge_from);
+}
+
+/* Where the list says something about it, or NULL: it is as for the others. */
+static const struct config_word *find_override(const struct config_override *override)
+{
+    while (override != NULL && !is_about_munging(override->offset)) {
+        override = override->next;
+    }
+    return override == NULL ? NULL : &override->node->words[0];
+}
+
+/* The common policy: its `offset` was set somewhere outside of all domains. */
+static const struct config_word *find_common(const struct config *config, size_t offset)
+{
+    for (const struct config_setting *s = config->settings; s != NULL; s = s->next) {
+        if (s->option->offset == offsetof(struct config, policy) + offset &&
+            s->option->type == CONFIG_CHOICE && !s->is_default &&
+            !config_node_is_nested(s->node)) {
+            return &s->node->words[0];
+        }
+    }
+    return NULL;
+}
+
+static const struct config_word *find_common_munging(const struct config *config)
+{
+    size_t offset = config->policy.doomed == DOOMED_MUNGE
+                        ? offsetof(struct accept_policy, doomed)
+                        : offsetof(struct accept_policy, doomed_quarantine);
+
+    return find_common(config, offset);
+}
+
+static bool is_below(struct bytes name, struct bytes parent)
+{
+    return name.len > parent.len && bytes_ends_with_nocase(name, parent) &&
+           name.data[name.len - parent.len - 1] == '.';
+}
+
+/* A munged author is in the domain; DMARC passes when the signature's domain belongs to it. */
+static void check_seal(const struct munge_check *check, const struct config_word *word)
+{
+    const struct config_domain *domain = check->domain;
+    const struct config_seal_block *block =
+        domain->seal != NULL ? domain->seal : check->loading->seal;
+    struct bytes name;
+
+    if (block != NULL && block->is_broken) {
+        return; /* told already */
+    }
+    if (check->seal == NULL) {
+        config_error_at(check->loading, word,
+                        "add to the domain: seal { selector NAME, key-file FILE }",
+                        "mail to " BYTES_FMT " cannot be munged without a key to sign with",
+                        BYTES_ARG(domain->name));
+    } else if (idn_domain_to_ascii(domain->name, check->loading->arena, &name) &&
+               !bytes_equal(name, check->seal->domain) &&
+               !is_below(name, check->seal->domain) && !is_below(check->seal->domain, name)) {
+        config_error_at(check->loading, word,
+                        "add to the domain a seal block of its own, or say its name in: "
+                        "seal { domain NAME",
+                        "mail to " BYTES_FMT " cannot be munged: it is signed as " BYTES_FMT,
+                        BYTES_ARG(domain->name), BYTES_ARG(check->seal->domain));
+    }
+}
+
+/* `word` NULL: nothing is said about it here, it is the common policy that is looked at. */
+static void check_policy(struct munge_check *check, const struct accept_policy *policy,
+                         const struct config_word *word)
+{
+    bool is_common = word == NULL;
+
+    if (!asks_for_munging(policy)) {
+        return;
+    }
+    if (is_common) {
+        word = find_common_munging(check->loading->config);
+    }
+    check->is_any_munged = true;
+    if (policy->munge_from == MUNGE_WHEN_NEEDED) {
+        check_seal(check, word);
+    } else if (!is_common || !check->is_usual_told) {
+        config_error_at(check->loading, word, "add: munge-from when-needed",
+                        "\"munge\" says nothing while munge-from is never");
+        check->is_usual_told |= is_common;
+    }
+}
+
+void config_check_munging(struct config_loading *loading)
+{
+    struct config *config = loading->config;
+    struct munge_check check = {.loading = loading};
+    const struct config_word *word =
+        find_common(config, offsetof(struct accept_policy, munge_from));
+    size_t number = 0;
+
+    for (const struct config_domain *d = loading->domains; d != NULL; d = d->next, number++) {
+        const struct config_word *own = find_override(d->overrides);
+
+        check.domain = d;
+        check.seal = config->domain_seals[number];
+        check_policy(&check, config->domain_policies[number], own);
+        for (const struct config_local_policy *local = d->locals; local != NULL;
+             local = local->next) {
+            struct accept_policy policy = *config->domain_policies[number];
+            const struct config_word *here = find_override(local->overrides);
+
+            if (here != NULL) {
+                apply_overrides(&policy, local->overrides);
+                check_policy(&check, &policy, here);
+            }
+        }
+    }
+    if (word != NULL && config->policy.munge_from == MUNGE_WHEN_NEEDED &&
+        !check.is_any_munged) {
+        config_errors_add(loading->errors, CONFIG_WARNING, word->place,
+                          "add: doomed munge, or doomed-quarantine munge",
+                          "nothing is munged: no rule says so");
     }
 }
 

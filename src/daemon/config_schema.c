@@ -142,6 +142,13 @@ const struct config_option config_options[] = {
      "What is different for mail to one address, also with +anything behind LOCAL; the rest is as for the domain. "
      "Addresses with different policies do not share a message: the client sends them one after the other."},
 
+    {"domain", "seal", CONFIG_SEAL, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
+     "#seal {\n"
+     "#    selector s1\n"
+     "#    key-file /etc/postilion/example.org.s1.pem\n"
+     "#}",
+     "Signatures of its own on mail forwarded by this domain, in the place of the seal block outside; an empty block: none."},
+
     {"", "route", CONFIG_ROUTE, NO_VALUE, "DOMAIN|* to HOST[:PORT]|[IP][:PORT]|IP[:PORT]|mx ...", NULL, NULL, NO_RANGE, NULL,
      REPEATS, RELOAD,
      "#route example.net to mail.internal.example:2525\n"
@@ -200,6 +207,40 @@ const struct config_option config_options[] = {
      "SRS it would pass for ours at the next server."},
     {"policy", "iprev", CONFIG_CHOICE, AT(policy.iprev), "off|tag|refuse", "off|tag|refuse", NULL, NO_RANGE, "tag", ONCE, RELOAD, NULL,
      "Clients whose address has no name that leads back to it."},
+    {"policy", "arc-trust", CONFIG_NAMES, AT(arc_trust), "DOMAIN ...", NULL, NULL, 1, 1000, NULL, REPEATS, RELOAD,
+     "#arc-trust lists.example.net",
+     "Forwarders and mailing lists whose ARC seal is believed: what one of these saw pass DMARC, and sealed, counts as "
+     "proven here although DMARC or SPF broke on the way. The domain is the d= of the seal, exactly. For all domains alike."},
+    {"policy", "doomed", CONFIG_CHOICE, AT(policy.doomed), "refuse|forward|munge|hold", "refuse|forward|munge|hold", NULL, NO_RANGE,
+     "refuse", ONCE, RELOAD, NULL,
+     "Mail that is fine here but will fail DMARC at the next server, because SPF alone proves its author, whose domain asks to "
+     "reject what fails. \"refuse\" tells the sender at once to sign with DKIM; \"forward\" sends it on all the same; "
+     "\"munge\" needs munge-from; \"hold\" keeps it in the queue for you to look at."},
+    {"policy", "doomed-quarantine", CONFIG_CHOICE, AT(policy.doomed_quarantine), "forward|refuse|munge|hold", "forward|refuse|munge|hold",
+     NULL, NO_RANGE, "forward", ONCE, RELOAD, NULL,
+     "The same when the author's domain asks for quarantine: the next server will put it into the spam folder."},
+    {"policy", "munge-from", CONFIG_CHOICE, AT(policy.munge_from), "never|when-needed", "never|when-needed", NULL, NO_RANGE, "never", ONCE,
+     RELOAD, NULL,
+     "Whether doomed mail may leave with a From of ours: \"Name via example.org\" and an address that leads back to the author. "
+     "It needs a seal whose domain is the one mail was sent to, or above or below it. Mail that can arrive as it is never "
+     "is munged."},
+
+    {"", "seal", CONFIG_SEAL, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
+     "Signatures of our own on what is forwarded: an ARC set, which tells the next server what was found out here, DKIM, or "
+     "both. Bounces and munged mail are always signed when there is a key. Without a key nothing is."},
+    {"seal", "domain", CONFIG_HOST, NO_VALUE, "NAME", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, "#domain example.org",
+     "The d= of the signatures, where DNS has the public keys (default: the SRS domain; in the block of a domain, that domain)."},
+    {"seal", "selector", CONFIG_TEXT, NO_VALUE, "NAME", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD, "#selector s1",
+     "The name of a key: DNS has it under NAME._domainkey.DOMAIN. Its key-file follows. Several pairs may follow each other, "
+     "such as an RSA key and an Ed25519 key: each makes a DKIM signature, the first RSA key makes ARC sets."},
+    {"seal", "key-file", CONFIG_PATH, NO_VALUE, "FILE", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
+     "#key-file /etc/postilion/s1.pem",
+     "The private key of the selector before it, PEM without a pass phrase: RSA of 2048 to 4096 bits, or Ed25519. "
+     "\"postilion key make\" makes one."},
+    {"seal", "arc", CONFIG_CHOICE, NO_VALUE, "yes|no", "no|yes", NULL, NO_RANGE, "yes", ONCE, RELOAD, NULL,
+     "Whether forwarded mail gets an ARC set. It needs an RSA key: hardly anybody can check others."},
+    {"seal", "dkim", CONFIG_CHOICE, NO_VALUE, "yes|no", "no|yes", NULL, NO_RANGE, "no", ONCE, RELOAD, NULL,
+     "Whether forwarded mail gets a DKIM signature of ours: with it this domain answers for all that is sent through it."},
 
     {"", "limits", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
      "Nothing a client sends grows without bound."},
@@ -235,22 +276,10 @@ static const struct {
     const char *context;
     const char *name;
 } planned[] = {
-    {"", "tls"},
-    {"", "seal"},
-    {"", "blocklist"},
-    {"", "allowlist"},
-    {"listen", "tls"},
-    {"listen", "banner-wait"},
-    {"domain", "seal"},
-    {"delivery", "handoff-wait"},
-    {"delivery", "warn"},
-    {"delivery", "bounce"},
-    {"delivery", "hold-for"},
+    {"", "tls"},          {"", "blocklist"},         {"", "allowlist"},
+    {"listen", "tls"},    {"listen", "banner-wait"}, {"delivery", "handoff-wait"},
+    {"delivery", "warn"}, {"delivery", "bounce"},    {"delivery", "hold-for"},
     {"delivery", "tls"},
-    {"policy", "arc-trust"},
-    {"policy", "doomed"},
-    {"policy", "munge-from"},
-    {"policy", "doomed-quarantine"},
 };
 
 const struct config_option *config_schema_find(const char *context, struct bytes name)
@@ -395,7 +424,8 @@ static void add_sample_lines(struct strbuf *out, const struct config_option *opt
 
 static bool is_block(const struct config_option *option)
 {
-    return option->type == CONFIG_BLOCK || option->type == CONFIG_DOMAIN;
+    return option->type == CONFIG_BLOCK || option->type == CONFIG_DOMAIN ||
+           option->type == CONFIG_SEAL;
 }
 
 void config_schema_write_sample(struct strbuf *out)
@@ -449,6 +479,8 @@ static void add_range(struct strbuf *out, const struct config_option *option)
     case CONFIG_BLOCK:
     case CONFIG_DOMAIN:
     case CONFIG_POLICY_FOR:
+    case CONFIG_SEAL:
+    case CONFIG_NAMES:
     case CONFIG_INCLUDE:
     case CONFIG_TEXT:
     case CONFIG_HOST:

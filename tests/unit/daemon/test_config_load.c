@@ -26,6 +26,18 @@ static void write_file(const char *name, const char *text)
     assert_int_equal(chmod(path, 0600), 0);
 }
 
+static void write_key(const char *name)
+{
+    struct signing_key *key = signing_key_make(SIGNING_RSA_SHA256);
+    struct strbuf pem;
+
+    strbuf_init(&pem, 65536);
+    signing_key_add_pem(key, &pem);
+    write_file(name, strbuf_text(&pem));
+    strbuf_clear(&pem);
+    signing_key_free(&key);
+}
+
 static int make_files(void **state)
 {
     (void)state;
@@ -40,14 +52,15 @@ static int make_files(void **state)
     write_file("one.conf", "forward one to a@x.test\nfrward two to a@x.test\n");
     write_file("two.conf", "forward three to a@x.test\n");
     write_file("self.conf", "include self.conf\n");
+    write_key("key");
     return 0;
 }
 
 static int remove_files(void **state)
 {
-    static const char *const names[] = {"secret",    "classic",  "weak",     "empty",
-                                        "list",      "badlist",  "one.conf", "two.conf",
-                                        "self.conf", "main.conf"};
+    static const char *const names[] = {"secret",    "classic",   "weak",     "empty",
+                                        "list",      "badlist",   "one.conf", "two.conf",
+                                        "self.conf", "main.conf", "key"};
     char path[256];
 
     (void)state;
@@ -451,7 +464,9 @@ static void test_sample(void **state)
     while (rest.len > 0) {
         struct bytes line = bytes_cut(&rest, '\n'), words = bytes_trim(line);
         bool is_example = words.len > 1 && words.data[0] == '#' && words.data[1] != ' ';
-        if (bytes_find_part(line, BYTES("/etc/")) < line.len) {
+        if (bytes_find_part(line, BYTES("#key-file ")) < line.len) {
+            line = words = BYTES("#key-file key");
+        } else if (bytes_find_part(line, BYTES("/etc/")) < line.len) {
             line = words = bytes_find_part(line, BYTES(" secret-file")) < line.len
                                ? BYTES("secret-file secret")
                                : BYTES("");
