@@ -197,7 +197,7 @@ static struct header_field field_of(const struct strbuf *text)
     return field;
 }
 
-/* Ends a field that goes up to "b=": signs `covered` and the field itself. */
+/* Ends a field with b=, a signature over `covered` and the field itself. */
 static bool sign_field(struct strbuf *field, struct strbuf *covered,
                        const struct signing_key *key)
 {
@@ -206,7 +206,7 @@ static bool sign_field(struct strbuf *field, struct strbuf *covered,
     struct strbuf signature;
     bool is_signed;
 
-    add_part(field, BYTES("b="));
+    strbuf_add_text(field, "\r\n\tb=");
     itself = field_of(field);
     canonical_signature_add(covered, CANONICAL_RELAXED, &itself);
     canonical_digest(strbuf_bytes(covered), digest);
