@@ -145,6 +145,15 @@ static const char SEVERAL[] = HEAD "domain usual.test {\n"
                                    "        key-file ed\n"
                                    "    }\n"
                                    "}\n"
+                                   "domain signed.test {\n"
+                                   "    forward /postmaster|abuse/ to a@x.test\n"
+                                   "    seal {\n"
+                                   "        domain srs.test\n"
+                                   "        selector s1\n"
+                                   "        key-file rsa\n"
+                                   "        dkim yes\n"
+                                   "    }\n"
+                                   "}\n"
                                    "seal {\n"
                                    "    selector s1\n"
                                    "    key-file rsa\n"
@@ -178,7 +187,8 @@ static void check_several(const struct config *config)
     CHECK_TRUE("a file is read once", own->keys[0].key == usual->keys[0].key);
     CHECK_BYTES("A-labels", idn->domain, BYTES("xn--bcher-kva.test"));
     CHECK_INT("no arc", idn->with_arc, false);
-    CHECK_INT("all", config->seal_count, 3);
+    CHECK_TRUE("nearly equal", config_seal_for(config, BYTES("signed.test")) != usual);
+    CHECK_INT("all", config->seal_count, 4);
     CHECK_TRUE("the first", config->seals[0] == usual);
     CHECK_INT("trust", config->arc_trust.count, 3);
     CHECK_BYTES("trust", config->arc_trust.domains[0], BYTES("lists.test"));
@@ -261,6 +271,10 @@ static void test_mistakes(void **state)
          "14:2 error mail to own.test cannot be munged: it is signed as srs.test", "seal block of its own"},
         {"nearly below", HEAD OWN "}\nseal {\n domain town.test\n " KEY "}\npolicy {\n doomed munge\n munge-from when-needed\n}\n",
          "15:2 error mail to own.test cannot be munged: it is signed as town.test", NULL},
+        {"told once for all domains", HEAD OWN "}\ndomain b.test {\n forward /postmaster|abuse/ to a@x.test\n}\n" SEAL "policy {\n doomed munge\n}\n",
+         "17:2 error \"munge\" says nothing", NULL},
+        {"told for the domain, not for its addresses", HEAD OWN " policy-for abuse {\n  iprev off\n }\n policy {\n  doomed munge\n }\n}\n" SEAL,
+         "12:3 error \"munge\" says nothing", NULL},
         {"munge nothing", HEAD OWN "}\n" SEAL "policy {\n munge-from when-needed\n}\n", "14:2 warning nothing is munged", "doomed munge"},
     };
     /* clang-format on */
