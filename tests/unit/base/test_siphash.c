@@ -54,6 +54,27 @@ static void case_is_folded_on_request(void **state)
                siphash_nocase(&KEY, BYTES("[")) != siphash_nocase(&KEY, BYTES("{")));
 }
 
+/* Eight octets are folded at once: each at each place, and none changes its neighbours. */
+static void every_octet_is_folded_by_itself(void **state)
+{
+    (void)state;
+    for (size_t len = 1; len <= 11; len++) {
+        for (size_t at = 0; at < len; at++) {
+            for (unsigned value = 0; value < 256; value++) {
+                char input[11], want[11];
+                memset(input, value % 2 == 0 ? 'Z' : '@', sizeof input);
+                memset(want, value % 2 == 0 ? 'z' : '@', sizeof want);
+                input[at] = want[at] = (char)value;
+                if (value >= 'A' && value <= 'Z') {
+                    want[at] = (char)(value + 'a' - 'A');
+                }
+                CHECK_TRUE("folded", siphash_nocase(&KEY, bytes_of(input, len)) ==
+                                         siphash(&KEY, bytes_of(want, len)));
+            }
+        }
+    }
+}
+
 static void the_key_counts(void **state)
 {
     struct siphash_key other = KEY;
@@ -68,6 +89,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors_of_the_authors),
         cmocka_unit_test(case_is_folded_on_request),
+        cmocka_unit_test(every_octet_is_folded_by_itself),
         cmocka_unit_test(the_key_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
