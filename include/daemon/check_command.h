@@ -1,7 +1,9 @@
 /*
  * check_command - `postilion check` and `postilion explain-option`.
  *
- *   check [--dump | --sample]    errors and warnings to err; 0, or 78 (EX_CONFIG) with all told
+ *   check [--no-dns | --dump | --sample]
+ *                                errors and warnings to err; 0, or 78 (EX_CONFIG) with all told.
+ *                                The keys of seals are compared with DNS (daemon/key_check)
  *   explain-option [NAME]        one option (NAME or BLOCK.NAME), or the list of all
  *
  * argv[0] is the command's name. The result is an exit status of <sysexits.h>.

@@ -3,11 +3,17 @@
 #include "daemon/config.h"
 #include "daemon/config_dump.h"
 #include "daemon/config_schema.h"
+#include "daemon/key_check.h"
 
 #include <string.h>
 #include <sysexits.h>
 
 enum { TEXT_LIMIT = 256 * 1024 * 1024 };
+
+struct check_options {
+    bool is_dump;
+    bool has_dns; /* may DNS be asked? */
+};
 
 static int write_text(FILE *out, struct strbuf *text)
 {
@@ -33,21 +39,20 @@ static void add_count(struct strbuf *out, size_t count, const char *one, const c
     strbuf_addf(out, "%zu %s", count, count == 1 ? one : many);
 }
 
-static void write_summary(const char *path, const struct config *config,
-                          const struct config_errors *errors, FILE *out)
+static void write_summary(const char *path, const struct config *config, size_t errors,
+                          size_t warnings, FILE *out)
 {
-    size_t warnings = config_errors_count(errors, CONFIG_WARNING);
     struct strbuf text;
 
     strbuf_init(&text, 8192);
     strbuf_addf(&text, "%s: ", path);
-    if (config != NULL) {
+    if (errors == 0) {
         strbuf_add_text(&text, "good, ");
         add_count(&text, alias_table_domain_count(config->aliases), "domain", "domains");
         strbuf_add_text(&text, ", ");
         add_count(&text, alias_table_entry_count(config->aliases), "alias", "aliases");
     } else {
-        add_count(&text, config_errors_count(errors, CONFIG_ERROR), "error", "errors");
+        add_count(&text, errors, "error", "errors");
     }
     if (warnings > 0) {
         strbuf_add_text(&text, ", ");
@@ -57,21 +62,43 @@ static void write_summary(const char *path, const struct config *config,
     write_text(out, &text);
 }
 
-static int check(const char *path, bool is_dump, FILE *out, FILE *err)
+/* Do the keys of seals stand in DNS? */
+static struct key_check_counts check_keys(const struct config *config, FILE *err)
+{
+    struct key_check_counts counts;
+    struct strbuf text;
+
+    strbuf_init(&text, TEXT_LIMIT);
+    counts = key_check_run(config->seals, config->seal_count, config->resolvers.items,
+                           config->resolvers.count, &text);
+    write_text(err, &text);
+    return counts;
+}
+
+static int check(const char *path, const struct check_options *options, FILE *out, FILE *err)
 {
     struct config_errors *errors = config_errors_new();
     struct config *config = config_load(path, errors);
-    int status = config == NULL ? EX_CONFIG : EX_OK;
+    struct key_check_counts keys = {.wrong = 0};
+    size_t error_count = config_errors_count(errors, CONFIG_ERROR);
+    int status;
     struct strbuf text;
 
     strbuf_init(&text, TEXT_LIMIT);
     config_errors_print(errors, &text);
     write_text(err, &text);
-    if (config != NULL && is_dump) {
+    if (config != NULL && options->is_dump) {
         config_dump(config, &text);
         status = write_text(out, &text);
     } else {
-        write_summary(path, config, errors, config == NULL ? err : out);
+        if (config != NULL && options->has_dns) {
+            keys = check_keys(config, err);
+        }
+        error_count += keys.wrong;
+        status = error_count == 0 ? EX_OK : EX_CONFIG;
+        write_summary(path, config, error_count,
+                      config_errors_count(errors, CONFIG_WARNING) + keys.missing,
+                      error_count == 0 ? out : err);
     }
     config_free(&config);
     config_errors_free(&errors);
@@ -80,16 +107,19 @@ static int check(const char *path, bool is_dump, FILE *out, FILE *err)
 
 int check_command_run(const char *config_path, int argc, char **argv, FILE *out, FILE *err)
 {
-    bool is_dump = false;
+    struct check_options options = {.is_dump = false, .has_dns = true};
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--dump") == 0) {
-            is_dump = true;
+            options.is_dump = true;
+        } else if (strcmp(argv[i], "--no-dns") == 0) {
+            options.has_dns = false;
         } else if (strcmp(argv[i], "--sample") == 0) {
             return write_sample(out);
         } else if (strcmp(argv[i], "--help") == 0) {
-            fputs("usage: postilion [-c FILE] check [--dump | --sample]\n"
+            fputs("usage: postilion [-c FILE] check [--no-dns | --dump | --sample]\n"
                   "Tells everything that is wrong in the configuration; exit status 78 then.\n"
+                  "  --no-dns  do not look whether DNS has the keys of seals\n"
                   "  --dump    the effective value of every option and where it comes from\n"
                   "  --sample  an annotated sample file with all options\n",
                   out);
@@ -99,7 +129,7 @@ int check_command_run(const char *config_path, int argc, char **argv, FILE *out,
             return EX_USAGE;
         }
     }
-    return check(config_path, is_dump, out, err);
+    return check(config_path, &options, out, err);
 }
 
 static void list_options(struct strbuf *out)
