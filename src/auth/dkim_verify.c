@@ -116,8 +116,9 @@ struct dkim_key_cache_counts dkim_library_keys(const struct dkim_library *librar
 
 struct dkim_verifier *dkim_verifier_new(struct dkim_library *library, int64_t unix_seconds)
 {
-    struct dkim_verifier *verifier = memory_zero(sizeof *verifier);
+    struct dkim_verifier *verifier = dkim_memory_take(library->memory, sizeof *verifier);
 
+    memset(verifier, 0, sizeof *verifier);
     verifier->library = library;
     verifier->unix_seconds = unix_seconds;
     verifier->body.is_hashed_here = true;
@@ -139,7 +140,7 @@ void dkim_verifier_free(struct dkim_verifier **verifier)
         body_hash_free(&(*verifier)->hashes[form]);
         strbuf_clear(&(*verifier)->body.hash_texts[form]);
     }
-    free(*verifier);
+    dkim_memory_give((*verifier)->library->memory, *verifier);
     *verifier = NULL;
 }
 

@@ -5,7 +5,8 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
-enum { FIRST_BLOCK = 1024 - 32, BLOCK = 8 * 1024 - 32 };
+/* The first blocks are of a size that malloc keeps ready; most arenas need no others. */
+enum { SMALL_BLOCK = 1024 - 32, BLOCK = 8 * 1024 - 32, SMALL_USE = 3 * SMALL_BLOCK };
 
 struct arena_block {
     struct arena_block *next;
@@ -53,7 +54,7 @@ void arena_reset(struct arena *arena)
 
 static struct arena_block *add_block(struct arena *arena, size_t size)
 {
-    size_t usual = arena->blocks == NULL ? FIRST_BLOCK : BLOCK;
+    size_t usual = arena->used < SMALL_USE ? SMALL_BLOCK : BLOCK;
     struct arena_block *block;
 
     if (size < usual) {

@@ -53,7 +53,7 @@ static bool make_room(struct strbuf *buf, size_t extra)
         return true;
     }
     while (capacity <= buf->len + extra) {
-        capacity += capacity / 2;
+        capacity *= 2;
     }
     if (capacity > buf->limit + 1) {
         capacity = buf->limit + 1;

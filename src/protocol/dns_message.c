@@ -152,11 +152,36 @@ static bool format_name(const struct wire_name *name, struct dns_name *out)
     return true;
 }
 
+/* Nearly every name is made of plain octets and stays as it is, but for case and a final dot. False:
+ * it has to be read in full. */
+static bool read_plain_name(struct bytes name, struct dns_name *out)
+{
+    size_t label = 0; /* octets of it so far */
+
+    if (name.len > DNS_NAME_LIMIT) {
+        return false;
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t octet = ascii_lower((unsigned char)name.data[i]);
+
+        if (octet == '.' && label > 0) {
+            label = 0;
+        } else if (!is_plain(octet) || ++label > LABEL_LIMIT) {
+            return false;
+        }
+        out->octets[i] = (char)octet;
+    }
+    out->len = name.len - (name.len > 0 && label == 0);
+    out->octets[out->len] = '\0';
+    return true;
+}
+
 bool dns_name_read(struct bytes name, struct dns_name *out)
 {
     struct wire_name wire;
 
-    return parse_name_text(name, &wire) && format_name(&wire, out);
+    return read_plain_name(name, out) ||
+           (parse_name_text(name, &wire) && format_name(&wire, out));
 }
 
 bool dns_name_normalise(struct bytes name, struct strbuf *out)
