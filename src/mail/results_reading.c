@@ -124,7 +124,7 @@ static bool take_key(struct pair *pair, struct bytes *text)
                   (is_joint(pair->key[pair->key_len - 1]) || is_joint(text->data[0]));
     } while (goes_on && is_word_octet(text->data[0]));
     pair->key[pair->key_len] = '\0';
-    return !goes_on;
+    return !goes_on && !is_joint(pair->key[pair->key_len - 1]);
 }
 
 /* The blanks behind it go with it. */
