@@ -89,7 +89,8 @@ void dkim_memory_give(void *closure, void *data)
         return;
     }
     block = (struct block *)(void *)((char *)data - offsetof(struct block, data));
-    if (block->size == SYSTEM || memory->count[block->size] == DKIM_MEMORY_KEPT) {
+    if (block->size == SYSTEM ||
+        memory->count[block->size] == DKIM_MEMORY_KEPT / ((size_t)SMALLEST << block->size)) {
         free(block);
         return;
     }
