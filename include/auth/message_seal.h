@@ -8,13 +8,20 @@
  * DKIM     relaxed/relaxed; From, Subject, To, Date, Message-ID are oversigned (also when absent),
  *          and Cc, Reply-To, MIME-Version, Content-Type, Content-Transfer-Encoding, In-Reply-To,
  *          References and the like are signed as often as they are there. Never l=, x= or z=.
+ *          Of fields of one name the lowest eight are signed, and h= stays under 4 KB (libopendkim
+ *          reads no more).
  * ARC      one set, with the first RSA key (nothing when there is none): i= the newest plus one;
  *          AMS relaxed/relaxed over the same fields and every DKIM-Signature, never over
  *          Authentication-Results, Received or ARC fields; AS with cv= the verdict: none without
  *          a chain. A chain that fails here gets cv=fail over our own set only. Nothing is added
  *          to a chain that says cv=fail itself, to one that has ARC_SET_LIMIT sets, or while
  *          the verdict is temperror (what we do not know we do not seal).
- * Cost     one private key operation a signature: two for ARC.
+ *          The header's own fields count as well: a chain too broken to be counted is closed
+ *          when its highest seal says so, else sealed above its highest instance.
+ * Form     folded at 78 columns; b= begins a line.
+ * Cost     one private key operation a signature: two for ARC. CPU time with the body's hash, 4.6 KB
+ *          (seal_driver repeat=N; RSA-2048 takes 309 us there, Ed25519 38): DKIM 323 us and 52, an
+ *          ARC set 641.
  * RFC      8617 §4, §5.1; 6376 §5, §8.15
  */
 #ifndef AUTH_MESSAGE_SEAL_H
