@@ -8,7 +8,7 @@
  * Rules   a little looser than the grammar, as mail in the wild is ("action=none", a last ";",
  *         "=" inside of a value), but what could be read in two ways is malformed, and then
  *         nothing of the whole payload counts: quotes or comments never closed, a ")" or "\"
- *         alone, controls, a word without "=". Read to the end before believing anything.
+ *         or a control outside of them, a word without "=". Read to the end before believing anything.
  * RFC     8601 §2.2; 5322 §3.2
  */
 #ifndef MAIL_RESULTS_READING_H
