@@ -11,7 +11,9 @@
  *          A key that cannot be had for now makes it temperror, unless the chain fails anyway.
  * Limits   ARC_FIELD_OCTETS a field, ARC_KEY_LIMIT different keys (more: fail, by policy), the
  *          header limits of dkim_header_guard. Structure is looked at before any key is asked for.
- * Cost     one hash of the header a signature; one of the body.
+ * Cost     each field is hashed once for all seals, signed ones once more, the body once. CPU time of a
+ *          4 KB message with keys in the cache (arc_driver repeat=N): no chain 1 us, one set of
+ *          RSA-2048 75 us, 50 sets 2 ms; a key not seen before 100 us more.
  * RFC      8617 §4, §5.2; errors fail the chain (§5.2 has no permerror)
  */
 #ifndef AUTH_ARC_CHAIN_H

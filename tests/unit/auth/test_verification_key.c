@@ -66,6 +66,7 @@ static void test_records(void **state)
          BYTES("k=rsa; p=MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="),
          SIGNING_RSA_SHA256, OTHER_TYPE},
         {"no base64", BYTES("p=!!!!"), SIGNING_RSA_SHA256, UNREADABLE},
+        {"blanks for a key", BYTES("p=\t ; n=x"), SIGNING_RSA_SHA256, "key revoked"},
         {"no key", BYTES("p=bm90aGluZw=="), SIGNING_RSA_SHA256, UNREADABLE},
         {"padding too much", BYTES("p=" RSA_1024 "=="), SIGNING_RSA_SHA256, UNREADABLE},
         {"octets behind", BYTES("p=" RSA_1024 "AAAA"), SIGNING_RSA_SHA256, UNREADABLE},
@@ -143,7 +144,8 @@ static void test_large_exponent(void **state)
     const char *why;
 
     (void)state;
-    CHECK_TRUE("e", BN_hex2bn(&exponent, "10000000000000001") != 0);
+    CHECK_TRUE("e",
+               BN_hex2bn(&exponent, "1000000000000000000000000000000000000000000000001") != 0);
     CHECK_INT("init", EVP_PKEY_keygen_init(context), 1);
     CHECK_INT("bits", EVP_PKEY_CTX_set_rsa_keygen_bits(context, 1024), 1);
     CHECK_INT("exponent", EVP_PKEY_CTX_set1_rsa_keygen_pubexp(context, exponent), 1);
