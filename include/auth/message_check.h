@@ -12,6 +12,7 @@
 #ifndef AUTH_MESSAGE_CHECK_H
 #define AUTH_MESSAGE_CHECK_H
 
+#include "auth/arc_chain.h"
 #include "auth/dkim_verify.h"
 #include "auth/dmarc_check.h"
 #include "auth/from_domains.h"
@@ -37,7 +38,16 @@ struct message_verdicts {
     struct spf_verdict spf_helo, spf_mail_from;
     struct dkim_verdicts dkim;
     struct from_domains from;
+    struct arc_verdict arc;
     struct dmarc_verdict dmarc;
+    bool has_forwarded;             /* message_check_forwarded was called */
+    struct dmarc_verdict forwarded; /* what the next hop's DMARC will find in our copy */
+};
+
+/* Who our copy will be from, as the next hop sees it. */
+struct message_forwarding {
+    struct bytes sender_domain;    /* of the envelope sender it leaves with (null: our HELO) */
+    struct bytes signature_domain; /* d= of our own DKIM signature; empty: there is none */
 };
 
 struct message_check;
@@ -53,6 +63,10 @@ void message_check_client(struct message_check *check, const struct ip_address *
 void message_check_header(struct message_check *check, struct bytes header);
 /* The body, behind the empty line. */
 void message_check_body(struct message_check *check, struct bytes octets);
+/* Before the end: DMARC is also asked about the copy that would leave, of which no byte that was
+ * signed changes. That our own servers may send for `sender_domain` is taken for granted. */
+void message_check_forwarded(struct message_check *check,
+                             const struct message_forwarding *forwarding);
 /* No more content comes. */
 void message_check_end(struct message_check *check);
 enum auth_status message_check_step(struct message_check *check);

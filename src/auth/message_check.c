@@ -7,6 +7,7 @@
 struct message_checker {
     struct spf_checker *spf;
     struct dkim_library *dkim;
+    struct dkim_key_cache *arc_keys;
 };
 
 struct message_check {
@@ -15,10 +16,12 @@ struct message_check {
     struct dns_facts *dns;
     struct arena *arena;
     struct dkim_verifier *verifier; /* from the header on, or NULL */
+    struct arc_verifier *chain;     /* the same */
+    struct message_forwarding forwarding;
     bool has_ended;
     bool is_client_late; /* and not told yet */
     /* What has its last word is not asked again. */
-    bool has_iprev, has_spf_helo, has_spf_mail_from, has_dkim;
+    bool has_iprev, has_spf_helo, has_spf_mail_from, has_dkim, has_arc;
     struct message_verdicts verdicts;
 };
 
@@ -28,6 +31,7 @@ struct message_checker *message_checker_new(void)
 
     checker->spf = spf_checker_new();
     checker->dkim = dkim_library_new();
+    checker->arc_keys = dkim_key_cache_new();
     return checker;
 }
 
@@ -36,6 +40,7 @@ void message_checker_free(struct message_checker **checker)
     if (*checker != NULL) {
         spf_checker_free(&(*checker)->spf);
         dkim_library_free(&(*checker)->dkim);
+        dkim_key_cache_free(&(*checker)->arc_keys);
         free(*checker);
         *checker = NULL;
     }
@@ -60,7 +65,9 @@ struct message_check *message_check_new(struct message_checker *checker,
     check->verdicts.iprev.result = AUTH_TEMPERROR;
     check->verdicts.spf_helo.result = AUTH_TEMPERROR;
     check->verdicts.spf_mail_from.result = AUTH_TEMPERROR;
+    check->verdicts.arc.result = AUTH_TEMPERROR;
     check->verdicts.dmarc.result = AUTH_TEMPERROR;
+    check->verdicts.forwarded.result = AUTH_TEMPERROR;
     return check;
 }
 
@@ -68,6 +75,7 @@ void message_check_free(struct message_check **check)
 {
     if (*check != NULL) {
         dkim_verifier_free(&(*check)->verifier);
+        arc_verifier_free(&(*check)->chain);
         dns_facts_free(&(*check)->dns);
         arena_free(&(*check)->arena);
         free(*check);
@@ -99,6 +107,8 @@ void message_check_header(struct message_check *check, struct bytes header)
     from_domains_read(header, check->arena, &check->verdicts.from);
     check->verifier = dkim_verifier_new(check->checker->dkim, check->identity.unix_seconds);
     dkim_verifier_header(check->verifier, header, check->dns);
+    check->chain = arc_verifier_new(check->checker->arc_keys, check->identity.unix_seconds);
+    arc_verifier_header(check->chain, header, check->dns);
 }
 
 void message_check_body(struct message_check *check, struct bytes octets)
@@ -106,6 +116,17 @@ void message_check_body(struct message_check *check, struct bytes octets)
     if (check->verifier != NULL && dkim_verifier_needs_body(check->verifier)) {
         dkim_verifier_body(check->verifier, octets);
     }
+    if (check->chain != NULL && arc_verifier_needs_body(check->chain)) {
+        arc_verifier_body(check->chain, octets);
+    }
+}
+
+void message_check_forwarded(struct message_check *check,
+                             const struct message_forwarding *forwarding)
+{
+    check->verdicts.has_forwarded = true;
+    check->forwarding.sender_domain = arena_copy(check->arena, forwarding->sender_domain);
+    check->forwarding.signature_domain = arena_copy(check->arena, forwarding->signature_domain);
 }
 
 void message_check_end(struct message_check *check)
@@ -136,12 +157,15 @@ static bool step_envelope(struct message_check *check)
     return check->has_iprev && check->has_spf_helo && check->has_spf_mail_from;
 }
 
-/* DMARC is asked as soon as the author is known, though what it builds on may still be open:
- * the policy record is wanted in any case. */
-static bool step_dmarc(struct message_check *check)
+/* Names DKIM came to an answer about, and `others` behind them: what no forwarding changes comes
+ * first and is what is said to prove the author. */
+static enum auth_status ask_dmarc(struct message_check *check,
+                                  const struct dmarc_identifier *others, size_t other_count,
+                                  struct dmarc_verdict *verdict)
 {
-    struct message_verdicts *verdicts = &check->verdicts;
-    size_t count = verdicts->dkim.count + 1;
+    const struct message_verdicts *verdicts = &check->verdicts;
+    size_t signatures = verdicts->dkim.count;
+    size_t count = signatures + other_count;
     struct dmarc_identifier *identifiers =
         arena_alloc(check->arena, count * sizeof *identifiers);
     struct dmarc_input input = {
@@ -151,14 +175,47 @@ static bool step_dmarc(struct message_check *check)
         .identifier_count = count,
     };
 
-    identifiers[0] = (struct dmarc_identifier){DMARC_BY_SPF, verdicts->spf_mail_from.result,
-                                               verdicts->spf_mail_from.domain};
-    for (size_t i = 1; i < count; i++) {
-        const struct dkim_verdict *signature = &verdicts->dkim.verdicts[i - 1];
+    for (size_t i = 0; i < signatures; i++) {
+        const struct dkim_verdict *signature = &verdicts->dkim.verdicts[i];
         identifiers[i] =
             (struct dmarc_identifier){DMARC_BY_DKIM, signature->result, signature->domain};
     }
-    return dmarc_check(&input, check->dns, check->arena, &verdicts->dmarc) == AUTH_DONE;
+    memcpy(identifiers + signatures, others, other_count * sizeof *others);
+    return dmarc_check(&input, check->dns, check->arena, verdict);
+}
+
+/* DMARC is asked as soon as the author is known, though what it builds on may still be open:
+ * the policy record is wanted in any case. */
+static bool step_dmarc(struct message_check *check)
+{
+    struct message_verdicts *verdicts = &check->verdicts;
+    struct dmarc_identifier sender = {DMARC_BY_SPF, verdicts->spf_mail_from.result,
+                                      verdicts->spf_mail_from.domain};
+
+    return ask_dmarc(check, &sender, 1, &verdicts->dmarc) == AUTH_DONE;
+}
+
+/* The next hop sees the same signatures, and our sender instead of the one that came. Where nothing
+ * that changes decides, its verdict is ours. */
+static bool step_forwarded(struct message_check *check)
+{
+    struct message_verdicts *verdicts = &check->verdicts;
+    const struct dmarc_verdict *here = &verdicts->dmarc;
+    struct dmarc_identifier ours[] = {
+        {DMARC_BY_SPF, AUTH_PASS, check->forwarding.sender_domain},
+        {DMARC_BY_DKIM, AUTH_PASS, check->forwarding.signature_domain},
+    };
+
+    if (!verdicts->has_forwarded) {
+        return true;
+    }
+    if (here->result == AUTH_NONE || (here->result == AUTH_PASS && verdicts->from.count == 1 &&
+                                      here->aligned_by == DMARC_BY_DKIM)) {
+        verdicts->forwarded = *here;
+        return true;
+    }
+    return ask_dmarc(check, ours, check->forwarding.signature_domain.len > 0 ? 2 : 1,
+                     &verdicts->forwarded) == AUTH_DONE;
 }
 
 enum auth_status message_check_step(struct message_check *check)
@@ -172,8 +229,12 @@ enum auth_status message_check_step(struct message_check *check)
         check->has_dkim = dkim_verifier_finish(check->verifier, check->dns, check->arena,
                                                &check->verdicts.dkim) == AUTH_DONE;
     }
-    is_done = step_dmarc(check) && check->has_dkim && is_done;
-    return is_done ? AUTH_DONE : AUTH_NEEDS_DNS;
+    if (check->has_ended && !check->has_arc) {
+        check->has_arc = arc_verifier_finish(check->chain, check->dns, check->arena,
+                                             &check->verdicts.arc) == AUTH_DONE;
+    }
+    is_done = step_dmarc(check) && check->has_dkim && check->has_arc && is_done;
+    return is_done && step_forwarded(check) ? AUTH_DONE : AUTH_NEEDS_DNS;
 }
 
 bool message_check_knows_sender(const struct message_check *check)

@@ -3,7 +3,7 @@
 #include "auth/idn_domain.h"
 #include "mail/results_field.h"
 
-enum { PROPERTY_LIMIT = 4, MAILBOX_LIMIT = 1024 };
+enum { PROPERTY_LIMIT = 4, MAILBOX_LIMIT = 1024, SEALERS_LIMIT = 16 * 1024 };
 
 /* The entries of one field while they are gathered. */
 struct gathering {
@@ -139,12 +139,45 @@ static void add_dmarc(struct gathering *gathering, const struct message_verdicts
     }
 }
 
+/* "i=2 lists.example, relay.example": who has sealed it, in the order they did. */
+static struct bytes sealers_text(struct arena *arena, const struct arc_verdict *arc)
+{
+    struct bytes result;
+    struct strbuf text;
+
+    strbuf_init(&text, SEALERS_LIMIT);
+    strbuf_addf(&text, "i=%u", arc->newest);
+    for (size_t i = 0; i < arc->sealer_count; i++) {
+        strbuf_add_text(&text, i == 0 ? " " : ", ");
+        strbuf_add(&text, arc->sealers[i].domain);
+    }
+    result = arena_copy(arena, strbuf_bytes(&text));
+    strbuf_clear(&text);
+    return result;
+}
+
+static void add_arc(struct gathering *gathering, const struct message_check_facts *facts,
+                    const struct arc_verdict *arc)
+{
+    add_entry(gathering, "arc", arc->result,
+              arc->result == AUTH_PASS ? sealers_text(gathering->arena, arc)
+                                       : bytes_from_text(arc->why));
+    if (arc->result == AUTH_NONE) {
+        return;
+    }
+    if (arc->result == AUTH_PASS) {
+        add_property(gathering, "header", "oldest-pass", BYTES("0"));
+    }
+    add_property(gathering, "smtp", "remote-ip",
+                 address_text(gathering->arena, &facts->client));
+}
+
 void results_text_add(struct strbuf *out, struct bytes authserv_id,
                       const struct message_verdicts *verdicts,
                       const struct message_check_facts *facts)
 {
     struct arena *arena = arena_new();
-    size_t room = verdicts->dkim.count + 5; /* iprev, SPF twice, one more DKIM, DMARC */
+    size_t room = verdicts->dkim.count + 6; /* iprev, SPF twice, one more DKIM, DMARC, ARC */
     struct gathering gathering = {
         .arena = arena,
         .entries = arena_alloc(arena, room * sizeof *gathering.entries),
@@ -155,6 +188,7 @@ void results_text_add(struct strbuf *out, struct bytes authserv_id,
     add_spf(&gathering, facts, verdicts);
     add_dkim(&gathering, &verdicts->dkim);
     add_dmarc(&gathering, verdicts);
+    add_arc(&gathering, facts, &verdicts->arc);
     results_field_add(out, authserv_id, gathering.entries, gathering.count);
     arena_free(&arena);
 }

@@ -28,6 +28,8 @@ static void check_results(const char *name, const struct message_check_facts *fa
 
 static void test_all_is_well(void **state)
 {
+    struct arc_sealer sealers[] = {{.instance = 1, .domain = BYTES("list.example")},
+                                   {.instance = 2, .domain = BYTES("relay.example")}};
     struct dkim_verdict signatures[] = {
         {AUTH_PASS, BYTES("sender.example"), BYTES("sel1"), BYTES("aB3+/x9="), "rsa-sha256",
          NULL, false},
@@ -45,6 +47,7 @@ static void test_all_is_well(void **state)
                   .published = DMARC_POLICY_REJECT,
                   .author = BYTES("sender.example"),
                   .record_domain = BYTES("sender.example")},
+        .arc = {.result = AUTH_PASS, .newest = 2, .sealers = sealers, .sealer_count = 2},
     };
 
     (void)state;
@@ -59,7 +62,9 @@ static void test_all_is_well(void **state)
                   "\tdkim=temperror (key not available) header.d=list.example header.s=k\r\n"
                   "\theader.a=ed25519-sha256 header.b=0123abcd;\r\n"
                   "\tdmarc=pass header.from=sender.example polrec.p=reject\r\n"
-                  "\tpolrec.domain=sender.example\r\n");
+                  "\tpolrec.domain=sender.example;\r\n"
+                  "\tarc=pass (i=2 list.example, relay.example) header.oldest-pass=0\r\n"
+                  "\tsmtp.remote-ip=192.0.2.7\r\n");
 }
 
 static void test_nothing_known(void **state)
@@ -82,7 +87,8 @@ static void test_nothing_known(void **state)
                   "\tspf=softfail (~all) smtp.mailfrom=postmaster@out.sender.example;\r\n"
                   "\tspf=neutral smtp.helo=out.sender.example;\r\n"
                   "\tdkim=none;\r\n"
-                  "\tdmarc=none (no-author)\r\n");
+                  "\tdmarc=none (no-author);\r\n"
+                  "\tarc=none\r\n");
 }
 
 /* A name of a stranger's choice ends no value, no comment and no line. */
@@ -97,6 +103,7 @@ static void test_hostile_names(void **state)
         .dkim = {&signature, 1, 3},
         .from = {.domains = {BYTES("author.example")}, .count = 1},
         .dmarc = {.result = AUTH_FAIL, .why = "not-aligned"},
+        .arc = {.result = AUTH_FAIL, .why = "a set is missing", .newest = 3},
     };
 
     (void)state;
@@ -113,7 +120,8 @@ static void test_hostile_names(void **state)
                   "\tspf=permerror (syntax error) smtp.helo=\"x\\\"; dkim=pass\";\r\n"
                   "\tdkim=policy (l= leaves text unsigned);\r\n"
                   "\tdkim=policy (too many signatures, the rest was not checked);\r\n"
-                  "\tdmarc=fail (not-aligned) header.from=author.example\r\n");
+                  "\tdmarc=fail (not-aligned) header.from=author.example;\r\n"
+                  "\tarc=fail (a set is missing) smtp.remote-ip=192.0.2.7\r\n");
 }
 
 static void test_received_spf(void **state)
