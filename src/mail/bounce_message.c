@@ -2,6 +2,7 @@
 
 #include "base/calendar.h"
 #include "mail/header_block.h"
+#include "mail/hidden_address.h"
 #include "protocol/smtp_path.h"
 
 enum {
@@ -31,60 +32,6 @@ static bool has_high_octet(struct bytes text)
 
 /* ---- text of others ---- */
 
-static bool is_part_at(struct bytes text, size_t at, struct bytes part)
-{
-    return part.len != 0 && bytes_starts_with_nocase(bytes_skip(text, at), part);
-}
-
-/* "<local>" alone gives the address away as well; many servers name it so. */
-static bool is_local_in_brackets(struct bytes text, size_t at, struct bytes hidden)
-{
-    struct bytes local = bytes_first(hidden, bytes_find_last(hidden, '@'));
-    struct bytes rest = bytes_skip(text, at + 1);
-
-    return text.data[at] == '<' && is_part_at(rest, 0, local) && rest.len > local.len &&
-           rest.data[local.len] == '>';
-}
-
-/* Octets before the next place where the address or "<local>" may begin. */
-static size_t plain_run(struct bytes text, size_t at, struct bytes hidden)
-{
-    unsigned char first = hidden.len == 0 ? '<' : ascii_lower((unsigned char)hidden.data[0]);
-    size_t end = at;
-
-    while (end < text.len && text.data[end] != '<' &&
-           ascii_lower((unsigned char)text.data[end]) != first) {
-        end++;
-    }
-    return end - at;
-}
-
-/* Copies text; where the hidden address stands, the alias is written. */
-static void add_without(struct strbuf *out, struct bytes text,
-                        const struct bounce_recipient *about)
-{
-    size_t at = 0;
-
-    while (at < text.len) {
-        size_t run = plain_run(text, at, about->hidden);
-
-        if (run > 0) {
-            strbuf_add(out, bytes_between(text, at, at + run));
-            at += run;
-        } else if (is_part_at(text, at, about->hidden)) {
-            strbuf_add(out, about->alias);
-            at += about->hidden.len;
-        } else if (is_local_in_brackets(text, at, about->hidden)) {
-            strbuf_add_char(out, '<');
-            strbuf_add(out, about->alias);
-            strbuf_add_char(out, '>');
-            at += bytes_find_last(about->hidden, '@') + 2;
-        } else {
-            strbuf_add_char(out, text.data[at++]);
-        }
-    }
-}
-
 /* One or several targets of one alias may stand in one text: all of them go. */
 static void add_without_hidden(struct strbuf *out, struct bytes text,
                                const struct bounce_facts *facts)
@@ -99,7 +46,8 @@ static void add_without_hidden(struct strbuf *out, struct bytes text,
         struct strbuf swap;
 
         strbuf_reset(&to);
-        add_without(&to, strbuf_bytes(&from), &facts->recipients[i]);
+        hidden_address_add(&to, strbuf_bytes(&from), facts->recipients[i].hidden,
+                           facts->recipients[i].alias);
         swap = from;
         from = to;
         to = swap;
