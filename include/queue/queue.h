@@ -5,7 +5,13 @@
  *          siphash(destination) mod loops: its window, back-off and connections live there. A
  *          message may be submitted on any loop; its deliveries are posted to their owners.
  * Submit   queue_submit makes the message durable (group commit), then answers on the loop it was
- *          submitted on. Answered OK, the queue owns it until every delivery is closed.
+ *          submitted on. Answered QUEUE_SAFE, the queue owns it until every delivery is closed.
+ * Handoff  with `handoff_ms` the next hops are asked first: when all of them take it, or all refuse it
+ *          for good, that is the answer and nothing was ever written. It is written after all, and
+ *          answered QUEUE_SAFE, at the first sign that there is no such answer: a destination that
+ *          is paused, has a backlog or no room, a temporary failure, a mixed result, time that is
+ *          up, a client that has gone, a process that drains. Attempts under way go on meanwhile,
+ *          and what they come to is recorded when the message is safe.
  * Window   per destination at most QUEUE_WINDOW deliveries wait in memory; the rest is read
  *          from the spool by index when there is room. Fresh messages keep their content in memory
  *          as long as all of them together stay under QUEUE_CONTENT_MEMORY.
@@ -22,6 +28,7 @@
 #ifndef QUEUE_QUEUE_H
 #define QUEUE_QUEUE_H
 
+#include "auth/message_seal.h"
 #include "base/shared.h"
 #include "forward/retry_schedule.h"
 #include "io/spool.h"
@@ -34,9 +41,10 @@ enum { QUEUE_WINDOW = 1000, QUEUE_CONTENT_MEMORY = 64 * 1024 * 1024 };
 struct queue_options {
     struct shared *snapshot; /* what the rest points into */
     struct retry_schedule retry;
-    unsigned concurrency;     /* attempts at once per destination */
-    struct bytes our_name;    /* Reporting-MTA, Received of bounces */
-    struct bytes bounce_from; /* "postmaster@..." */
+    unsigned concurrency;           /* attempts at once per destination */
+    struct bytes our_name;          /* Reporting-MTA, Received of bounces */
+    struct bytes bounce_from;       /* "postmaster@..." */
+    const struct seal *bounce_seal; /* bounces are signed with it; NULL: they are not */
     /* For bounces: sender's domain to destination. Never NULL. */
     const struct delivery_route_table *routes;
 };
@@ -77,14 +85,38 @@ struct queue_submission {
     struct content *content;
     const struct queue_recipient *recipients;
     size_t count;
+    const char *held_why; /* static; not NULL: it waits for an operator, nothing is tried */
+    uint64_t handoff_ms;  /* how long the next hops may be asked; 0: written first */
 };
+
+enum queue_verdict {
+    QUEUE_SAFE,      /* on stable storage: the queue owns it */
+    QUEUE_DELIVERED, /* the next hops have it, all of them; nothing is left here */
+    QUEUE_REFUSED,   /* they will not have it; nothing is left here, no bounce */
+    QUEUE_FULL,      /* no space; nothing is left here (452) */
+    QUEUE_FAILED,    /* the disk failed; the same (451) */
+};
+
+struct queue_answer {
+    enum queue_verdict verdict;
+    /* REFUSED: what the client is to be told, without the address that is hidden behind the alias. */
+    unsigned code;
+    const char *enhanced;
+    struct bytes text;
+};
+
+/* The answer is good during the call. */
+typedef void (*queue_done)(void *context, const struct queue_answer *answer);
 
 struct queue_ticket; /* a pending submission */
 
-/* done: SPOOL_OK, SPOOL_FULL (452) or SPOOL_FAILED (451). Never from inside. */
+/* Never answers from inside. */
 struct queue_ticket *queue_submit(struct queue *queue,
-                                  const struct queue_submission *submission, spool_done done,
+                                  const struct queue_submission *submission, queue_done done,
                                   void *context);
+/* The process is about to stop: nobody is asked first any more, and whose next hops are being asked is
+ * written now. */
+void queue_stop_asking(struct queue *queue);
 /* The client is gone: done will not run; the message may be durable all the same, and then it is
  * delivered. Safe on NULL. */
 void queue_ticket_abandon(struct queue_ticket **ticket);

@@ -107,6 +107,7 @@ static void on_timer(void *context)
     if (queue->record_again_ms <= now) {
         queue_record_again(queue);
     }
+    queue_handoff_review(queue);
     if (queue->is_started && !queue->is_draining && queue->scan_at_ms <= now) {
         queue_scan(queue);
     }
@@ -199,6 +200,7 @@ struct queue *queue_new(struct queue_set *set, size_t index, struct event_loop *
     list_init(&queue->unrecorded);
     list_init(&queue->tickets);
     list_init(&queue->reads);
+    list_init(&queue->asking);
     queue_agenda_init(&queue->agenda);
     queue->timer = loop_timer_new(loop, on_timer, queue);
     queue->timer_at_ms = QUEUE_NEVER;
@@ -244,6 +246,7 @@ void queue_drain(struct queue *queue, void (*done)(void *context), void *context
     size_t position = 0;
     struct queue_destination *destination;
 
+    queue_stop_asking(queue);
     queue->is_draining = true;
     queue->on_idle = done;
     queue->on_idle_context = context;

@@ -13,6 +13,7 @@ enum {
     BOUNCE_TEXT_LIMIT =
         16 * 1024 * 1024, /* QUEUE_GROUP recipients and BOUNCE_HEADER_LIMIT fit well */
     RECORD_LIMIT = 64 * 1024,
+    PREFIX_LIMIT = 16 * 1024,
 };
 
 static bool has_failed(const struct queue_job_entry *entry)
@@ -110,12 +111,29 @@ static bool has_8bit(struct bytes text)
     return false;
 }
 
+/* Signatures of ours for the bounce, if there is a key; without one it goes as it is. */
+static void sign(struct strbuf *prefix, const struct seal *seal, struct bytes text)
+{
+    struct seal_input input = {.unix_seconds = clock_unix_seconds()};
+    struct body_hash *hash;
+
+    if (seal == NULL) {
+        return;
+    }
+    input.header = bytes_first(text, header_block_length(text));
+    hash = body_hash_new(CANONICAL_RELAXED);
+    body_hash_add(hash, bytes_skip(text, input.header.len + 2)); /* the empty line */
+    body_hash_finish(hash, input.body_hash);
+    body_hash_free(&hash);
+    (void)message_seal_add_dkim(prefix, seal, &input); /* unsigned it still tells the sender */
+}
+
 static struct queue_message *make_message(struct queue_job *job, uint64_t id, struct bytes text)
 {
     const struct envelope *original = &job->message->envelope;
     struct message_id_text original_id = message_id_text(job->message->id);
     struct content *content = content_from_bytes(text);
-    struct strbuf record;
+    struct strbuf record, prefix;
     struct envelope envelope = {
         .kind = ENVELOPE_BOUNCE,
         .is_8bit = has_8bit(text),
@@ -132,15 +150,19 @@ static struct queue_message *make_message(struct queue_job *job, uint64_t id, st
 
     strbuf_init(&record, RECORD_LIMIT);
     envelope_record_write(&record, &envelope);
+    strbuf_init(&prefix, PREFIX_LIMIT);
+    sign(&prefix, job->queue->options.bounce_seal, text);
     struct queue_message *bounce =
         queue_message_new(job->queue->set, &(struct queue_message_parts){
                                                .id = id,
                                                .created_ms = clock_unix_ms(),
                                                .record = strbuf_bytes(&record),
+                                               .prefix = strbuf_bytes(&prefix),
                                                .content = content,
                                                .recipients = &recipient,
                                                .count = 1,
                                            });
+    strbuf_clear(&prefix);
     strbuf_clear(&record);
     content_drop(&content);
     return bounce;

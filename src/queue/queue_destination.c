@@ -2,7 +2,7 @@
 #include "io/clock.h"
 #include "io/entropy.h"
 #include "io/log.h"
-#include "queue_state.h"
+#include "queue_handoff.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -188,6 +188,7 @@ void queue_destination_drop_window(struct queue_destination *destination)
         struct queue_delivery *delivery =
             list_owner(destination->window.next, struct queue_delivery, link);
         queue_delivery_unwait(delivery);
+        queue_handoff_give_up(delivery);
         queue_delivery_release(delivery);
         destination->has_more = true;
     }

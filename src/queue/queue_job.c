@@ -5,7 +5,8 @@
  *   2 read_message         if the message is not in memory; rows that are gone are left out
  *   3 start_attempt        hands it to outbound ...
  *   4 on_attempt_done      ... which says for each recipient what became of it
- *   5 queue_record_outcome makes that durable, however often it must be tried
+ *   5 queue_handoff_settle while the client waits for its answer: what does it come to?
+ *     queue_record_outcome makes that durable, however often it must be tried
  *   6 queue_job_end        only now the connection may be used again
  *
  * A job that only expires deliveries of an unreachable destination skips 3 and 4.
@@ -14,6 +15,7 @@
 
 #include "base/memory.h"
 #include "io/clock.h"
+#include "queue_handoff.h"
 #include "queue_log.h"
 #include "queue_outcome.h"
 #include "queue_route.h"
@@ -44,6 +46,7 @@ static struct queue_job *new_job(struct queue_destination *destination, size_t c
         (struct spool_change *)(void *)(block + sizeof *job + entries_size + recipients_size);
     job->started_ms = clock_unix_ms();
     list_init(&job->waiting);
+    list_init(&job->parked);
     list_append(&queue->jobs, &job->link);
     queue->job_count++;
     return job;
@@ -119,7 +122,9 @@ void queue_job_start(struct queue_destination *destination)
     }
     destination->jobs_open++;
     struct queue_message *message = found[0]->message;
-    if (message != NULL && message->content != NULL) {
+    if (message != NULL && queue_message_phase(message) == QUEUE_PHASE_DROPPED) {
+        queue_job_end(job, false);
+    } else if (message != NULL && message->content != NULL) {
         queue_message_hold(message);
         job->message = message;
         start_attempt(job);
@@ -258,9 +263,9 @@ static void on_attempt_done(void *context)
     struct queue_job *job = context;
 
     judge_destination(job);
-    queue_record_outcome(job);
     /* The pause, or its end, counts from now, not from when the outcome is recorded. */
     queue_destination_review(job->destination);
+    queue_handoff_settle(job);
 }
 
 void queue_job_free(struct queue_job *job)
@@ -299,8 +304,8 @@ void queue_job_end(struct queue_job *job, bool is_in_spool)
     queue_check_idle(queue);
 }
 
-/* The queue goes: attempts are aborted. What the spool still has of a job lives until it
- * answers. */
+/* The queue goes: attempts are aborted. What the spool or a loop still has of a job lives until
+ * they are done with it. */
 void queue_jobs_forget(struct queue *queue)
 {
     while (!list_is_empty(&queue->jobs)) {
@@ -314,7 +319,8 @@ void queue_jobs_forget(struct queue *queue)
         job->destination->jobs_open--;
         job->destination = NULL;
         job->queue = NULL;
-        if (!job->is_with_spool) {
+        if (!job->is_with_spool && !(job->is_parked && job->task.is_pending)) {
+            list_remove(&job->parked);
             queue_job_free(job);
         }
     }

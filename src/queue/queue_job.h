@@ -15,6 +15,7 @@ enum queue_result {
     QUEUE_RESULT_FAILED,  /* for good: bounced or dropped */
     QUEUE_RESULT_EXPIRED, /* the same, for its age */
     QUEUE_RESULT_HELD,    /* its envelope cannot be read, or its content is gone */
+    QUEUE_RESULT_REFUSED, /* for good, and the client was told so */
     QUEUE_RESULT_MOVED,   /* not tried: its message has rows that belong elsewhere now */
 };
 
@@ -28,12 +29,15 @@ struct queue_job_entry {
 struct queue_job {
     struct list link;    /* queue->jobs */
     struct list waiting; /* queue->unrecorded, while its commit has to be tried again */
-    struct queue *queue; /* NULL: it is gone, and the spool still has something of ours */
+    struct queue *queue; /* NULL: it is gone, and somebody still has something of ours */
     struct queue_destination *destination;
     struct queue_message *message; /* NULL until read */
     struct delivery_attempt *attempt;
     bool is_expiry;               /* no attempt is made */
     bool is_with_spool;           /* a read or a commit of it is open */
+    bool is_parked;               /* with whoever submitted its message (queue_handoff.c) */
+    struct list parked;           /* thread of the submitter */
+    struct loop_task task;        /* to the submitter and back */
     bool is_failure_said;         /* the log has a line about its failed commit */
     int64_t started_ms;           /* unix */
     struct arena *arena;          /* rows to update, the bounce; made when needed */

@@ -104,6 +104,8 @@ static struct result_words words_for(const struct queue_job *job, enum queue_res
         break;
     case QUEUE_RESULT_HELD:
         return (struct result_words){LOG_ERROR, "held", "held"};
+    case QUEUE_RESULT_REFUSED:
+        return (struct result_words){LOG_INFO, "refused", "refused"};
     case QUEUE_RESULT_MOVED:
         return (struct result_words){LOG_INFO, "rerouted", "deferred"};
     }
@@ -133,6 +135,9 @@ static void add_result(struct log_line *line, const struct queue_job *job,
 
     switch (entry->result) {
     case QUEUE_RESULT_SENT:
+        break;
+    case QUEUE_RESULT_REFUSED:
+        log_text(line, "why", "told-the-client");
         break;
     case QUEUE_RESULT_DEFERRED:
         log_text(line, "why", trouble_word(report->trouble));

@@ -1,7 +1,7 @@
 #include "queue_message.h"
 
 #include "base/memory.h"
-#include "queue_state.h"
+#include "queue_handoff.h"
 
 #include <stdlib.h>
 
@@ -47,6 +47,7 @@ static void add_owner(struct queue_message *message, size_t owner)
             return;
         }
     }
+    message->offers[message->handover_count] = (struct queue_handover){.owner = owner};
     message->handovers[message->handover_count++] =
         (struct queue_handover){.message = message, .owner = owner};
 }
@@ -56,7 +57,7 @@ struct queue_message *queue_message_new(struct queue_set *set,
 {
     size_t owners = parts->count < set->loops ? parts->count : set->loops;
     size_t deliveries_size = parts->count * sizeof(struct queue_delivery);
-    size_t handovers_size = owners * sizeof(struct queue_handover);
+    size_t handovers_size = 2 * owners * sizeof(struct queue_handover);
     char *block = memory_alloc(sizeof(struct queue_message) + deliveries_size + handovers_size +
                                text_size(parts));
     struct queue_message *message = (struct queue_message *)(void *)block;
@@ -72,7 +73,10 @@ struct queue_message *queue_message_new(struct queue_set *set,
         .handovers =
             (struct queue_handover *)(void *)(block + sizeof *message + deliveries_size),
     };
+    message->offers = message->handovers + owners;
     shared_init(&message->shared, destroy_message);
+    atomic_init(&message->phase, QUEUE_PHASE_DURABLE);
+    atomic_init(&message->is_undecided, false);
     atomic_init(&message->handovers_open, 0);
     if (message->content != NULL) {
         content_hold(message->content);
@@ -110,9 +114,11 @@ void queue_message_drop(struct queue_message **message)
     }
 }
 
-void queue_message_rows(const struct queue_message *message, int64_t due_ms,
-                        struct spool_message *out, struct spool_delivery *rows)
+size_t queue_message_rows(const struct queue_message *message, int64_t due_ms,
+                          struct spool_message *out, struct spool_delivery *rows)
 {
+    size_t count = 0;
+
     *out = (struct spool_message){
         .id = message->id,
         .created_ms = message->created_ms,
@@ -123,7 +129,10 @@ void queue_message_rows(const struct queue_message *message, int64_t due_ms,
     };
     for (size_t i = 0; i < message->delivery_count; i++) {
         const struct queue_delivery *delivery = &message->deliveries[i];
-        rows[i] = (struct spool_delivery){
+        if (delivery->is_settled) {
+            continue;
+        }
+        rows[count++] = (struct spool_delivery){
             .message = message->id,
             .number = (uint32_t)i,
             .state = SPOOL_DUE,
@@ -135,6 +144,7 @@ void queue_message_rows(const struct queue_message *message, int64_t due_ms,
             .created_ms = message->created_ms,
         };
     }
+    return count;
 }
 
 static atomic_uint *handing_over_slot(struct queue_set *set, uint64_t id)
@@ -167,7 +177,9 @@ static void charge_content(struct queue_message *message)
                           ? content_size(message->content)
                           : CONTENT_MEMORY_LIMIT;
 
-    if (atomic_fetch_add(&set->content_memory, charge) + charge > QUEUE_CONTENT_MEMORY) {
+    /* While the next hops are being asked, attempts may be reading it. */
+    if (atomic_fetch_add(&set->content_memory, charge) + charge > QUEUE_CONTENT_MEMORY &&
+        message->offers[0].message == NULL) {
         atomic_fetch_sub(&set->content_memory, charge);
         content_drop(&message->content);
         return;
@@ -212,6 +224,43 @@ void queue_message_hand_over(struct queue_message *message, struct queue *self)
         } else {
             handover->task = (struct loop_task){.run = on_handover, .context = handover};
             event_loop_post(set->event_loops[handover->owner], &handover->task);
+        }
+    }
+}
+
+static void take_offer(struct queue *queue, struct queue_handover *offer)
+{
+    struct queue_message *message = offer->message;
+
+    if (queue != NULL) {
+        queue_accept_offer(queue, message);
+    }
+    queue_message_drop(&message);
+}
+
+static void on_offer(void *context)
+{
+    struct queue_handover *offer = context;
+
+    take_offer(offer->message->set->queues[offer->owner], offer);
+}
+
+void queue_message_offer(struct queue_message *message, struct queue *self)
+{
+    struct queue_set *set = message->set;
+    size_t count = message->handover_count;
+
+    for (size_t i = 0; i < count; i++) {
+        message->offers[i].message = message;
+        queue_message_hold(message);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct queue_handover *offer = &message->offers[i];
+        if (offer->owner == self->index) {
+            take_offer(self, offer);
+        } else {
+            offer->task = (struct loop_task){.run = on_offer, .context = offer};
+            event_loop_post(set->event_loops[offer->owner], &offer->task);
         }
     }
 }

@@ -13,6 +13,8 @@
 #define QUEUE_MESSAGE_H
 
 #include "base/list.h"
+
+#include <stdatomic.h>
 #include "queue/queue.h"
 
 struct queue_destination;
@@ -30,8 +32,10 @@ struct queue_delivery {
     struct queue_delivery_key key;
     struct queue_destination *destination;
     struct queue_message
-        *message; /* fresh: it lies in there and holds it; NULL: read as a row */
-    size_t owner; /* index of the queue its destination belongs to */
+        *message;    /* fresh: it lies in there and holds it; NULL: read as a row */
+    size_t owner;    /* index of the queue its destination belongs to */
+    bool is_taken;   /* fresh: its owner has it in its window or in a job, or had it in one */
+    bool is_settled; /* fresh: sent before anything was written; there is no row of it */
     int64_t created_ms;
     uint32_t attempts;
     struct bytes name; /* of the destination */
@@ -42,6 +46,14 @@ struct queue_handover {
     struct loop_task task;
     struct queue_message *message;
     size_t owner;
+};
+
+/* How far a fresh message has come; set by the loop it was submitted on. */
+enum queue_phase {
+    QUEUE_PHASE_DURABLE, /* it has its rows; also: it was read from them */
+    QUEUE_PHASE_ASKING,  /* the client waits, nothing is written, or not known to be */
+    QUEUE_PHASE_ANSWERED, /* delivered or refused while the client waited: nothing is to be kept */
+    QUEUE_PHASE_DROPPED, /* it could not be written, the client keeps it */
 };
 
 struct queue_message {
@@ -56,6 +68,13 @@ struct queue_message {
     struct bytes prefix;
     struct content *content;
     uint64_t content_charge; /* counted in the set */
+    /* asking first (queue_handoff.c) */
+    atomic_int phase;            /* enum queue_phase */
+    size_t submitter;            /* index of the queue it was submitted to */
+    struct queue_ticket *ticket; /* thread of the submitter; NULL: the answer is out */
+    atomic_bool is_undecided;    /* an owner has given up; said once */
+    struct loop_task undecided;
+    struct queue_handover *offers; /* like handovers */
     atomic_uint handovers_open;
     size_t handover_count;
     struct queue_handover *handovers;
@@ -77,10 +96,15 @@ struct queue_message *queue_message_new(struct queue_set *set,
                                         const struct queue_message_parts *parts);
 void queue_message_hold(struct queue_message *message);
 void queue_message_drop(struct queue_message **message); /* safe on NULL */
+static inline enum queue_phase queue_message_phase(const struct queue_message *message)
+{
+    return (enum queue_phase)atomic_load_explicit(&message->phase, memory_order_acquire);
+}
+
 /* What the spool is to add: `rows` has room for all deliveries; both borrow from the message.
- */
-void queue_message_rows(const struct queue_message *message, int64_t due_ms,
-                        struct spool_message *out, struct spool_delivery *rows);
+ * Deliveries that are settled have none: returns how many rows there are. */
+size_t queue_message_rows(const struct queue_message *message, int64_t due_ms,
+                          struct spool_message *out, struct spool_delivery *rows);
 /* Before its rows can be seen by anybody, and when they were not written after all. */
 void queue_message_announce(struct queue_message *message);
 void queue_message_withdraw(struct queue_message *message);
@@ -88,5 +112,7 @@ bool queue_set_is_handing_over(struct queue_set *set, uint64_t id);
 /* It is durable: keeps the content if there is room, and tells the owners. `self` is the queue
  * of the running loop. */
 void queue_message_hand_over(struct queue_message *message, struct queue *self);
+/* It is not durable, and its owners are to try it all the same (queue_handoff.c). */
+void queue_message_offer(struct queue_message *message, struct queue *self);
 
 #endif

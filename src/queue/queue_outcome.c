@@ -55,6 +55,9 @@ static void judge_entry(struct queue_job *job, size_t index)
 /* The connection is free only when it is recorded, so what waits for one makes it urgent. */
 static void close_row(struct queue_job *job, const struct queue_delivery *delivery)
 {
+    if (delivery->is_settled) {
+        return;
+    }
     job->changes[job->change_count++] = (struct spool_change){
         .kind = SPOOL_CLOSE,
         .id = delivery->key.message,
@@ -140,6 +143,8 @@ static void plan_changes(struct queue_job *job)
                        job->message->is_readable ? BYTES("the content file is missing or cut")
                                                  : BYTES("the envelope record is damaged"));
             break;
+        case QUEUE_RESULT_REFUSED:
+            break; /* it has no row */
         case QUEUE_RESULT_MOVED:
             need_arena(job);
             update_row(job, entry, SPOOL_DUE, BYTES("the route has changed"));
@@ -165,7 +170,22 @@ void queue_record_outcome(struct queue_job *job)
         judge_entry(job, i);
     }
     plan_changes(job);
+    if (job->change_count == 0) {
+        queue_log_outcome(job);
+        queue_job_end(job, false);
+        return;
+    }
     commit(job);
+}
+
+void queue_record_nothing(struct queue_job *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        bool is_sent = job->recipients[i].outcome == DELIVERY_SENT;
+        job->entries[i].result = is_sent ? QUEUE_RESULT_SENT : QUEUE_RESULT_REFUSED;
+    }
+    queue_log_outcome(job);
+    queue_job_end(job, false);
 }
 
 void queue_record_hold(struct queue_job *job)

@@ -19,6 +19,8 @@ enum {
     QUEUE_DESTINATIONS = 10 * 1000, /* in memory, per queue; more are left in the spool */
     QUEUE_SHARE = 10,  /* waiting deliveries that each destination may have in any case */
     QUEUE_GROUP = 100, /* recipients of one attempt */
+    QUEUE_ASK_BACKLOG =
+        200, /* as many deliveries waiting for a destination: nobody is asked first */
     QUEUE_SCAN_MS = 60 * 1000,    /* between two scans ... */
     QUEUE_HORIZON_MS = 75 * 1000, /* ... each of which looks so far ahead */
     QUEUE_SCAN_ROWS = 500,
@@ -85,6 +87,8 @@ struct queue {
     size_t waiting;                  /* in all windows */
     struct list ready;               /* destinations, served in turn */
     struct list jobs, unrecorded, tickets, reads;
+    struct list asking; /* tickets whose next hops are being asked, oldest first */
+    bool is_asking_stopped;
     size_t job_count;
     struct queue_agenda agenda; /* destinations by the time they want to be looked at */
     struct loop_timer *timer;
@@ -118,6 +122,10 @@ size_t queue_owner(const struct queue_set *set, struct bytes destination);
 /* queue_submission.c */
 void queue_tickets_forget(struct queue *queue);
 void queue_accept_handover(struct queue *queue, struct queue_message *message);
+
+/* queue_handoff.c */
+/* The answer may wait no longer: what has waited too long is written. */
+void queue_handoff_review(struct queue *queue);
 
 /* queue_destination.c */
 struct queue_destination *queue_destination_get(struct queue *queue, struct bytes name);

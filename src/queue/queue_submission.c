@@ -1,30 +1,20 @@
 /*
  * From a message that came in to its owners, in the order it happens:
  *
- *   1 queue_submit            copies it and asks the spool to add it
+ *   1 queue_submit            copies it and asks the spool to add it; or the next hops first
+ *                             (queue_handoff.c)
  *   2 on_added                it is durable: whoever submitted it hears so ...
  *   3 queue_message_hand_over ... and each loop that owns a destination of it gets one task
  *   4 queue_accept_handover   the owner puts its deliveries into their windows, if they have room
  */
 #include "base/memory.h"
 #include "io/clock.h"
-#include "queue_state.h"
+#include "queue_handoff.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 enum { RECORD_LIMIT = 64 * 1024 };
-
-struct queue_ticket {
-    struct list link;    /* queue->tickets */
-    struct queue *queue; /* NULL: it is gone */
-    struct queue_message *message;
-    spool_done done; /* NULL: abandoned */
-    void *context;
-    struct spool_change change;
-    struct spool_message spooled;
-    struct spool_delivery rows[];
-};
 
 static void on_added(void *context, enum spool_status status);
 
@@ -49,58 +39,93 @@ static struct queue_message *copy_submission(struct queue_set *set,
     return message;
 }
 
+static void hold_rows(struct queue_ticket *ticket, size_t count, const char *why)
+{
+    for (size_t i = 0; i < count; i++) {
+        ticket->rows[i].state = SPOOL_HELD;
+        ticket->rows[i].last_reply = bytes_from_text(why);
+    }
+}
+
+void queue_ticket_write(struct queue_ticket *ticket)
+{
+    struct queue *queue = ticket->queue;
+    size_t count =
+        queue_message_rows(ticket->message, clock_unix_ms(), &ticket->spooled, ticket->rows);
+
+    assert(count > 0);
+    list_remove(&ticket->asking);
+    ticket->stage = TICKET_WRITING;
+    if (ticket->held_why != NULL) {
+        hold_rows(ticket, count, ticket->held_why);
+    }
+    ticket->change = (struct spool_change){.kind = SPOOL_ADD,
+                                           .id = ticket->message->id,
+                                           .message = &ticket->spooled,
+                                           .deliveries = ticket->rows,
+                                           .delivery_count = count};
+    queue_message_announce(ticket->message);
+    spool_commit(queue->set->spool, queue->loop, &ticket->change, 1, on_added, ticket);
+}
+
 struct queue_ticket *queue_submit(struct queue *queue,
-                                  const struct queue_submission *submission, spool_done done,
+                                  const struct queue_submission *submission, queue_done done,
                                   void *context)
 {
     struct queue_ticket *ticket =
-        memory_alloc(sizeof *ticket + submission->count * sizeof ticket->rows[0]);
+        memory_zero(sizeof *ticket + submission->count * sizeof ticket->rows[0]);
 
     assert(submission->count > 0);
     ticket->queue = queue;
     ticket->message = copy_submission(queue->set, submission);
+    ticket->held_why = submission->held_why;
     ticket->done = done;
     ticket->context = context;
-    queue_message_rows(ticket->message, clock_unix_ms(), &ticket->spooled, ticket->rows);
-    ticket->change = (struct spool_change){.kind = SPOOL_ADD,
-                                           .id = submission->id,
-                                           .message = &ticket->spooled,
-                                           .deliveries = ticket->rows,
-                                           .delivery_count = submission->count};
+    list_init(&ticket->asking);
+    list_init(&ticket->parked);
     list_append(&queue->tickets, &ticket->link);
-    queue_message_announce(ticket->message);
-    spool_commit(queue->set->spool, queue->loop, &ticket->change, 1, on_added, ticket);
+    if (submission->handoff_ms > 0 && submission->held_why == NULL && !queue->is_draining &&
+        !queue->is_asking_stopped) {
+        queue_handoff_begin(ticket, submission->handoff_ms);
+    } else {
+        queue_ticket_write(ticket);
+    }
     return ticket;
 }
 
-void queue_ticket_abandon(struct queue_ticket **ticket)
+void queue_ticket_abandon(struct queue_ticket **pointer)
 {
-    if (*ticket != NULL) {
-        (*ticket)->done = NULL;
-        *ticket = NULL;
+    struct queue_ticket *ticket = *pointer;
+
+    if (ticket == NULL) {
+        return;
+    }
+    *pointer = NULL;
+    ticket->done = NULL;
+    if (ticket->stage == TICKET_ASKING && ticket->queue != NULL) {
+        queue_ticket_write(ticket);
     }
 }
 
-static enum spool_status submission_status(enum spool_status status)
+static enum queue_verdict verdict_of(enum spool_status status)
 {
-    return status == SPOOL_OK || status == SPOOL_FULL ? status : SPOOL_FAILED;
+    return status == SPOOL_OK ? QUEUE_SAFE : status == SPOOL_FULL ? QUEUE_FULL : QUEUE_FAILED;
 }
 
-static void on_added(void *context, enum spool_status status)
+/* The answer goes out before anything else happens to the message. */
+static void tell(struct queue_ticket *ticket, const struct queue_answer *answer)
 {
-    struct queue_ticket *ticket = context;
+    list_remove(&ticket->link);
+    list_remove(&ticket->asking);
+    if (ticket->done != NULL) {
+        ticket->done(ticket->context, answer);
+    }
+}
+
+static void end(struct queue_ticket *ticket)
+{
     struct queue *queue = ticket->queue;
 
-    list_remove(&ticket->link);
-    if (ticket->done != NULL) {
-        ticket->done(ticket->context, submission_status(status));
-    }
-    if (status == SPOOL_OK && queue != NULL) {
-        ticket->message->durable_ms = clock_unix_ms();
-        queue_message_hand_over(ticket->message, queue);
-    } else {
-        queue_message_withdraw(ticket->message);
-    }
     queue_message_drop(&ticket->message);
     free(ticket);
     if (queue != NULL) {
@@ -108,14 +133,51 @@ static void on_added(void *context, enum spool_status status)
     }
 }
 
+void queue_ticket_answer(struct queue_ticket *ticket, const struct queue_answer *answer)
+{
+    tell(ticket, answer);
+    queue_handoff_end(ticket, QUEUE_PHASE_ANSWERED);
+    end(ticket);
+}
+
+static void on_added(void *context, enum spool_status status)
+{
+    struct queue_ticket *ticket = context;
+    struct queue_answer answer = {.verdict = verdict_of(status)};
+
+    tell(ticket, &answer);
+    if (status == SPOOL_OK) {
+        ticket->message->durable_ms = clock_unix_ms();
+    }
+    if (ticket->queue != NULL) {
+        queue_handoff_end(ticket,
+                          status == SPOOL_OK ? QUEUE_PHASE_DURABLE : QUEUE_PHASE_DROPPED);
+    }
+    if (status == SPOOL_OK && ticket->queue != NULL && ticket->held_why == NULL) {
+        queue_message_hand_over(ticket->message, ticket->queue);
+    } else {
+        queue_message_withdraw(ticket->message);
+    }
+    end(ticket);
+}
+
+/* What is asked about is nobody's any more; what the spool has it answers in its own time. */
 void queue_tickets_forget(struct queue *queue)
 {
     while (!list_is_empty(&queue->tickets)) {
         struct queue_ticket *ticket =
             list_owner(queue->tickets.next, struct queue_ticket, link);
         list_remove(&ticket->link);
+        list_remove(&ticket->asking);
+        while (!list_is_empty(&ticket->parked)) {
+            list_remove(ticket->parked.next); /* its owner has it, too */
+        }
+        ticket->message->ticket = NULL;
         ticket->queue = NULL;
         ticket->done = NULL;
+        if (ticket->stage == TICKET_ASKING) {
+            end(ticket);
+        }
     }
 }
 
@@ -132,7 +194,7 @@ void queue_accept_handover(struct queue *queue, struct queue_message *message)
     }
     for (size_t i = 0; i < message->delivery_count; i++) {
         struct queue_delivery *delivery = &message->deliveries[i];
-        if (delivery->owner != queue->index ||
+        if (delivery->owner != queue->index || delivery->is_taken || delivery->is_settled ||
             queue_delivery_is_known(queue, message->id, (uint32_t)i)) {
             continue;
         }

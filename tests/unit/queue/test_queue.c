@@ -11,15 +11,15 @@ static const struct queue_recipient one_recipient[] = {
 
 struct answer {
     bool is_there;
-    enum spool_status status;
+    enum queue_verdict verdict;
     size_t commits; /* when it came */
 };
 
-static void on_answer(void *context, enum spool_status status)
+static void on_answer(void *context, const struct queue_answer *said)
 {
     struct answer *answer = context;
 
-    *answer = (struct answer){true, status, world.commits};
+    *answer = (struct answer){true, said->verdict, world.commits};
 }
 
 static struct bytes next_sender; /* of what submit() makes */
@@ -75,7 +75,7 @@ static void test_sent_at_once(void **state)
     submit(0, 1, one_recipient, 1, &answer);
     CHECK_TRUE("not from inside", !answer.is_there);
     world_run();
-    CHECK_INT("answer", answer.status, SPOOL_OK);
+    CHECK_INT("answer", answer.verdict, QUEUE_SAFE);
     CHECK_INT("answered after one commit", answer.commits, 1);
     CHECK_INT("add and close", world.commits, 2);
     CHECK_TEXT("kinds", world.commit_kinds, "C");
@@ -99,11 +99,11 @@ static void test_nothing_before_it_is_durable(void **state)
     world.commit_status = SPOOL_FULL;
     submit(0, 1, one_recipient, 1, &answer);
     world_run();
-    CHECK_INT("full", answer.status, SPOOL_FULL);
+    CHECK_INT("full", answer.verdict, QUEUE_FULL);
     world.commit_status = SPOOL_DAMAGED;
     submit(0, 2, one_recipient, 1, &answer);
     world_advance(600 * 1000);
-    CHECK_INT("anything else", answer.status, SPOOL_FAILED);
+    CHECK_INT("anything else", answer.verdict, QUEUE_FAILED);
     CHECK_INT("attempts", world.attempts_started, 0);
 }
 
@@ -554,7 +554,7 @@ static void test_each_loop_owns_its_destinations(void **state)
     }
     submit(1, 1, recipients, COUNT_OF(recipients), &answer);
     world_run();
-    CHECK_INT("answer", answer.status, SPOOL_OK);
+    CHECK_INT("answer", answer.verdict, QUEUE_SAFE);
     CHECK_INT("one post for the other loop", world.posts, 1);
     CHECK_INT("all sent", world.attempts_started, COUNT_OF(names));
     CHECK_TRUE("some by each",

@@ -6,9 +6,9 @@
 
 #include "mail/envelope_record.h"
 
-static void on_answer(void *context, enum spool_status status)
+static void on_answer(void *context, const struct queue_answer *answer)
 {
-    *(enum spool_status *)context = status;
+    *(enum queue_verdict *)context = answer->verdict;
 }
 
 static void submit(uint64_t id, struct bytes destination)
@@ -25,12 +25,12 @@ static void submit(uint64_t id, struct bytes destination)
                                           .content = content,
                                           .recipients = recipients,
                                           .count = 2};
-    enum spool_status status = SPOOL_FAILED;
+    enum queue_verdict verdict = QUEUE_FAILED;
 
-    queue_submit(world.queues[0], &submission, on_answer, &status);
+    queue_submit(world.queues[0], &submission, on_answer, &verdict);
     content_drop(&content);
     world_run();
-    CHECK_INT("submitted", status, SPOOL_OK);
+    CHECK_INT("submitted", verdict, QUEUE_SAFE);
 }
 
 static int set_up(void **state)

@@ -101,11 +101,11 @@ void delivery_attempt_finish(struct delivery_attempt **attempt)
 
 static void submit_more(struct worker *worker);
 
-static void on_answer(void *context, enum spool_status status)
+static void on_answer(void *context, const struct queue_answer *answer)
 {
     struct worker *worker = context;
 
-    if (status != SPOOL_OK) {
+    if (answer->verdict != QUEUE_SAFE && answer->verdict != QUEUE_DELIVERED) {
         atomic_fetch_add(&failure_count, 1);
     }
     worker->answered++;

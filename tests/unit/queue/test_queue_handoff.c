@@ -1,0 +1,455 @@
+/*
+ * The next hops are asked while the client waits. What counts: nothing is answered 250 that is neither
+ * delivered nor on stable storage, nothing is tried twice, nothing is written without need.
+ */
+#include "queue_world.h"
+
+#include "mail/envelope_record.h"
+
+enum { WAIT_MS = 15 * 1000 };
+
+static const struct queue_recipient one[] = {
+    {BYTES("next.test"), BYTES("bob@next.test"), BYTES("info@example.org"), BYTES("s@e.org")},
+};
+
+static const struct queue_recipient two[] = {
+    {BYTES("next.test"), BYTES("bob@next.test"), BYTES("info@example.org"), BYTES("s@e.org")},
+    {BYTES("other.test"), BYTES("eve@other.test"), BYTES("info@example.org"), BYTES("s@e.org")},
+};
+
+struct answer {
+    bool is_there;
+    enum queue_verdict verdict;
+    unsigned code;
+    char text[256];
+    size_t commits, finished; /* when it came */
+};
+
+static void on_answer(void *context, const struct queue_answer *said)
+{
+    struct answer *answer = context;
+
+    CHECK_TRUE("answered once", !answer->is_there);
+    *answer = (struct answer){true, said->verdict, said->code,
+                              "",   world.commits, world.attempts_finished};
+    if (said->text.len > 0) {
+        snprintf(answer->text, sizeof answer->text, "%s %.*s", said->enhanced,
+                 (int)said->text.len, said->text.data);
+    }
+}
+
+static struct queue_ticket *submit(uint64_t id, const struct queue_recipient *recipients,
+                                   size_t count, struct answer *answer)
+{
+    struct content *content = content_from_bytes(BYTES("From: a@sender.test\r\n\r\nbody\r\n"));
+    struct envelope envelope = {
+        .kind = ENVELOPE_FORWARD, .sender = BYTES("alice@sender.test"), .session = BYTES("s1")};
+    struct queue_submission submission = {.id = id,
+                                          .created_ms = clock_unix_ms(),
+                                          .envelope = &envelope,
+                                          .content = content,
+                                          .recipients = recipients,
+                                          .count = count,
+                                          .handoff_ms = WAIT_MS};
+
+    struct queue_ticket *ticket = queue_submit(world.queues[0], &submission, on_answer, answer);
+    content_drop(&content);
+    return ticket;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    world_init(1);
+    world_start();
+    world_run();
+    world_forget_counts();
+    return 0;
+}
+
+static int set_up_two_loops(void **state)
+{
+    (void)state;
+    world_init(2);
+    world_start();
+    world_run();
+    world_forget_counts();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    world_clear();
+    return 0;
+}
+
+static void end_attempt(struct delivery_attempt *attempt,
+                        void (*outcome)(struct delivery_attempt *attempt))
+{
+    attempt->is_done = true;
+    outcome(attempt);
+    attempt->on_done(attempt->context);
+    world_run();
+}
+
+static struct delivery_attempt *attempt_for(const char *destination)
+{
+    for (struct list *node = world.attempts.next; node != &world.attempts; node = node->next) {
+        struct delivery_attempt *attempt = list_owner(node, struct delivery_attempt, link);
+        if (!attempt->is_done &&
+            bytes_equal(attempt->request.destination, bytes_from_text(destination))) {
+            return attempt;
+        }
+    }
+    return NULL;
+}
+
+static void test_delivered_without_writing(void **state)
+{
+    struct answer answer = {0};
+
+    (void)state;
+    submit(1, one, 1, &answer);
+    CHECK_TRUE("not from inside", !answer.is_there);
+    world_run();
+    CHECK_INT("verdict", answer.verdict, QUEUE_DELIVERED);
+    CHECK_INT("the connection is still held", answer.finished, 0);
+    CHECK_INT("nothing written", world.commit_tries, 0);
+    CHECK_INT("attempts", world.attempts_started, 1);
+    CHECK_INT("connection given back", world.attempts_finished, 1);
+    CHECK_INT("line", world_lines_with("delivered id=0000000000001", "status=sent"), 1);
+    world_advance(600 * 1000);
+    CHECK_INT("never again", world.attempts_started, 1);
+}
+
+static void test_refused_in_the_session(void **state)
+{
+    struct answer answer = {0};
+
+    (void)state;
+    world.attempt = attempt_unknown;
+    submit(1, one, 1, &answer);
+    world_run();
+    CHECK_INT("verdict", answer.verdict, QUEUE_REFUSED);
+    CHECK_INT("code", answer.code, 550);
+    CHECK_TRUE("says why", strstr(answer.text, "5.1.1 refused by the next hop:") != NULL);
+    CHECK_TRUE("hides the target", strstr(answer.text, "bob@next.test") == NULL);
+    CHECK_INT("nothing written, no bounce", world.commit_tries, 0);
+    CHECK_INT("line", world_lines_with("refused id=0000000000001", "status=refused"), 1);
+    world_advance(600 * 1000);
+    CHECK_INT("never again", world.attempts_started, 1);
+}
+
+static void test_temporary_failure_is_written(void **state)
+{
+    struct answer answer = {0};
+
+    (void)state;
+    world.attempt = attempt_greylisted;
+    submit(1, one, 1, &answer);
+    world_run();
+    CHECK_INT("verdict", answer.verdict, QUEUE_SAFE);
+    CHECK_INT("safe first", answer.commits, 1);
+    CHECK_INT("its attempt counts", find_row(1, 0)->delivery.attempts, 1);
+    CHECK_INT("next", find_row(1, 0)->delivery.next_attempt_ms, clock_unix_ms() + 60 * 1000);
+    CHECK_INT("one attempt", world.attempts_started, 1);
+    world.attempt = attempt_sent;
+    world_advance(65 * 1000);
+    CHECK_INT("then sent", world_open_rows(), 0);
+    CHECK_INT("two attempts", world.attempts_started, 2);
+}
+
+static void test_mixed_result_is_written(void **state)
+{
+    struct answer answer = {0};
+
+    (void)state;
+    world.is_attempt_held = true;
+    submit(1, two, 2, &answer);
+    world_run();
+    end_attempt(attempt_for("next.test"), attempt_sent);
+    CHECK_TRUE("waits for the other", !answer.is_there);
+    end_attempt(attempt_for("other.test"), attempt_unknown);
+    CHECK_INT("verdict", answer.verdict, QUEUE_SAFE);
+    CHECK_TRUE("no row for what was sent", find_row(1, 0) == NULL);
+    CHECK_INT("bounced", world_lines_with("bounced id=0000000000001", "eve@other.test"), 1);
+    CHECK_TRUE("the bounce is the only one left",
+               world_open_rows() == 1 && attempt_for("sender.test") != NULL);
+    end_attempt(attempt_for("sender.test"), attempt_sent);
+    CHECK_INT("nothing left", world_open_rows(), 0);
+    CHECK_INT("three attempts", world.attempts_started, 3);
+}
+
+static void test_time_is_up(void **state)
+{
+    struct answer answer = {0};
+
+    (void)state;
+    world.is_attempt_held = true;
+    submit(1, one, 1, &answer);
+    world_advance(WAIT_MS - 100);
+    CHECK_TRUE("still waits", !answer.is_there && world.commit_tries == 0);
+    world_advance(200);
+    CHECK_INT("verdict", answer.verdict, QUEUE_SAFE);
+    CHECK_INT("row", world_open_rows(), 1);
+    world_advance(120 * 1000);
+    CHECK_INT("the attempt goes on, alone", world.attempts_started, 1);
+    end_attempt(attempt_for("next.test"), attempt_sent);
+    CHECK_TEXT("closed", world.commit_kinds, "C");
+    CHECK_INT("rows", world_open_rows(), 0);
+}
+
+static void test_ends_while_it_is_being_written(void **state)
+{
+    struct answer answer = {0};
+    struct queue_ticket *ticket;
+
+    (void)state;
+    world.is_attempt_held = true;
+    ticket = submit(1, two, 2, &answer);
+    world_run();
+    queue_ticket_abandon(&ticket); /* writes; the commit is not answered yet */
+    struct delivery_attempt *attempt = attempt_for("next.test");
+    attempt->is_done = true;
+    attempt_sent(attempt);
+    attempt->on_done(attempt->context);
+    world_run();
+    CHECK_TRUE("no answer to nobody", !answer.is_there);
+    CHECK_INT("one is closed, one is open", world_open_rows(), 1);
+    CHECK_TRUE("the right one", find_row(1, 0) == NULL && find_row(1, 1) != NULL);
+    end_attempt(attempt_for("other.test"), attempt_sent);
+    CHECK_INT("rows", world_open_rows(), 0);
+    CHECK_INT("each once", world.attempts_started, 2);
+}
+
+static void test_disk_full(void **state)
+{
+    struct answer answer = {0};
+
+    (void)state;
+    world.is_attempt_held = true;
+    world.commit_status = SPOOL_FULL;
+    submit(1, two, 2, &answer);
+    world_run();
+    end_attempt(attempt_for("other.test"), attempt_greylisted);
+    CHECK_INT("verdict", answer.verdict, QUEUE_FULL);
+    world.commit_status = SPOOL_OK;
+    end_attempt(attempt_for("next.test"), attempt_unknown);
+    world_advance(600 * 1000);
+    CHECK_INT("nothing is kept, nobody gets a bounce", world.message_count, 0);
+    CHECK_INT("never again", world.attempts_started, 2);
+    CHECK_INT("all ended", world.attempts_finished, 2);
+}
+
+static void test_waiting_behind_others_when_the_disk_is_full(void **state)
+{
+    struct answer answers[5] = {{0}};
+
+    (void)state;
+    world.is_attempt_held = true;
+    for (uint64_t id = 1; id <= 5; id++) {
+        submit(id, one, 1, &answers[id - 1]);
+    }
+    world_run();
+    CHECK_INT("three at once", world.attempts_open, 3);
+    world.commit_status = SPOOL_FULL;
+    world_advance(WAIT_MS + 100);
+    CHECK_INT("the last", answers[4].verdict, QUEUE_FULL);
+    world.commit_status = SPOOL_OK;
+    world.is_attempt_held = false;
+    world_run();
+    world_advance(600 * 1000);
+    CHECK_INT("what never began never begins", world.attempts_started, 3);
+    CHECK_INT("all ended", world.attempts_finished, 3);
+}
+
+static void test_waits_its_turn(void **state)
+{
+    struct answer answers[10] = {{0}};
+
+    (void)state;
+    world.is_attempt_held = true;
+    for (uint64_t id = 1; id <= 10; id++) {
+        submit(id, one, 1, &answers[id - 1]);
+    }
+    world_run();
+    CHECK_INT("three at once", world.attempts_open, 3);
+    world.is_attempt_held = false;
+    world_run();
+    for (size_t i = 0; i < 10; i++) {
+        CHECK_INT("each", answers[i].verdict, QUEUE_DELIVERED);
+    }
+    CHECK_INT("nothing written", world.commit_tries, 0);
+}
+
+static void test_unreachable_destination(void **state)
+{
+    struct answer first = {0}, second = {0}, third = {0};
+
+    (void)state;
+    world.is_attempt_held = true;
+    submit(1, one, 1, &first);
+    submit(2, one, 1, &second);
+    world_run();
+    end_attempt(attempt_for("next.test"), attempt_unreachable);
+    CHECK_INT("the first is written", first.verdict, QUEUE_SAFE);
+    submit(3, one, 1, &third);
+    world_run();
+    CHECK_INT("the third, too, at once", third.verdict, QUEUE_SAFE);
+    CHECK_TRUE("whose attempt is open waits", !second.is_there);
+    end_attempt(attempt_for("next.test"), attempt_sent);
+    CHECK_INT("the second", second.verdict, QUEUE_DELIVERED);
+    world.is_attempt_held = false;
+    world_advance(600 * 1000);
+    CHECK_INT("all sent", world_open_rows(), 0);
+    CHECK_INT("each as often as it had to be", world.attempts_started, 4);
+}
+
+/* What waits for its turn is put off with its destination, and nobody may wait for it. */
+static void test_window_is_dropped(void **state)
+{
+    struct answer answers[5] = {{0}};
+
+    (void)state;
+    world.is_attempt_held = true;
+    for (uint64_t id = 1; id <= 5; id++) {
+        submit(id, one, 1, &answers[id - 1]);
+    }
+    world_run();
+    end_attempt(attempt_for("next.test"), attempt_unreachable);
+    CHECK_TRUE("those that waited are written",
+               answers[3].is_there && answers[3].verdict == QUEUE_SAFE && answers[4].is_there);
+    world.is_attempt_held = false;
+    world_run();
+    world_advance(600 * 1000);
+    CHECK_INT("all sent", world_open_rows(), 0);
+    CHECK_INT("sent lines", world_lines_with("delivered", "status=sent"), 5);
+    CHECK_INT("attempts", world.attempts_started, 6);
+}
+
+static void test_part_of_one_transaction(void **state)
+{
+    static const struct queue_recipient pair[] = {
+        {BYTES("next.test"), BYTES("a@next.test"), BYTES("x@example.org"), BYTES("s@e.org")},
+        {BYTES("next.test"), BYTES("b@next.test"), BYTES("y@example.org"), BYTES("s@e.org")},
+    };
+    struct answer answer = {0};
+
+    (void)state;
+    world.is_attempt_held = true;
+    submit(1, pair, 2, &answer);
+    world_run();
+    struct delivery_attempt *attempt = attempt_for("next.test");
+    attempt->is_done = true;
+    attempt_sent(attempt);
+    attempt->request.recipients[1].outcome = DELIVERY_TEMPORARY;
+    attempt->on_done(attempt->context);
+    world_run();
+    CHECK_INT("verdict", answer.verdict, QUEUE_SAFE);
+    CHECK_TRUE("a row for one", find_row(1, 0) == NULL && find_row(1, 1) != NULL);
+    CHECK_TEXT("put off", world.commit_kinds, "U");
+}
+
+static void test_client_gone(void **state)
+{
+    struct answer answer = {0};
+    struct queue_ticket *ticket;
+
+    (void)state;
+    world.is_attempt_held = true;
+    ticket = submit(1, one, 1, &answer);
+    world_run();
+    queue_ticket_abandon(&ticket);
+    world_run();
+    CHECK_INT("written", world_open_rows(), 1);
+    end_attempt(attempt_for("next.test"), attempt_greylisted);
+    CHECK_INT("kept", world_open_rows(), 1);
+    CHECK_TRUE("told nobody", !answer.is_there);
+}
+
+static void test_nobody_is_asked_when_we_stop(void **state)
+{
+    struct answer before = {0}, after = {0};
+
+    (void)state;
+    world.is_attempt_held = true;
+    submit(1, one, 1, &before);
+    world_run();
+    queue_stop_asking(world.queues[0]);
+    submit(2, one, 1, &after);
+    world_run();
+    CHECK_INT("before", before.verdict, QUEUE_SAFE);
+    CHECK_INT("after", after.verdict, QUEUE_SAFE);
+}
+
+static void test_two_loops(void **state)
+{
+    struct answer answer = {0};
+
+    (void)state;
+    submit(1, two, 2, &answer);
+    world_run();
+    CHECK_INT("verdict", answer.verdict, QUEUE_DELIVERED);
+    CHECK_INT("nothing written", world.commit_tries, 0);
+    world.attempt = attempt_unknown;
+    answer.is_there = false;
+    submit(2, two, 2, &answer);
+    world_run();
+    CHECK_INT("verdict", answer.verdict, QUEUE_REFUSED);
+    world.attempt = attempt_greylisted;
+    answer.is_there = false;
+    submit(3, two, 2, &answer);
+    world_run();
+    CHECK_INT("verdict", answer.verdict, QUEUE_SAFE);
+    CHECK_INT("rows", world_open_rows(), 2);
+    world.attempt = attempt_sent;
+    world_advance(70 * 1000);
+    CHECK_INT("rows", world_open_rows(), 0);
+    CHECK_INT("attempts", world.attempts_started, 8);
+}
+
+static void test_the_end_while_asking(void **state)
+{
+    struct answer answers[6] = {{0}};
+
+    (void)state;
+    world.is_attempt_held = true;
+    for (uint64_t id = 1; id <= 6; id++) {
+        submit(id, two, 2, &answers[id - 1]);
+    }
+    world_run();
+    struct delivery_attempt *attempt = attempt_for("next.test");
+    attempt->is_done = true;
+    attempt_sent(attempt);
+    attempt->on_done(attempt->context); /* its report is on its way */
+    /* tear_down stops everything here */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_delivered_without_writing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_refused_in_the_session, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_temporary_failure_is_written, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_mixed_result_is_written, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_time_is_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ends_while_it_is_being_written, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_disk_full, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_waiting_behind_others_when_the_disk_is_full,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_waits_its_turn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unreachable_destination, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_window_is_dropped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_part_of_one_transaction, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_client_gone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nobody_is_asked_when_we_stop, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_two_loops, set_up_two_loops, tear_down),
+        cmocka_unit_test_setup_teardown(test_mixed_result_is_written, set_up_two_loops,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_the_end_while_asking, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_end_while_asking, set_up_two_loops, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
