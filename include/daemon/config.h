@@ -35,8 +35,7 @@ struct config_networks {
     size_t count;
 };
 
-/* Values of `delivery mode` that this version has. */
-enum config_delivery_mode { CONFIG_MODE_STORE };
+enum config_delivery_mode { CONFIG_MODE_HANDOFF, CONFIG_MODE_STORE };
 enum config_srs_accept { CONFIG_SRS_ACCEPT_NULL, CONFIG_SRS_ACCEPT_ANY };
 
 struct config_limits {
@@ -55,6 +54,7 @@ struct config_limits {
 
 struct config_delivery {
     int mode; /* enum config_delivery_mode */
+    uint64_t handoff_wait_ms;
     uint64_t port;
     struct ip_address source_v4, source_v6; /* IP_NONE: any */
     struct bytes helo;                      /* default: hostname */

@@ -8,6 +8,7 @@
 #ifndef INBOUND_INBOUND_SERVER_H
 #define INBOUND_INBOUND_SERVER_H
 
+#include "auth/message_seal.h"
 #include "base/shared.h"
 #include "forward/accept_policy.h"
 #include "forward/recipient_route.h"
@@ -26,6 +27,9 @@ struct inbound_options {
     struct route_options routes; /* aliases, SRS */
     enum long_sender_rule long_sender;
     const struct delivery_route_table *delivery_routes;
+    uint64_t
+        handoff_ms; /* how long the next hops may be asked before the client is answered; 0:
+                            messages are written first */
     struct bytes loop_secret;
     const char *spool_directory; /* for content that does not fit in memory */
     uint64_t message_size;       /* octets; announced by SIZE */
@@ -45,6 +49,10 @@ struct inbound_options {
     const struct accept_policy *(*policy_for)(const void *context, struct bytes domain,
                                               struct bytes local);
     const void *policy_context;
+    /* What forwards of a domain of ours are sealed with; NULL (or what it says): nothing. */
+    const struct seal *(*seal_for)(const void *context, struct bytes domain);
+    const void *seal_context;
+    struct arc_trust arc_trust;
     const struct ip_network *trusted; /* relays that are believed about their clients */
     size_t trusted_count;
 };

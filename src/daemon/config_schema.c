@@ -161,8 +161,14 @@ const struct config_option config_options[] = {
 
     {"", "delivery", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
      "How mail is sent on."},
-    {"delivery", "mode", CONFIG_CHOICE, AT(delivery.mode), "store", "store", "handoff", NO_RANGE, "store", ONCE, RELOAD, NULL,
-     "\"store\": the message is on stable storage before the client gets its 250."},
+    {"delivery", "mode", CONFIG_CHOICE, AT(delivery.mode), "handoff|store", "handoff|store", NULL, NO_RANGE, "handoff", ONCE, RELOAD,
+     NULL,
+     "\"handoff\" asks the next hops while the client waits: when all of them take a message its 250 means just that, and "
+     "nothing was written; when they refuse it, the client is told, and no bounce is ever needed. What is not decided soon is "
+     "stored first. \"store\": each message is on stable storage before the client gets its 250, and then sent on."},
+    {"delivery", "handoff-wait", CONFIG_DURATION, AT(delivery.handoff_wait_ms), "TIME", NULL, NULL, SECOND, 5 * MINUTE, "15s", ONCE,
+     RELOAD, NULL,
+     "How long a client waits for the next hops before its message is stored instead (mode handoff)."},
     {"delivery", "port", CONFIG_NUMBER, AT(delivery.port), "N", NULL, NULL, 1, 65535, "25", ONCE, RELOAD, NULL,
      "The port of next hops, unless a route says otherwise."},
     {"delivery", "source", CONFIG_SOURCE, NO_VALUE, "ADDR ...", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
@@ -276,9 +282,14 @@ static const struct {
     const char *context;
     const char *name;
 } planned[] = {
-    {"", "tls"},          {"", "blocklist"},         {"", "allowlist"},
-    {"listen", "tls"},    {"listen", "banner-wait"}, {"delivery", "handoff-wait"},
-    {"delivery", "warn"}, {"delivery", "bounce"},    {"delivery", "hold-for"},
+    {"", "tls"},
+    {"", "blocklist"},
+    {"", "allowlist"},
+    {"listen", "tls"},
+    {"listen", "banner-wait"},
+    {"delivery", "warn"},
+    {"delivery", "bounce"},
+    {"delivery", "hold-for"},
     {"delivery", "tls"},
 };
 

@@ -96,6 +96,8 @@ static void fill_inbound(struct snapshot *snapshot)
                    .accept_any_return = config->srs_accept == CONFIG_SRS_ACCEPT_ANY},
         .long_sender = (enum long_sender_rule)config->srs_long,
         .delivery_routes = &config->routes,
+        .handoff_ms =
+            config->delivery.mode == CONFIG_MODE_HANDOFF ? config->delivery.handoff_wait_ms : 0,
         .loop_secret = strbuf_bytes(&snapshot->loop_secret),
         .spool_directory = config->spool.data,
         .message_size = config->limits.message_size,
@@ -112,6 +114,9 @@ static void fill_inbound(struct snapshot *snapshot)
         .auth_timeout_ms = AUTH_TIMEOUT_MS,
         .policy_for = policy_for,
         .policy_context = config,
+        .seal_for = config_seal_for,
+        .seal_context = config,
+        .arc_trust = config->arc_trust,
         .trusted = config->trusted.items,
         .trusted_count = config->trusted.count,
     };
@@ -140,6 +145,7 @@ struct snapshot *snapshot_new(struct config *config, const struct ip_endpoint *l
         .concurrency = (unsigned)config->delivery.concurrency,
         .our_name = config->hostname,
         .bounce_from = strbuf_bytes(&snapshot->bounce_from),
+        .bounce_seal = config_seal_for(config, config->hostname),
         .routes = &config->routes,
     };
     snapshot->limits = (struct acceptor_limits){

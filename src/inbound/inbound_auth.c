@@ -212,6 +212,34 @@ void inbound_auth_body(struct inbound_session *session, struct bytes octets)
     }
 }
 
+static bool is_return(const struct inbound_transaction *transaction)
+{
+    return transaction->recipient_count > 0 &&
+           transaction->recipients[0].route.kind == ROUTE_RETURN; /* then all are */
+}
+
+/* Who the copy will be from. All copies share one answer: own senders stay, the others become
+ * addresses in the same SRS domain. */
+static void tell_forwarding(struct inbound_session *session)
+{
+    const struct inbound_transaction *transaction = &session->transaction;
+    const struct inbound_recipient *recipient = &transaction->recipients[0];
+    struct message_forwarding forwarding = {.sender_domain = session->options->hostname};
+    size_t at;
+
+    if (is_return(transaction) || recipient->route.kind == ROUTE_DISCARD) {
+        return;
+    }
+    at = bytes_find_last(recipient->plan.sender, '@');
+    if (at < recipient->plan.sender.len) {
+        forwarding.sender_domain = bytes_skip(recipient->plan.sender, at + 1);
+    }
+    if (transaction->seal != NULL && transaction->seal->with_dkim) {
+        forwarding.signature_domain = transaction->seal->domain;
+    }
+    message_check_forwarded(transaction->check, &forwarding);
+}
+
 bool inbound_auth_end(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
@@ -221,6 +249,7 @@ bool inbound_auth_end(struct inbound_session *session)
     }
     transaction->auth_until_ms =
         event_loop_now_ms(session->server->loop) + session->options->auth_timeout_ms;
+    tell_forwarding(session);
     message_check_end(transaction->check);
     advance(session);
     return transaction->is_settled;
@@ -312,12 +341,6 @@ struct decision inbound_auth_judge_sender(struct inbound_session *session)
     return answer.decision;
 }
 
-static bool is_return(const struct inbound_transaction *transaction)
-{
-    return transaction->recipient_count > 0 &&
-           transaction->recipients[0].route.kind == ROUTE_RETURN; /* then all are */
-}
-
 static bool is_same_policy(const struct accept_policy *a, const struct accept_policy *b)
 {
     return a == b || (a != NULL && b != NULL && memcmp(a, b, sizeof *a) == 0);
@@ -345,6 +368,8 @@ static struct accept_policy policy_of_returns(const struct accept_policy *usual)
         .auth_temperror = usual->auth_temperror,
         .own_domain_spoof = usual->own_domain_spoof,
         .iprev = IPREV_OFF,
+        .doomed = DOOMED_FORWARD,
+        .doomed_quarantine = DOOMED_QUARANTINE_FORWARD,
     };
 }
 
@@ -369,6 +394,21 @@ static enum auth_result sender_signature(const struct inbound_transaction *trans
     return result;
 }
 
+/* Does somebody whom the operator trusts vouch for the one author? */
+static void ask_chain(const struct inbound_session *session,
+                      const struct message_verdicts *verdicts, struct message_facts *facts)
+{
+    const struct arc_trust *trust = &session->options->arc_trust;
+    const struct arc_sealer *voucher = NULL;
+
+    facts->arc = verdicts->arc.result;
+    facts->is_arc_relevant = trust->count > 0;
+    if (trust->count > 0 && verdicts->from.result == FROM_ONE_DOMAIN) {
+        voucher = arc_chain_voucher(&verdicts->arc, trust, verdicts->from.domains[0]);
+    }
+    facts->arc_voucher = voucher == NULL ? BYTES("") : voucher->domain;
+}
+
 struct decision inbound_auth_judge(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
@@ -385,6 +425,11 @@ struct decision inbound_auth_judge(struct inbound_session *session)
                                    .from = verdicts->from.result,
                                    .dmarc = &verdicts->dmarc,
                                    .sender_signature = sender_signature(transaction, verdicts)};
+    ask_chain(session, verdicts, &facts);
+    facts.forwarded = verdicts->has_forwarded ? &verdicts->forwarded : NULL;
+    facts.can_munge = policy.munge_from == MUNGE_WHEN_NEEDED && verdicts->from.fields == 1 &&
+                      verdicts->from.result == FROM_ONE_DOMAIN &&
+                      inbound_seal_can_munge(session);
     for (size_t i = 0; i < verdicts->from.count; i++) {
         facts.is_own_author |= is_own(session, verdicts->from.domains[i]);
     }
@@ -437,6 +482,19 @@ static const char *dkim_summary(const struct dkim_verdicts *dkim)
     return auth_result_text(best);
 }
 
+static const char *manner_text(enum forward_manner manner)
+{
+    switch (manner) {
+    case FORWARD_AS_IT_IS:
+        return "as-it-is";
+    case FORWARD_MUNGED:
+        return "munged";
+    case FORWARD_HELD:
+        return "held";
+    }
+    return "";
+}
+
 void inbound_auth_log(const struct inbound_session *session, struct log_line *line)
 {
     const struct inbound_transaction *transaction = &session->transaction;
@@ -453,8 +511,14 @@ void inbound_auth_log(const struct inbound_session *session, struct log_line *li
     log_text(line, "dkim", dkim_summary(&verdicts->dkim));
     log_text(line, "dmarc", auth_result_text(verdicts->dmarc.result));
     log_bytes(line, "author", verdicts->dmarc.author);
+    log_text(line, "arc", auth_result_text(verdicts->arc.result));
     log_text(line, "iprev", auth_result_text(verdicts->iprev.result));
     for (size_t i = 0; i < transaction->judgement.mark_count; i++) {
         log_text(line, "mark", transaction->judgement.marks[i]);
+    }
+    if (verdicts->has_forwarded && transaction->is_judged) {
+        log_text(line, "forecast", forecast_text(transaction->judgement.forecast));
+        log_text(line, "forecast-why", transaction->judgement.forecast_why);
+        log_text(line, "manner", manner_text(transaction->judgement.manner));
     }
 }

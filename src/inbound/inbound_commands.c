@@ -29,6 +29,7 @@ void inbound_transaction_reset(struct inbound_session *session)
     struct arena *arena = session->transaction.arena;
 
     inbound_auth_reset(session);
+    inbound_seal_reset(session);
     strbuf_clear(&session->transaction.header);
     content_drop(&session->transaction.content);
     arena_reset(arena);
@@ -238,9 +239,26 @@ static const struct accept_policy *policy_for(const struct inbound_session *sess
                                      recipient->local);
 }
 
-/* What is decided before the content is seen. One answer stands for the whole message in the end, so
- * recipients that have different policies go in messages of their own: RFC 5321
- * §4.5.3.1.10 makes the client send the rest again. */
+/* One answer stands for the whole message in the end, and one copy is signed: may this recipient
+ * share them with those before? */
+static bool may_join(const struct inbound_session *session,
+                     const struct smtp_mailbox *recipient, const struct recipient_route *route,
+                     const struct accept_policy *policy)
+{
+    const struct inbound_transaction *transaction = &session->transaction;
+
+    if (transaction->recipient_count == 0) {
+        return true;
+    }
+    return inbound_auth_may_join(session, policy, route->kind == ROUTE_RETURN) &&
+           inbound_seal_of(session, recipient->domain) == transaction->seal &&
+           bytes_equal_nocase(transaction->recipients[0].route.srs_domain, route->srs_domain) &&
+           (policy == NULL || policy->munge_from == MUNGE_NEVER ||
+            bytes_equal_nocase(transaction->own_domain, recipient->domain));
+}
+
+/* What is decided before the content is seen. Recipients that cannot share an answer go in messages
+ * of their own: RFC 5321 §4.5.3.1.10 makes the client send the rest again. */
 static void judge_recipient(struct inbound_session *session,
                             const struct smtp_mailbox *recipient,
                             const struct recipient_route *route)
@@ -249,12 +267,16 @@ static void judge_recipient(struct inbound_session *session,
     const struct accept_policy *policy = policy_for(session, recipient);
     struct decision decision;
 
-    if (!inbound_auth_may_join(session, policy, route->kind == ROUTE_RETURN)) {
+    if (!may_join(session, recipient, route, policy)) {
         refuse(session, 452, "4.5.3",
                "one policy at a time: send this one in a message of its own");
         return;
     }
     transaction->policy = policy;
+    if (transaction->recipient_count == 0) {
+        transaction->own_domain = recipient->domain;
+        transaction->seal = inbound_seal_of(session, recipient->domain);
+    }
     if (route->kind == ROUTE_RETURN) {
         take_recipient(session, recipient, route); /* its tag speaks for it */
         return;

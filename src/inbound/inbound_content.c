@@ -5,9 +5,10 @@
  *   2 inbound_content_input  octets are unstuffed and kept; nothing is decided before the end
  *   3 inbound_content_end    what the octets themselves forbid: bare CR or LF, size
  *   4 inbound_content_judge  who sent it, and was it here before? May wait for DNS
- *   5 store_long_senders     stored SRS tokens are made durable, so that no bounce is lost
- *   6 submit                 the message goes to the queue ...
- *   7 on_safe                ... and only when it is on stable storage the client reads 250
+ *   5 is_munged_if_wanted    the author in our own name, where the policy has it so
+ *   6 store_long_addresses   stored tokens are made durable, so that no bounce or reply is lost
+ *   7 submit                 sealed, the message goes to the queue ...
+ *   8 on_answer              ... and only when it is safe, here or at its next hops, the client reads 250
  */
 #include "inbound_session.h"
 
@@ -34,6 +35,7 @@ void inbound_content_begin(struct inbound_session *session)
     transaction->content = content_new(session->options->spool_directory);
     transaction->content_status = CONTENT_OK;
     strbuf_init(&transaction->header, session->options->header_size + HEADER_EXCESS);
+    inbound_seal_begin(session);
     inbound_session_reply(session, 354, NULL, BYTES("end data with <CR><LF>.<CR><LF>"));
 }
 
@@ -48,11 +50,18 @@ static void store(struct inbound_transaction *transaction, struct bytes octets)
     }
 }
 
+/* What stands behind the empty line. */
+static void look_at_body(struct inbound_session *session, struct bytes octets)
+{
+    inbound_auth_body(session, octets);
+    inbound_seal_body(session, octets);
+}
+
 static void take_body(struct inbound_session *session, struct bytes octets)
 {
     store(&session->transaction, octets);
     if (!session->transaction.is_too_big) {
-        inbound_auth_body(session, octets);
+        look_at_body(session, octets);
     }
 }
 
@@ -62,21 +71,38 @@ static struct bytes skip_line(struct bytes rest)
     return bytes_skip(rest, bytes_find_part(rest, BYTES("\r\n")) + 2);
 }
 
-/* Stores all above the empty line but for the results that claim to be ours (RFC 8601 §5): nothing
- * else of the message is ever left out. */
-static void store_top(struct inbound_session *session, struct bytes top)
+/* All above the empty line but for the results that claim to be ours (RFC 8601 §5): nothing else of
+ * the message is ever left out. */
+static void each_kept(const struct inbound_session *session, struct bytes top,
+                      void (*take)(void *context, struct bytes octets), void *context)
 {
     struct bytes rest = top, forged;
     const char *kept = top.data;
 
     while (session->options->authserv_id.len > 0 && rest.len > 0) {
         while (results_field_next_ours(&rest, session->options->authserv_id, &forged)) {
-            store(&session->transaction, bytes_of(kept, (size_t)(forged.data - kept)));
+            take(context, bytes_of(kept, (size_t)(forged.data - kept)));
             kept = forged.data + forged.len;
         }
         rest = skip_line(rest);
     }
-    store(&session->transaction, bytes_of(kept, top.len - (size_t)(kept - top.data)));
+    take(context, bytes_of(kept, top.len - (size_t)(kept - top.data)));
+}
+
+static void store_kept(void *context, struct bytes octets)
+{
+    store(context, octets);
+}
+
+static void add_kept(void *context, struct bytes octets)
+{
+    strbuf_add(context, octets);
+}
+
+void inbound_content_add_kept(const struct inbound_session *session, struct bytes header,
+                              struct strbuf *out)
+{
+    each_kept(session, header, add_kept, out);
 }
 
 /* Nobody hides an author behind a line that is no field. */
@@ -116,14 +142,13 @@ static void end_header(struct inbound_session *session, size_t length)
         transaction->is_header_too_large = true;
         return;
     }
-    store_top(session, top);
+    each_kept(session, top, store_kept, transaction);
     store(transaction, bytes_skip(octets, top.len));
     if (transaction->check != NULL) {
         inbound_auth_header(session, fields_of(session, top, header.len));
     }
     /* The empty line belongs to neither. */
-    inbound_auth_body(session,
-                      bytes_skip(body, bytes_starts_with(body, BYTES("\r\n")) ? 2 : 0));
+    look_at_body(session, bytes_skip(body, bytes_starts_with(body, BYTES("\r\n")) ? 2 : 0));
     strbuf_truncate(&transaction->header, header.len);
 }
 
@@ -220,7 +245,7 @@ static void log_recipient(struct inbound_session *session,
     log_end(&line);
 }
 
-static void log_accepted(struct inbound_session *session, size_t deliveries)
+static void log_accepted(struct inbound_session *session, size_t deliveries, const char *how)
 {
     struct inbound_transaction *transaction = &session->transaction;
     struct log_line line;
@@ -233,32 +258,36 @@ static void log_accepted(struct inbound_session *session, size_t deliveries)
     }
     log_number(&line, "rcpts", (int64_t)transaction->recipient_count);
     log_number(&line, "deliveries", (int64_t)deliveries);
+    log_text(&line, "how", how);
     log_number(&line, "size", (int64_t)transaction->decoder.octets);
     log_number(&line, "ms", clock_unix_ms() - transaction->started_ms);
     inbound_auth_log(session, &line);
     log_end(&line);
 }
 
-static void on_safe(void *context, enum spool_status status)
+static void on_answer(void *context, const struct queue_answer *answer)
 {
     struct inbound_session *session = context;
 
     session->ticket = NULL;
-    switch (status) {
-    case SPOOL_OK:
-        log_accepted(session, session->transaction.deliveries);
+    switch (answer->verdict) {
+    case QUEUE_SAFE:
+    case QUEUE_DELIVERED:
+        log_accepted(session, session->transaction.deliveries,
+                     answer->verdict == QUEUE_SAFE ? "stored" : "delivered");
         answer_accepted(session);
         break;
-    case SPOOL_FULL:
+    case QUEUE_REFUSED:
+        answer_content(session, answer->code, answer->enhanced, answer->text,
+                       "refused-by-next-hop");
+        break;
+    case QUEUE_FULL:
         refuse_content(session, 452, "4.3.1", "insufficient storage, try again later",
                        "storage-full");
         break;
-    case SPOOL_FAILED:
-    case SPOOL_GONE:
-    case SPOOL_DAMAGED:
-    case SPOOL_LOCKED:
+    case QUEUE_FAILED:
         refuse_content(session, 451, "4.3.0", "cannot store the message now, try again later",
-                       spool_status_text(status));
+                       "storage-failed");
         break;
     }
     inbound_session_go_on(session);
@@ -391,23 +420,31 @@ static void submit(struct inbound_session *session)
         .created_ms = transaction->started_ms,
         .envelope = &envelope,
         .content = transaction->content,
+        .handoff_ms = session->options->handoff_ms,
+        .held_why = transaction->judgement.manner == FORWARD_HELD
+                        ? "held: DMARC cannot pass after forwarding"
+                        : NULL,
     };
-    struct strbuf prefix;
+    struct strbuf trace, prefix;
 
     submission.recipients = gather_deliveries(session, &submission.count);
     transaction->deliveries = submission.count;
     if (submission.count == 0) {
-        log_accepted(session, 0);
+        log_accepted(session, 0, "discarded");
         answer_accepted(session); /* everything is to be discarded */
         return;
     }
-    strbuf_init(&prefix, PREFIX_LIMIT);
-    inbound_auth_add_results(session, &prefix);
-    add_received(session, &prefix);
+    strbuf_init(&trace, PREFIX_LIMIT);
+    strbuf_init(&prefix, 2 * PREFIX_LIMIT);
+    inbound_auth_add_results(session, &trace);
+    add_received(session, &trace);
+    inbound_seal_add(session, strbuf_bytes(&trace), &prefix);
+    strbuf_add(&prefix, strbuf_bytes(&trace));
     submission.prefix = strbuf_bytes(&prefix);
     inbound_session_begin_wait(session, INBOUND_WAITS_QUEUE);
-    session->ticket = queue_submit(session->server->queue, &submission, on_safe, session);
+    session->ticket = queue_submit(session->server->queue, &submission, on_answer, session);
     strbuf_clear(&prefix);
+    strbuf_clear(&trace);
 }
 
 static void on_sender_stored(struct inbound_session *session, enum state_status status)
@@ -421,7 +458,7 @@ static void on_sender_stored(struct inbound_session *session, enum state_status 
     session->wait = INBOUND_WAITS_NOTHING;
     if (transaction->tokens_failed) {
         refuse_content(session, 451, "4.3.0",
-                       "cannot store the sender address, try again later",
+                       "cannot store an address of this message, try again later",
                        "sender-store-failed");
     } else {
         submit(session);
@@ -429,9 +466,15 @@ static void on_sender_stored(struct inbound_session *session, enum state_status 
     inbound_session_go_on(session);
 }
 
-/* True: some senders are on their way to the state store, submit follows when they are there.
- */
-static bool store_long_senders(struct inbound_session *session)
+static void store_address(struct inbound_session *session, struct bytes token,
+                          struct bytes address, int64_t expires_ms)
+{
+    session->transaction.tokens_open++;
+    inbound_store_token(session, token, address, expires_ms, on_sender_stored);
+}
+
+/* True: some addresses are on their way to the state store, submit follows when they are there. */
+static bool store_long_addresses(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
     int64_t expires_ms =
@@ -442,10 +485,11 @@ static bool store_long_senders(struct inbound_session *session)
         const struct rewrite_plan *plan = &transaction->recipients[i].plan;
         if (transaction->recipients[i].route.kind != ROUTE_DISCARD &&
             plan->kind == REWRITE_STORE) {
-            transaction->tokens_open++;
-            inbound_store_token(session, plan->token, plan->stored, expires_ms,
-                                on_sender_stored);
+            store_address(session, plan->token, plan->stored, expires_ms);
         }
+    }
+    if (transaction->reply_token.len > 0) {
+        store_address(session, transaction->reply_token, transaction->reply_author, expires_ms);
     }
     if (transaction->tokens_open > 0) {
         inbound_session_begin_wait(session, INBOUND_WAITS_STORE);
@@ -504,11 +548,47 @@ static bool may_be_accepted(struct inbound_session *session)
     return true;
 }
 
+/* False: its octets could not be kept, the answer has gone out. */
+static bool is_kept(struct inbound_session *session)
+{
+    switch (session->transaction.content_status) {
+    case CONTENT_OK:
+        return true;
+    case CONTENT_FULL:
+        refuse_content(session, 452, "4.3.1", "insufficient storage, try again later",
+                       "storage-full");
+        return false;
+    case CONTENT_FAILED:
+        refuse_content(session, 451, "4.3.0", "cannot store the message now, try again later",
+                       "content-failed");
+        return false;
+    }
+    return false;
+}
+
+/* Where room forward wants the author said in our name. */
+static bool is_munged_if_wanted(struct inbound_session *session)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+
+    if (transaction->judgement.manner != FORWARD_MUNGED) {
+        return true;
+    }
+    if (!inbound_seal_munge(session)) {
+        refuse_content(
+            session, 550, "5.7.1",
+            "DMARC cannot pass after forwarding, and no reply could reach the author",
+            "doomed");
+        return false;
+    }
+    return is_kept(session);
+}
+
 void inbound_content_judge(struct inbound_session *session)
 {
     if (may_be_accepted(session) &&
         may_travel_on(session, strbuf_bytes(&session->transaction.header)) &&
-        !store_long_senders(session)) {
+        is_munged_if_wanted(session) && !store_long_addresses(session)) {
         submit(session);
     }
 }
@@ -536,14 +616,7 @@ void inbound_content_end(struct inbound_session *session)
         refuse_content(session, 552, "5.3.4", "message too large", "too-large");
         return;
     }
-    if (transaction->content_status == CONTENT_FULL) {
-        refuse_content(session, 452, "4.3.1", "insufficient storage, try again later",
-                       "storage-full");
-        return;
-    }
-    if (transaction->content_status == CONTENT_FAILED) {
-        refuse_content(session, 451, "4.3.0", "cannot store the message now, try again later",
-                       "content-failed");
+    if (!is_kept(session)) {
         return;
     }
     if (transaction->is_header_too_large) {

@@ -2,7 +2,8 @@
  * inbound_session - one client's connection: what it has said, and what it is owed.
  *
  * Private to room inbound. Files: inbound_session.c (life, deadlines, lines),
- * inbound_commands.c (one function per command), inbound_content.c (DATA up to its answer).
+ * inbound_commands.c (one function per command), inbound_content.c (DATA up to its answer),
+ * inbound_auth.c (who sent it), inbound_seal.c (what we sign it with).
  */
 #ifndef INBOUND_SESSION_H
 #define INBOUND_SESSION_H
@@ -71,7 +72,13 @@ struct inbound_transaction {
     bool is_settled; /* nothing is open, or time is up */
     bool is_judged;
     struct accept_answer judgement;
-    size_t tokens_open; /* over-long senders being stored */
+    /* what it is signed with (inbound_seal.c) */
+    struct bytes own_domain; /* of the first recipient, as the client wrote it */
+    const struct seal *seal; /* of that domain; NULL: none */
+    struct body_hash *seal_hash;
+    bool is_munged;
+    struct bytes reply_token, reply_author; /* to be stored; empty: nothing */
+    size_t tokens_open;                     /* over-long addresses being stored */
     bool tokens_failed;
 };
 
@@ -215,6 +222,20 @@ void inbound_auth_add_results(struct inbound_session *session, struct strbuf *pr
 struct bytes inbound_auth_client_name(const struct inbound_session *session);
 void inbound_auth_log(const struct inbound_session *session, struct log_line *line);
 
+/* inbound_seal.c */
+/* What forwards of one of our domains are sealed with; NULL: nothing. */
+const struct seal *inbound_seal_of(const struct inbound_session *session, struct bytes domain);
+void inbound_seal_begin(struct inbound_session *session);
+void inbound_seal_body(struct inbound_session *session, struct bytes octets);
+void inbound_seal_reset(struct inbound_session *session);
+/* Has the message an author that could be said in our name, and a key to sign with? */
+bool inbound_seal_can_munge(const struct inbound_session *session);
+/* Writes the content anew with a munged header. False: the author cannot be munged; whether the new
+ * content could be kept says transaction.content_status. */
+bool inbound_seal_munge(struct inbound_session *session);
+/* Our signatures over the message with `trace` (results, Received) on its top. */
+void inbound_seal_add(struct inbound_session *session, struct bytes trace, struct strbuf *out);
+
 /* inbound_trust.c */
 bool inbound_trusts(const struct inbound_options *options, const struct ip_address *address);
 /* Before the first octet: greets, or waits for a PROXY header. */
@@ -229,6 +250,9 @@ bool inbound_trust_find_client(const struct inbound_options *options, struct byt
                                struct arena *arena, struct received_client *client);
 
 /* inbound_content.c */
+/* The part of a header that is kept: all but results that claim to be ours. */
+void inbound_content_add_kept(const struct inbound_session *session, struct bytes header,
+                              struct strbuf *out);
 void inbound_content_judge(struct inbound_session *session);
 void inbound_content_begin(struct inbound_session *session);
 /* Takes content from the input; returns octets used. When the decoder is done, what was used is

@@ -100,6 +100,7 @@ class Postilion:
             "srs": "",
             "domain": "",      # lines inside domain fwd.test { }
             "extra": "",       # whole directives
+            "mode": os.environ.get("POSTILION_TEST_MODE", "store"),
             "delivery": "",    # lines inside delivery { }
             "limits": "",
             "next_hop_port": 25,
@@ -133,7 +134,7 @@ class Postilion:
             domain += "\n    forward abuse to admin@dest.test\n"
         text.append(f"domain fwd.test {{\n{domain}\n}}")
         text.append(f"policy {{\n    authenticate {s['authenticate']}\n{s['policy']}\n}}")
-        text.append(f"delivery {{\n    mode store\n    port {s['next_hop_port']}\n{s['delivery']}\n}}")
+        text.append(f"delivery {{\n    mode {s['mode']}\n    port {s['next_hop_port']}\n{s['delivery']}\n}}")
         if s["allow"]:
             text.append(f"allow-next-hop {s['allow']}")
         text.append(f"limits {{\n{s['limits']}\n}}")

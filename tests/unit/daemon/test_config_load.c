@@ -121,8 +121,6 @@ static const struct {
      "9:2 error \"user\" is not known in the block log", "outside of all blocks"},
     {"of a later version", HEAD DOMAIN "}\ntls {\n}\n",
      "8:1 error \"tls\" is not in this version", NULL},
-    {"value of a later version", HEAD DOMAIN "}\ndelivery {\n mode handoff\n}\n",
-     "9:7 error \"handoff\" is not in this version", "mode takes store"},
     {"admin address", HEAD DOMAIN "}\nadmin 127.0.0.1:80\n",
      "8:7 error \"127.0.0.1:80\" is not in this version", "admin takes off"},
     {"listen block", HEAD DOMAIN "}\nlisten 0.0.0.0:25 {\n tls off\n}\n",

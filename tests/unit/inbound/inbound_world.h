@@ -53,16 +53,16 @@ static inline bool turn_until(struct event_loop *loop, bool (*is_done)(void *con
 /* -- the queue, played -- */
 
 struct queue_ticket {
-    spool_done done;
+    queue_done done;
     void *context;
     struct loop_task task;
-    enum spool_status status;
+    enum queue_verdict verdict;
 };
 
 struct queue {
     struct event_loop *loop;
-    bool is_held;                /* answers wait for queue_answer */
-    enum spool_status status;    /* of the answers */
+    bool is_held;                /* answers wait for answer_queue */
+    enum queue_verdict verdict;  /* of the answers */
     struct queue_ticket *ticket; /* open, or NULL */
     unsigned submitted, abandoned;
     char envelope[1024];   /* of the last: "from=... kind=... 8bit=..." */
@@ -76,17 +76,22 @@ static inline void answer_ticket(void *context)
 {
     struct queue_ticket *ticket = context;
 
-    ticket->done(ticket->context, ticket->status);
+    struct queue_answer answer = {.verdict = ticket->verdict,
+                                  .code = 550,
+                                  .enhanced = "5.1.1",
+                                  .text = BYTES("refused by the next hop")};
+
+    ticket->done(ticket->context, &answer);
     free(ticket);
 }
 
-static inline void queue_answer(struct queue *queue, enum spool_status status)
+static inline void answer_queue(struct queue *queue, enum queue_verdict verdict)
 {
     struct queue_ticket *ticket = queue->ticket;
 
     assert_non_null(ticket);
     queue->ticket = NULL;
-    ticket->status = status;
+    ticket->verdict = verdict;
     answer_ticket(ticket);
 }
 
@@ -124,14 +129,15 @@ static inline void note_submission(struct queue *queue,
 }
 
 struct queue_ticket *queue_submit(struct queue *queue,
-                                  const struct queue_submission *submission, spool_done done,
+                                  const struct queue_submission *submission, queue_done done,
                                   void *context)
 {
     struct queue_ticket *ticket = memory_zero(sizeof *ticket);
 
     queue->submitted++;
     note_submission(queue, submission);
-    *ticket = (struct queue_ticket){.done = done, .context = context, .status = queue->status};
+    *ticket =
+        (struct queue_ticket){.done = done, .context = context, .verdict = queue->verdict};
     if (queue->is_held) {
         queue->ticket = ticket;
     } else {
@@ -141,9 +147,9 @@ struct queue_ticket *queue_submit(struct queue *queue,
     return ticket;
 }
 
-static inline void ignore_answer(void *context, enum spool_status status)
+static inline void ignore_answer(void *context, const struct queue_answer *answer)
 {
-    (void)context, (void)status;
+    (void)context, (void)answer;
 }
 
 static struct queue *abandoning; /* whose tickets are given up: there is one queue a test */
@@ -338,7 +344,7 @@ static inline void world_init(struct world *world)
     shared_init(&world->snapshot, keep_snapshot);
     world_set_options(world);
     world->queue.loop = world->loop;
-    world->queue.status = SPOOL_OK;
+    world->queue.verdict = QUEUE_SAFE;
     strbuf_init(&world->queue.content, HEARD_LIMIT);
     abandoning = &world->queue;
     world->server = inbound_server_new(world->loop, &world->queue, &world->ids, &world->state,
@@ -351,7 +357,7 @@ static inline void world_clear(struct world *world)
     CHECK_INT("after the end", atomic_load(&world->address.sessions), 0);
     CHECK_INT("after the end", atomic_load(&world->snapshot.holders), 1);
     if (world->queue.ticket != NULL) {
-        queue_answer(&world->queue, SPOOL_FAILED);
+        answer_queue(&world->queue, QUEUE_FAILED);
     }
     state_answer(&world->state);
     for (size_t i = 0; i < world->client_count; i++) {

@@ -19,7 +19,7 @@ static void check_fresh(struct world *world, struct client *client, const char *
 {
     say_bytes(world, client, name, BYTES("RCPT TO:<info@own.test>\r\nDATA\r\n"),
               "503/5.5.1 503/5.5.1");
-    world->queue.status = SPOOL_OK;
+    world->queue.verdict = QUEUE_SAFE;
     say_bytes(world, client, name, bytes_from_text(MAIL_INFO), MAIL_INFO_WANT);
     say_bytes(world, client, name, BYTES("Subject: fresh\r\n\r\n.\r\n"), "250/2.0.0");
     CHECK_TEXT(name, strbuf_text(&world->queue.content), "Subject: fresh\r\n\r\n");
@@ -29,22 +29,21 @@ static void check_fresh(struct world *world, struct client *client, const char *
 static const struct {
     const char *name;
     struct bytes octets;
-    enum spool_status status;
+    enum queue_verdict status;
     const char *want;
 } CONTENTS[] = {
-    {"plain", BYTES("S: x\r\n\r\nHello\r\n.\r\n"), SPOOL_OK, "250/2.0.0"},
-    {"empty", BYTES(".\r\n"), SPOOL_OK, "250/2.0.0"},
-    {"no body", BYTES("S: x\r\n.\r\n"), SPOOL_OK, "250/2.0.0"},
-    {"no header", BYTES("\r\nHello\r\n.\r\n"), SPOOL_OK, "250/2.0.0"},
-    {"NUL in the body", BYTES("S: x\r\n\r\n\0\r\n.\r\n"), SPOOL_OK, "250/2.0.0"},
-    {"hops at the limit", BYTES("Received: a\r\nreceived: b\r\nRECEIVED: c\r\n\r\n.\r\n"), SPOOL_OK, "250/2.0.0"},
-    {"hops in the body", BYTES("Received: a\r\nReceived: b\r\n\r\nReceived: c\r\nReceived: d\r\n.\r\n"), SPOOL_OK, "250/2.0.0"},
-    {"one hop too many", BYTES("Received: a\r\nreceived: b\r\nRECEIVED: c\r\nReceived : d\r\n\r\n.\r\n"), SPOOL_OK, "554/5.4.6"},
-    {"disk full", BYTES("S: x\r\n\r\n.\r\n"), SPOOL_FULL, "452/4.3.1"},
-    {"disk broken", BYTES("S: x\r\n\r\n.\r\n"), SPOOL_FAILED, "451/4.3.0"},
-    {"spool gone", BYTES("S: x\r\n\r\n.\r\n"), SPOOL_GONE, "451/4.3.0"},
-    {"spool damaged", BYTES("S: x\r\n\r\n.\r\n"), SPOOL_DAMAGED, "451/4.3.0"},
-    {"spool locked", BYTES("S: x\r\n\r\n.\r\n"), SPOOL_LOCKED, "451/4.3.0"},
+    {"plain", BYTES("S: x\r\n\r\nHello\r\n.\r\n"), QUEUE_SAFE, "250/2.0.0"},
+    {"empty", BYTES(".\r\n"), QUEUE_SAFE, "250/2.0.0"},
+    {"no body", BYTES("S: x\r\n.\r\n"), QUEUE_SAFE, "250/2.0.0"},
+    {"no header", BYTES("\r\nHello\r\n.\r\n"), QUEUE_SAFE, "250/2.0.0"},
+    {"NUL in the body", BYTES("S: x\r\n\r\n\0\r\n.\r\n"), QUEUE_SAFE, "250/2.0.0"},
+    {"hops at the limit", BYTES("Received: a\r\nreceived: b\r\nRECEIVED: c\r\n\r\n.\r\n"), QUEUE_SAFE, "250/2.0.0"},
+    {"hops in the body", BYTES("Received: a\r\nReceived: b\r\n\r\nReceived: c\r\nReceived: d\r\n.\r\n"), QUEUE_SAFE, "250/2.0.0"},
+    {"one hop too many", BYTES("Received: a\r\nreceived: b\r\nRECEIVED: c\r\nReceived : d\r\n\r\n.\r\n"), QUEUE_SAFE, "554/5.4.6"},
+    {"disk full", BYTES("S: x\r\n\r\n.\r\n"), QUEUE_FULL, "452/4.3.1"},
+    {"delivered", BYTES("S: x\r\n\r\n.\r\n"), QUEUE_DELIVERED, "250/2.0.0"},
+    {"refused by the next hop", BYTES("S: x\r\n\r\n.\r\n"), QUEUE_REFUSED, "550/5.1.1"},
+    {"disk broken", BYTES("S: x\r\n\r\n.\r\n"), QUEUE_FAILED, "451/4.3.0"},
 };
 /* clang-format on */
 
@@ -58,7 +57,7 @@ static void test_contents(void **state)
             world_init(&world);
             client = begin_content(&world);
             world.is_bytewise = bytewise != 0;
-            world.queue.status = CONTENTS[i].status;
+            world.queue.verdict = CONTENTS[i].status;
             say_bytes(&world, client, CONTENTS[i].name, CONTENTS[i].octets, CONTENTS[i].want);
             check_fresh(&world, client, CONTENTS[i].name);
             world_clear(&world);

@@ -24,12 +24,12 @@ static void test_input_while_the_queue_works(void **state)
     client = world_greet(&world);
     say(&world, client, MESSAGE, MESSAGE_WANT);
     say(&world, client, "NOOP\r\nMAIL FROM:<t@far.test>\r\n", "");
-    queue_answer(&world.queue, SPOOL_OK);
+    answer_queue(&world.queue, QUEUE_SAFE);
     hear(&world, client, "answered", "250/2.0.0 250/2.0.0 250/2.1.0");
     say(&world, client, "RSET\r\n", "250/2.0.0");
     say(&world, client, MESSAGE, MESSAGE_WANT);
     say(&world, client, "QUIT\r\n", "");
-    queue_answer(&world.queue, SPOOL_FULL);
+    answer_queue(&world.queue, QUEUE_FULL);
     hear(&world, client, "full", "452/4.3.1 221/2.0.0 end");
     world_clear(&world);
 }
@@ -38,9 +38,9 @@ static void test_input_while_the_queue_works(void **state)
 static void test_reply_to_a_client_that_closed_its_side(void **state)
 {
     static const struct {
-        enum spool_status status;
+        enum queue_verdict status;
         const char *want;
-    } cases[] = {{SPOOL_OK, "250/2.0.0 end"}, {SPOOL_FULL, "452/4.3.1 end"}};
+    } cases[] = {{QUEUE_SAFE, "250/2.0.0 end"}, {QUEUE_FULL, "452/4.3.1 end"}};
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -53,7 +53,7 @@ static void test_reply_to_a_client_that_closed_its_side(void **state)
         client_end(client);
         some_turns(&world, 5);
         CHECK_INT("waits", world.queue.abandoned, 0);
-        queue_answer(&world.queue, cases[i].status);
+        answer_queue(&world.queue, cases[i].status);
         hear(&world, client, "half closed", cases[i].want);
         world_quiet(&world, "half closed");
         world_clear(&world);
@@ -94,7 +94,7 @@ static void test_client_gone_while_the_queue_works(void **state)
     some_turns(&world, 5);
     if (inbound_session_count(world.server) > 0) {
         /* A peer that closes is not told from one that closes its side only; the answer shows. */
-        queue_answer(&world.queue, SPOOL_OK);
+        answer_queue(&world.queue, QUEUE_SAFE);
     }
     world_quiet(&world, "gone");
     world_clear(&world);
@@ -114,7 +114,7 @@ static void test_queue_that_never_answers(void **state)
     hear(&world, client, "never", "451/4.3.0 end");
     CHECK_INT("never", world.queue.abandoned, 1);
     world_quiet(&world, "never");
-    queue_answer(&world.queue, SPOOL_OK); /* too late: nobody hears it */
+    answer_queue(&world.queue, QUEUE_SAFE); /* too late: nobody hears it */
     world_clear(&world);
 }
 
@@ -521,11 +521,11 @@ static void test_drain_inside_a_message(void **state)
     inbound_drain(world.server, note_idle, &world);
     say(&world, waiting, "MAIL FROM:<t@far.test>\r\n", "");
     say(&world, sending, "S: y\r\n", "");
-    queue_answer(&world.queue, SPOOL_OK);
+    answer_queue(&world.queue, QUEUE_SAFE);
     hear(&world, waiting, "waiting", "250/2.0.0 421/4.3.2 end");
     say(&world, sending, "\r\n.\r\nMAIL FROM:<t@far.test>\r\n", "");
     CHECK_INT("not yet", world.idle, 0);
-    queue_answer(&world.queue, SPOOL_OK);
+    answer_queue(&world.queue, QUEUE_SAFE);
     hear(&world, sending, "sending", "250/2.0.0 421/4.3.2 end");
     CHECK_TRUE("idle", turn_until(world.loop, is_idle, &world));
     CHECK_INT("both were taken", world.queue.submitted, 2);
