@@ -394,6 +394,17 @@ static enum auth_result sender_signature(const struct inbound_transaction *trans
     return result;
 }
 
+/* Only then the chain could help: a stranger's seal whose key never comes keeps nobody waiting. */
+static bool is_trusted(const struct arc_trust *trust, const struct arc_verdict *chain)
+{
+    for (size_t i = 0; i < trust->count && chain->sealer_count > 0; i++) {
+        if (bytes_equal(trust->domains[i], chain->sealers[chain->sealer_count - 1].domain)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Does somebody whom the operator trusts vouch for the one author? */
 static void ask_chain(const struct inbound_session *session,
                       const struct message_verdicts *verdicts, struct message_facts *facts)
@@ -402,7 +413,7 @@ static void ask_chain(const struct inbound_session *session,
     const struct arc_sealer *voucher = NULL;
 
     facts->arc = verdicts->arc.result;
-    facts->is_arc_relevant = trust->count > 0;
+    facts->is_arc_relevant = is_trusted(trust, &verdicts->arc);
     if (trust->count > 0 && verdicts->from.result == FROM_ONE_DOMAIN) {
         voucher = arc_chain_voucher(&verdicts->arc, trust, verdicts->from.domains[0]);
     }

@@ -121,7 +121,8 @@ static void test_table(void **state)
         CHECK_TRUE(option->name, strlen(option->documentation) > 10);
         CHECK_TRUE(option->name, option->arguments != NULL);
         CHECK_TRUE(option->name, option->sample != NULL || option->fallback != NULL ||
-                                     option->type == CONFIG_BLOCK);
+                                     option->type == CONFIG_BLOCK ||
+                                     option->type == CONFIG_SEAL);
         CHECK_TRUE(option->name, option->least <= option->most);
         CHECK_TRUE(option->name, config_schema_find(option->context,
                                                     bytes_from_text(option->name)) == option);
