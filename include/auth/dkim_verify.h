@@ -34,6 +34,7 @@ struct dkim_verdict {
     const char *algorithm;        /* "rsa-sha256" ...; NULL: not known; static */
     const char *why;              /* NULL: pass; static, printable, may stand in a comment */
     bool is_testing;              /* the key record says t=y */
+    struct bytes signed_names;    /* h=, as it stands there: "from : to ..."; with PASS only */
 };
 
 struct dkim_verdicts { /* in the order of the message, from the top */

@@ -48,6 +48,8 @@ struct message_verdicts {
 struct message_forwarding {
     struct bytes sender_domain;    /* of the envelope sender it leaves with (null: our HELO) */
     struct bytes signature_domain; /* d= of our own DKIM signature; empty: there is none */
+    bool with_arc;                 /* we put an ARC set on it */
+    bool loses_results; /* it came with results that claim to be ours; they are taken out */
 };
 
 struct message_check;
@@ -59,12 +61,13 @@ void message_check_free(struct message_check **check); /* safe on NULL */
  * result. *borrows* the name. */
 void message_check_client(struct message_check *check, const struct ip_address *client,
                           struct bytes helo);
-/* The whole header, as it came (CRLF, folded). */
+/* The whole header, as it came (CRLF, folded). *Borrowed* until a step says AUTH_DONE. */
 void message_check_header(struct message_check *check, struct bytes header);
 /* The body, behind the empty line. */
 void message_check_body(struct message_check *check, struct bytes octets);
-/* Before the end: DMARC is also asked about the copy that would leave, of which no byte that was
- * signed changes. That our own servers may send for `sender_domain` is taken for granted. */
+/* Before the end: DMARC is also asked about the copy that would leave. Signatures that our own fields
+ * on its top would break (h= names one of them more often than it came) count as broken. That our
+ * own servers may send for `sender_domain` is taken for granted. */
 void message_check_forwarded(struct message_check *check,
                              const struct message_forwarding *forwarding);
 /* No more content comes. */

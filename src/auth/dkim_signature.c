@@ -420,4 +420,7 @@ void dkim_signature_write(const struct dkim_signature *signature, struct arena *
     verdict->signature_start = copy_signature_start(signature, arena);
     verdict->algorithm = algorithm_text(signature);
     verdict->is_testing = (dkim_sig_getflags(signature->info) & DKIM_SIGFLAG_TESTKEY) != 0;
+    if (verdict->result == AUTH_PASS) {
+        verdict->signed_names = arena_copy(arena, tag_value(signature, false, "h"));
+    }
 }

@@ -1,6 +1,7 @@
 #include "auth/message_check.h"
 
 #include "base/memory.h"
+#include "mail/header_block.h"
 
 #include <stdlib.h>
 
@@ -18,6 +19,7 @@ struct message_check {
     struct dkim_verifier *verifier; /* from the header on, or NULL */
     struct arc_verifier *chain;     /* the same */
     struct message_forwarding forwarding;
+    struct bytes header; /* borrowed */
     bool has_ended;
     bool is_client_late; /* and not told yet */
     /* What has its last word is not asked again. */
@@ -104,6 +106,7 @@ void message_check_client(struct message_check *check, const struct ip_address *
 
 void message_check_header(struct message_check *check, struct bytes header)
 {
+    check->header = header;
     from_domains_read(header, check->arena, &check->verdicts.from);
     check->verifier = dkim_verifier_new(check->checker->dkim, check->identity.unix_seconds);
     dkim_verifier_header(check->verifier, header, check->dns);
@@ -125,6 +128,7 @@ void message_check_forwarded(struct message_check *check,
                              const struct message_forwarding *forwarding)
 {
     check->verdicts.has_forwarded = true;
+    check->forwarding = *forwarding;
     check->forwarding.sender_domain = arena_copy(check->arena, forwarding->sender_domain);
     check->forwarding.signature_domain = arena_copy(check->arena, forwarding->signature_domain);
 }
@@ -157,9 +161,79 @@ static bool step_envelope(struct message_check *check)
     return check->has_iprev && check->has_spf_helo && check->has_spf_mail_from;
 }
 
+/* Is this one of the names of fields we put on top of what we send on? */
+static bool is_ours_on_top(const struct message_forwarding *forwarding, struct bytes name)
+{
+    static const struct {
+        struct bytes name;
+        enum { ALWAYS, WITH_ARC, WITH_DKIM } when;
+    } fields[] = {
+        {BYTES("Received"), ALWAYS},
+        {BYTES("Received-SPF"), ALWAYS},
+        {BYTES("Authentication-Results"), ALWAYS},
+        {BYTES("X-Postilion-Loop"), ALWAYS},
+        {BYTES("ARC-Seal"), WITH_ARC},
+        {BYTES("ARC-Message-Signature"), WITH_ARC},
+        {BYTES("ARC-Authentication-Results"), WITH_ARC},
+        {BYTES("DKIM-Signature"), WITH_DKIM},
+    };
+
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        if (bytes_equal_nocase(fields[i].name, name)) {
+            return fields[i].when == ALWAYS ||
+                   (fields[i].when == WITH_ARC && forwarding->with_arc) ||
+                   (fields[i].when == WITH_DKIM && forwarding->signature_domain.len > 0);
+        }
+    }
+    return false;
+}
+
+static size_t times_signed(struct bytes names, struct bytes name)
+{
+    size_t count = 0;
+
+    while (names.len > 0) {
+        count += bytes_equal_nocase(bytes_trim(bytes_cut(&names, ':')), name);
+    }
+    return count;
+}
+
+/* A signature covers the lowest fields of a name; one that names it more often than it is there covers
+ * that nothing was put on top (RFC 6376 §5.4.2). A signature does not count itself. */
+static bool lasts(const struct message_check *check, const struct dkim_verdict *signature)
+{
+    struct bytes names = signature->signed_names;
+
+    while (names.len > 0) {
+        struct bytes name = bytes_trim(bytes_cut(&names, ':'));
+        size_t there;
+        if (!is_ours_on_top(&check->forwarding, name)) {
+            continue;
+        }
+        there = header_block_count(check->header, name) -
+                bytes_equal_nocase(name, BYTES("DKIM-Signature"));
+        if (times_signed(signature->signed_names, name) > there ||
+            (check->forwarding.loses_results &&
+             bytes_equal_nocase(name, BYTES("Authentication-Results")))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool has_lasting_signatures(const struct message_check *check)
+{
+    for (size_t i = 0; i < check->verdicts.dkim.count; i++) {
+        if (!lasts(check, &check->verdicts.dkim.verdicts[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Names DKIM came to an answer about, and `others` behind them: what no forwarding changes comes
  * first and is what is said to prove the author. */
-static enum auth_status ask_dmarc(struct message_check *check,
+static enum auth_status ask_dmarc(struct message_check *check, bool is_forwarded,
                                   const struct dmarc_identifier *others, size_t other_count,
                                   struct dmarc_verdict *verdict)
 {
@@ -177,8 +251,9 @@ static enum auth_status ask_dmarc(struct message_check *check,
 
     for (size_t i = 0; i < signatures; i++) {
         const struct dkim_verdict *signature = &verdicts->dkim.verdicts[i];
-        identifiers[i] =
-            (struct dmarc_identifier){DMARC_BY_DKIM, signature->result, signature->domain};
+        bool is_broken = is_forwarded && !lasts(check, signature);
+        identifiers[i] = (struct dmarc_identifier){
+            DMARC_BY_DKIM, is_broken ? AUTH_FAIL : signature->result, signature->domain};
     }
     memcpy(identifiers + signatures, others, other_count * sizeof *others);
     return dmarc_check(&input, check->dns, check->arena, verdict);
@@ -192,7 +267,7 @@ static bool step_dmarc(struct message_check *check)
     struct dmarc_identifier sender = {DMARC_BY_SPF, verdicts->spf_mail_from.result,
                                       verdicts->spf_mail_from.domain};
 
-    return ask_dmarc(check, &sender, 1, &verdicts->dmarc) == AUTH_DONE;
+    return ask_dmarc(check, false, &sender, 1, &verdicts->dmarc) == AUTH_DONE;
 }
 
 /* The next hop sees the same signatures, and our sender instead of the one that came. Where nothing
@@ -209,12 +284,13 @@ static bool step_forwarded(struct message_check *check)
     if (!verdicts->has_forwarded) {
         return true;
     }
-    if (here->result == AUTH_NONE || (here->result == AUTH_PASS && verdicts->from.count == 1 &&
-                                      here->aligned_by == DMARC_BY_DKIM)) {
+    if (here->result == AUTH_NONE ||
+        (here->result == AUTH_PASS && verdicts->from.count == 1 &&
+         here->aligned_by == DMARC_BY_DKIM && has_lasting_signatures(check))) {
         verdicts->forwarded = *here;
         return true;
     }
-    return ask_dmarc(check, ours, check->forwarding.signature_domain.len > 0 ? 2 : 1,
+    return ask_dmarc(check, true, ours, check->forwarding.signature_domain.len > 0 ? 2 : 1,
                      &verdicts->forwarded) == AUTH_DONE;
 }
 

@@ -340,6 +340,24 @@ static void add_dmarc(struct strbuf *out, const struct dmarc_verdict *dmarc)
     strbuf_add_char(out, '}');
 }
 
+static void add_arc(struct strbuf *out, const struct arc_verdict *arc)
+{
+    add_key(out, "arc");
+    strbuf_add_char(out, '{');
+    add_text_pair(out, "result", auth_result_text(arc->result));
+    add_number_pair(out, "instance", arc->newest);
+    add_key(out, "sealers");
+    strbuf_add_char(out, '[');
+    for (size_t i = 0; i < arc->sealer_count; i++) {
+        strbuf_add_text(out, i == 0 ? "" : ", ");
+        add_json_text(out, arc->sealers[i].domain);
+    }
+    strbuf_add_char(out, ']');
+    add_bool_pair(out, "closed", arc->is_closed);
+    add_text_pair(out, "why", arc->why);
+    strbuf_add_char(out, '}');
+}
+
 void auth_report_add_message_json(struct strbuf *out, const struct auth_report *report,
                                   const struct message_verdicts *verdicts)
 {
@@ -356,6 +374,7 @@ void auth_report_add_message_json(struct strbuf *out, const struct auth_report *
     add_signatures(out, &verdicts->dkim);
     add_author(out, &verdicts->from);
     add_dmarc(out, &verdicts->dmarc);
+    add_arc(out, &verdicts->arc);
     add_lookups_json(out, report);
     strbuf_add_text(out, "}\n");
 }

@@ -237,6 +237,8 @@ static void tell_forwarding(struct inbound_session *session)
     if (transaction->seal != NULL && transaction->seal->with_dkim) {
         forwarding.signature_domain = transaction->seal->domain;
     }
+    forwarding.with_arc = transaction->seal != NULL && transaction->seal->with_arc;
+    forwarding.loses_results = transaction->has_forged_results;
     message_check_forwarded(transaction->check, &forwarding);
 }
 

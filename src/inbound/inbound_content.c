@@ -72,21 +72,24 @@ static struct bytes skip_line(struct bytes rest)
 }
 
 /* All above the empty line but for the results that claim to be ours (RFC 8601 §5): nothing else of
- * the message is ever left out. */
-static void each_kept(const struct inbound_session *session, struct bytes top,
+ * the message is ever left out. Returns whether there were any. */
+static bool each_kept(const struct inbound_session *session, struct bytes top,
                       void (*take)(void *context, struct bytes octets), void *context)
 {
     struct bytes rest = top, forged;
     const char *kept = top.data;
+    bool has_forged = false;
 
     while (session->options->authserv_id.len > 0 && rest.len > 0) {
         while (results_field_next_ours(&rest, session->options->authserv_id, &forged)) {
             take(context, bytes_of(kept, (size_t)(forged.data - kept)));
             kept = forged.data + forged.len;
+            has_forged = true;
         }
         rest = skip_line(rest);
     }
     take(context, bytes_of(kept, top.len - (size_t)(kept - top.data)));
+    return has_forged;
 }
 
 static void store_kept(void *context, struct bytes octets)
@@ -102,7 +105,7 @@ static void add_kept(void *context, struct bytes octets)
 void inbound_content_add_kept(const struct inbound_session *session, struct bytes header,
                               struct strbuf *out)
 {
-    each_kept(session, header, add_kept, out);
+    (void)each_kept(session, header, add_kept, out);
 }
 
 /* Nobody hides an author behind a line that is no field. */
@@ -142,7 +145,7 @@ static void end_header(struct inbound_session *session, size_t length)
         transaction->is_header_too_large = true;
         return;
     }
-    each_kept(session, top, store_kept, transaction);
+    transaction->has_forged_results = each_kept(session, top, store_kept, transaction);
     store(transaction, bytes_skip(octets, top.len));
     if (transaction->check != NULL) {
         inbound_auth_header(session, fields_of(session, top, header.len));

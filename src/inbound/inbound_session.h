@@ -56,6 +56,7 @@ struct inbound_transaction {
     struct strbuf header; /* the header, while it comes in and afterwards; as it came */
     bool has_header;      /* it is whole; what follows is body */
     bool is_header_too_large;
+    bool has_forged_results; /* results that claim to be ours, which are not kept */
     uint64_t size_limit;
     bool is_too_big;
     bool is_auto_submitted;
