@@ -35,6 +35,16 @@ enum spool_state {
     SPOOL_HELD, /* waits for an operator */
 };
 
+enum { SPOOL_ATTEMPTS = 20 }; /* kept of one delivery: the last */
+
+/* What came of one attempt at a delivery that is still open. */
+struct spool_attempt {
+    uint32_t number;    /* the delivery's; in answers only */
+    int64_t at_ms;      /* unix */
+    struct bytes host;  /* the next hop's, or empty */
+    struct bytes reply; /* text for people */
+};
+
 struct spool_message {
     uint64_t id;
     int64_t created_ms;      /* unix */
@@ -42,6 +52,9 @@ struct spool_message {
     struct bytes prefix;     /* header fields put on top when sending */
     struct content *content; /* NULL: read without it, or its file is gone or cut short */
     uint64_t content_size;
+    /* Answers of read_message only: of all open deliveries, by number, oldest first. */
+    const struct spool_attempt *attempts;
+    size_t attempt_count;
 };
 
 struct spool_delivery {
@@ -56,13 +69,20 @@ struct spool_delivery {
     int64_t next_attempt_ms; /* unix */
     int64_t created_ms;      /* of the message */
     struct bytes last_reply; /* why it waits: text for people */
+    unsigned notify;         /* opaque: what the sender wants to hear of it (RFC 3461) */
+    struct bytes orcpt;      /* opaque: the recipient as the sender wrote it (RFC 3461) */
+    struct bytes fallback;   /* where it goes when `recipient` is refused for good, or empty */
+    bool is_warned;          /* the sender has been told that it is late */
     uint64_t content_size;   /* of the message; in answers of read_all and read_message only */
 };
 
 enum spool_change_kind {
-    SPOOL_ADD,    /* message and its deliveries */
-    SPOOL_CLOSE,  /* one delivery is done; the message goes with its last one */
-    SPOOL_UPDATE, /* state, attempts, next_attempt_ms, last_reply, destination of one delivery */
+    SPOOL_ADD,   /* message and its deliveries */
+    SPOOL_CLOSE, /* one delivery is done; the message goes with its last one */
+    /* attempts, next_attempt_ms, last_reply, destination of one delivery; state and is_warned, but
+     * what is held or warned of stays so; recipient, sender and fallback, unless the recipient is
+     * empty. `attempt` joins its history. */
+    SPOOL_UPDATE,
     SPOOL_DELETE, /* a message with all its deliveries */
     SPOOL_RETRY, /* due now: all of a message (id); or, with id 0, what is not held of `destination` */
 };
@@ -77,6 +97,7 @@ struct spool_change {
     const struct spool_message *message;     /* ADD */
     const struct spool_delivery *deliveries; /* ADD: all; UPDATE: one */
     size_t delivery_count;
+    const struct spool_attempt *attempt; /* UPDATE; or NULL */
 };
 
 struct spool_options {
@@ -130,7 +151,7 @@ void spool_read_destinations(struct spool *spool, struct event_loop *loop, struc
 void spool_read_due(struct spool *spool, struct event_loop *loop, struct bytes destination,
                     int64_t after_ms, uint64_t after_message, uint32_t after_number,
                     int64_t until_ms, size_t limit, spool_rows_done done, void *context);
-/* One message with its content (unless !with_content) and all its open deliveries. */
+/* One message with its content (unless !with_content), all its open deliveries and their attempts. */
 void spool_read_message(struct spool *spool, struct event_loop *loop, uint64_t id,
                         bool with_content, spool_message_done done, void *context);
 /* All open deliveries by (message, number), from behind (after_message, after_number): for listing. */

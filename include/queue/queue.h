@@ -73,7 +73,10 @@ struct queue_recipient {
     struct bytes destination;
     struct bytes address;
     struct bytes alias;
-    struct bytes sender; /* envelope sender of this delivery */
+    struct bytes sender;   /* envelope sender of this delivery */
+    unsigned notify;       /* as in struct spool_delivery */
+    struct bytes orcpt;    /* the same; may be empty */
+    struct bytes fallback; /* the same */
 };
 
 /* A message on its way in. Everything is *copied* but the content, which is held. */

@@ -65,6 +65,10 @@ static int add_delivery(struct spool_database *database, const struct spool_mess
     bind_text(statement, 9, delivery->alias);
     bind_text(statement, 10, delivery->sender);
     bind_text(statement, 11, delivery->last_reply);
+    sqlite3_bind_int64(statement, 12, delivery->notify);
+    bind_text(statement, 13, delivery->orcpt);
+    bind_text(statement, 14, delivery->fallback);
+    sqlite3_bind_int64(statement, 15, delivery->is_warned);
     return step_once(statement);
 }
 
@@ -144,6 +148,17 @@ static int done_or_not_found(struct spool_database *database, int code)
                                                                              : code;
 }
 
+static int delete_attempts(struct spool_database *database, uint64_t id, int64_t first,
+                           int64_t last)
+{
+    sqlite3_stmt *statement = database->statements[STATEMENT_DELETE_ATTEMPTS];
+
+    sqlite3_bind_int64(statement, 1, spool_row_of_id(id));
+    sqlite3_bind_int64(statement, 2, first);
+    sqlite3_bind_int64(statement, 3, last);
+    return step_once(statement);
+}
+
 static int apply_close(struct spool_database *database, const struct spool_change *change,
                        struct outcome *outcome)
 {
@@ -157,6 +172,10 @@ static int apply_close(struct spool_database *database, const struct spool_chang
         return code;
     }
     outcome->deliveries--;
+    code = delete_attempts(database, change->id, change->number, change->number);
+    if (code != SQLITE_DONE) {
+        return code;
+    }
     code = has_delivery(database, change->id, 0, UINT32_MAX);
     if (code == SQLITE_ROW) {
         return SQLITE_DONE;
@@ -164,9 +183,46 @@ static int apply_close(struct spool_database *database, const struct spool_chang
     return code == SQLITE_DONE ? remove_message(database, change->id, outcome) : code;
 }
 
-static int apply_update(struct spool_database *database, const struct spool_delivery *delivery)
+/* Of a delivery that is tried for long, the last SPOOL_ATTEMPTS are kept. */
+static int add_attempt(struct spool_database *database, const struct spool_delivery *delivery,
+                       const struct spool_attempt *attempt)
+{
+    sqlite3_stmt *statement = database->statements[STATEMENT_ADD_ATTEMPT];
+    int code;
+
+    sqlite3_bind_int64(statement, 1, spool_row_of_id(delivery->message));
+    sqlite3_bind_int64(statement, 2, delivery->number);
+    sqlite3_bind_int64(statement, 3, attempt->at_ms);
+    bind_text(statement, 4, attempt->host);
+    bind_text(statement, 5, attempt->reply);
+    code = step_once(statement);
+    if (code != SQLITE_DONE) {
+        return code;
+    }
+    statement = database->statements[STATEMENT_TRIM_ATTEMPTS];
+    sqlite3_bind_int64(statement, 1, spool_row_of_id(delivery->message));
+    sqlite3_bind_int64(statement, 2, delivery->number);
+    sqlite3_bind_int64(statement, 3, SPOOL_ATTEMPTS);
+    return step_once(statement);
+}
+
+static int redirect(struct spool_database *database, const struct spool_delivery *delivery)
+{
+    sqlite3_stmt *statement = database->statements[STATEMENT_REDIRECT];
+
+    sqlite3_bind_int64(statement, 1, spool_row_of_id(delivery->message));
+    sqlite3_bind_int64(statement, 2, delivery->number);
+    bind_text(statement, 3, delivery->recipient);
+    bind_text(statement, 4, delivery->sender);
+    bind_text(statement, 5, delivery->fallback);
+    return step_once(statement);
+}
+
+static int apply_update(struct spool_database *database, const struct spool_change *change)
 {
     sqlite3_stmt *statement = database->statements[STATEMENT_UPDATE];
+    const struct spool_delivery *delivery = &change->deliveries[0];
+    int code;
 
     sqlite3_bind_int64(statement, 1, spool_row_of_id(delivery->message));
     sqlite3_bind_int64(statement, 2, delivery->number);
@@ -175,7 +231,15 @@ static int apply_update(struct spool_database *database, const struct spool_deli
     sqlite3_bind_int64(statement, 5, delivery->next_attempt_ms);
     bind_text(statement, 6, delivery->destination);
     bind_text(statement, 7, delivery->last_reply);
-    return done_or_not_found(database, step_once(statement));
+    sqlite3_bind_int64(statement, 8, delivery->is_warned);
+    code = done_or_not_found(database, step_once(statement));
+    if (code == SQLITE_DONE && delivery->recipient.len > 0) {
+        code = redirect(database, delivery);
+    }
+    if (code == SQLITE_DONE && change->attempt != NULL) {
+        code = add_attempt(database, delivery, change->attempt);
+    }
+    return code;
 }
 
 static int apply_delete(struct spool_database *database, uint64_t id, struct outcome *outcome)
@@ -186,6 +250,9 @@ static int apply_delete(struct spool_database *database, uint64_t id, struct out
     sqlite3_bind_int64(statement, 1, spool_row_of_id(id));
     code = step_once(statement);
     outcome->deliveries -= sqlite3_changes(database->connection);
+    if (code == SQLITE_DONE) {
+        code = delete_attempts(database, id, 0, UINT32_MAX);
+    }
     return code == SQLITE_DONE ? remove_message(database, id, outcome) : code;
 }
 
@@ -215,7 +282,7 @@ static int apply(struct spool_database *database, const struct spool_change *cha
     case SPOOL_CLOSE:
         return apply_close(database, change, outcome);
     case SPOOL_UPDATE:
-        return apply_update(database, &change->deliveries[0]);
+        return apply_update(database, change);
     case SPOOL_DELETE:
         return apply_delete(database, change->id, outcome);
     case SPOOL_RETRY:

@@ -158,7 +158,7 @@ static enum spool_status open_checked(struct spool_database *database, struct st
     }
     spool_vfs_freeze(database->vfs, false);
     if ((is_new && !spool_schema_create(database->connection)) || !settle_log(database) ||
-        !make_ready(database)) {
+        !spool_schema_upgrade(database->connection) || !make_ready(database)) {
         int code = sqlite3_extended_errcode(database->connection);
 
         strbuf_addf(why, "%s: %s", database->path, sqlite3_errmsg(database->connection));

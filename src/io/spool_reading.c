@@ -58,8 +58,12 @@ static void keep_row(struct row_list *list, sqlite3_stmt *statement)
     row->alias = arena_copy(list->arena, column(statement, 8));
     row->sender = arena_copy(list->arena, column(statement, 9));
     row->last_reply = arena_copy(list->arena, column(statement, 10));
-    row->content_size = sqlite3_column_count(statement) > 11
-                            ? (uint64_t)sqlite3_column_int64(statement, 11)
+    row->notify = (unsigned)sqlite3_column_int64(statement, 11);
+    row->orcpt = arena_copy(list->arena, column(statement, 12));
+    row->fallback = arena_copy(list->arena, column(statement, 13));
+    row->is_warned = sqlite3_column_int(statement, 14) != 0;
+    row->content_size = sqlite3_column_count(statement) > 15
+                            ? (uint64_t)sqlite3_column_int64(statement, 15)
                             : 0;
 }
 
@@ -219,6 +223,30 @@ static enum spool_status keep_message(struct spool_database *database, sqlite3_s
     return SPOOL_OK;
 }
 
+static enum spool_status keep_attempts(struct spool_database *database, struct arena *arena,
+                                       size_t deliveries, struct spool_message *message)
+{
+    sqlite3_stmt *statement = database->statements[STATEMENT_READ_ATTEMPTS];
+    size_t limit = deliveries * SPOOL_ATTEMPTS, count = 0;
+    struct spool_attempt *attempts = arena_alloc(arena, limit * sizeof(*attempts) + 1);
+    int code;
+
+    sqlite3_bind_int64(statement, 1, spool_row_of_id(message->id));
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW && count < limit) {
+        attempts[count++] = (struct spool_attempt){
+            .number = (uint32_t)sqlite3_column_int64(statement, 0),
+            .at_ms = sqlite3_column_int64(statement, 1),
+            .host = arena_copy(arena, column(statement, 2)),
+            .reply = arena_copy(arena, column(statement, 3)),
+        };
+    }
+    sqlite3_reset(statement);
+    message->attempts = attempts;
+    message->attempt_count = count;
+    return code == SQLITE_DONE || code == SQLITE_ROW ? SPOOL_OK
+                                                     : spool_database_failure(database, code);
+}
+
 enum spool_status spool_database_read_message(struct spool_database *database,
                                               struct arena *arena, uint64_t id,
                                               bool with_content, struct spool_message *message,
@@ -248,6 +276,9 @@ enum spool_status spool_database_read_message(struct spool_database *database,
     statement = database->statements[STATEMENT_READ_DELIVERIES];
     sqlite3_bind_int64(statement, 1, spool_row_of_id(id));
     status = keep_rows(database, statement, arena, rows, count);
+    if (status == SPOOL_OK) {
+        status = keep_attempts(database, arena, *count, message);
+    }
     if (status != SPOOL_OK) {
         content_drop(&message->content);
     }

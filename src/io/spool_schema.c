@@ -4,7 +4,7 @@
 
 enum {
     APPLICATION_ID = 0x506f7374, /* "Post" */
-    SCHEMA_VERSION = 1,
+    SCHEMA_VERSION = 2,
     /* A full check reads every page: seconds for a large queue, which then waits for an
      * operator or for the first page that makes no sense. */
     FULL_CHECK_LIMIT = 256 * 1024 * 1024,
@@ -13,8 +13,19 @@ enum {
 /*
  * Ids are stored with their top bit turned over, so that signed rows sort as unsigned ids do.
  * Times are unix milliseconds. `state` is enum spool_state. The index serves both readers of
- * what is due and, as it ends with the primary key, in the exact order they page by.
+ * what is due, as it goes on with the primary key, in the exact order they page by; its last
+ * column lets the ages of a whole queue be counted without a look at the rows.
  */
+#define SINCE_VERSION_2                                                                        \
+    "CREATE INDEX due ON delivery(destination, state, next_attempt, message, number, "         \
+    "created);"                                                                                \
+    "CREATE INDEX held ON delivery(created, message, number) WHERE state=1;"                   \
+    "CREATE TABLE attempt("                                                                    \
+    " message INTEGER NOT NULL, number INTEGER NOT NULL, sequence INTEGER NOT NULL,"           \
+    " at INTEGER NOT NULL, host TEXT NOT NULL, reply TEXT NOT NULL,"                           \
+    " PRIMARY KEY(message, number, sequence)) WITHOUT ROWID;"                                  \
+    "CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+
 static const char SCHEMA[] =
     "BEGIN;"
     "CREATE TABLE message("
@@ -26,15 +37,27 @@ static const char SCHEMA[] =
     " attempts INTEGER NOT NULL, next_attempt INTEGER NOT NULL, created INTEGER NOT NULL,"
     " destination TEXT NOT NULL, recipient TEXT NOT NULL, alias TEXT NOT NULL,"
     " sender TEXT NOT NULL, last_reply TEXT NOT NULL,"
-    " PRIMARY KEY(message, number)) WITHOUT ROWID;"
-    "CREATE INDEX due ON delivery(destination, state, next_attempt, message, number);"
+    " notify INTEGER NOT NULL DEFAULT 0, orcpt TEXT NOT NULL DEFAULT '',"
+    " fallback TEXT NOT NULL DEFAULT '', warned INTEGER NOT NULL DEFAULT 0,"
+    " PRIMARY KEY(message, number)) WITHOUT ROWID;" SINCE_VERSION_2
     "PRAGMA application_id=1349481332;"
-    "PRAGMA user_version=1;"
+    "PRAGMA user_version=2;"
     "COMMIT;";
+
+/* From the version that is the index to the next: new columns come last, as in SCHEMA. */
+static const char *const UPGRADES[SCHEMA_VERSION] = {
+    [1] = "BEGIN IMMEDIATE;"
+          "ALTER TABLE delivery ADD COLUMN notify INTEGER NOT NULL DEFAULT 0;"
+          "ALTER TABLE delivery ADD COLUMN orcpt TEXT NOT NULL DEFAULT '';"
+          "ALTER TABLE delivery ADD COLUMN fallback TEXT NOT NULL DEFAULT '';"
+          "ALTER TABLE delivery ADD COLUMN warned INTEGER NOT NULL DEFAULT 0;"
+          "DROP INDEX due;" SINCE_VERSION_2 "PRAGMA user_version=2;"
+          "COMMIT;",
+};
 
 #define DELIVERY_COLUMNS                                                                       \
     "message, number, state, attempts, next_attempt, created, destination, recipient, alias,"  \
-    " sender, last_reply"
+    " sender, last_reply, notify, orcpt, fallback, warned"
 
 /* For listings only: it is one more seek a row. */
 #define MESSAGE_SIZE ", (SELECT size FROM message WHERE id=delivery.message)"
@@ -43,14 +66,29 @@ static const char *const STATEMENTS[STATEMENT_COUNT] = {
     [STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
     [STATEMENT_COMMIT] = "COMMIT",
     [STATEMENT_ADD_MESSAGE] = "INSERT INTO message VALUES(?,?,?,?,?,?,?,?)",
-    [STATEMENT_ADD_DELIVERY] = "INSERT INTO delivery VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+    [STATEMENT_ADD_DELIVERY] = "INSERT INTO delivery VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [STATEMENT_HAS_DELIVERY] =
         ("SELECT 1 FROM delivery WHERE message=? AND number>=? AND number<=?"
          " LIMIT 1"),
     [STATEMENT_HAS_MESSAGE] = "SELECT is_file FROM message WHERE id=?",
     [STATEMENT_CLOSE] = "DELETE FROM delivery WHERE message=? AND number=?",
-    [STATEMENT_UPDATE] = ("UPDATE delivery SET state=?3, attempts=?4, next_attempt=?5,"
-                          " destination=?6, last_reply=?7 WHERE message=?1 AND number=?2"),
+    /* What an operator has held meanwhile stays held. */
+    [STATEMENT_UPDATE] =
+        ("UPDATE delivery SET state=max(state, ?3), attempts=?4, next_attempt=?5,"
+         " destination=?6, last_reply=?7, warned=max(warned, ?8)"
+         " WHERE message=?1 AND number=?2"),
+    [STATEMENT_REDIRECT] = ("UPDATE delivery SET recipient=?3, sender=?4, fallback=?5"
+                            " WHERE message=?1 AND number=?2"),
+    [STATEMENT_ADD_ATTEMPT] =
+        ("INSERT INTO attempt SELECT ?1, ?2, coalesce(max(sequence), 0)+1, ?3, ?4, ?5"
+         " FROM attempt WHERE message=?1 AND number=?2"),
+    [STATEMENT_TRIM_ATTEMPTS] =
+        ("DELETE FROM attempt WHERE message=?1 AND number=?2 AND sequence <="
+         " (SELECT max(sequence) FROM attempt WHERE message=?1 AND number=?2) - ?3"),
+    [STATEMENT_DELETE_ATTEMPTS] =
+        "DELETE FROM attempt WHERE message=?1 AND number>=?2 AND number<=?3",
+    [STATEMENT_READ_ATTEMPTS] = ("SELECT number, at, host, reply FROM attempt WHERE message=?1"
+                                 " ORDER BY number, sequence"),
     [STATEMENT_DELETE_DELIVERIES] = "DELETE FROM delivery WHERE message=?",
     [STATEMENT_DELETE_MESSAGE] = "DELETE FROM message WHERE id=?",
     [STATEMENT_RETRY_MESSAGE] = "UPDATE delivery SET state=0, next_attempt=?2 WHERE message=?1",
@@ -193,6 +231,20 @@ bool spool_schema_create(sqlite3 *connection)
     /* In this order: the journal mode is kept in the file, and fixes the page size. */
     return run(connection, page_size) && run(connection, "PRAGMA journal_mode=WAL") &&
            run(connection, SCHEMA);
+}
+
+bool spool_schema_upgrade(sqlite3 *connection)
+{
+    int code;
+    int64_t version = query_number(connection, "PRAGMA user_version", 0, &code);
+
+    while (code == SQLITE_OK && version > 0 && version < SCHEMA_VERSION) {
+        if (!run(connection, UPGRADES[version])) {
+            return false; /* and the connection is closed, which rolls it back */
+        }
+        version++;
+    }
+    return code == SQLITE_OK;
 }
 
 bool spool_schema_prepare(sqlite3 *connection, sqlite3_stmt *statements[STATEMENT_COUNT])

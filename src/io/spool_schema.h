@@ -19,6 +19,11 @@ enum spool_statement {
     STATEMENT_HAS_MESSAGE,
     STATEMENT_CLOSE,
     STATEMENT_UPDATE,
+    STATEMENT_REDIRECT,
+    STATEMENT_ADD_ATTEMPT,
+    STATEMENT_TRIM_ATTEMPTS,
+    STATEMENT_DELETE_ATTEMPTS,
+    STATEMENT_READ_ATTEMPTS,
     STATEMENT_DELETE_DELIVERIES,
     STATEMENT_DELETE_MESSAGE,
     STATEMENT_RETRY_MESSAGE,
@@ -36,6 +41,8 @@ sqlite3 *spool_schema_connect(const char *path, const char *vfs_name);
 /* Looks without writing: is it ours, of a version we know, and whole? *is_new: it is empty. */
 enum spool_status spool_schema_check(sqlite3 *connection, bool *is_new, struct strbuf *why);
 bool spool_schema_create(sqlite3 *connection);
+/* From any older version to the newest, each step in one transaction. */
+bool spool_schema_upgrade(sqlite3 *connection);
 bool spool_schema_prepare(sqlite3 *connection, sqlite3_stmt *statements[STATEMENT_COUNT]);
 void spool_schema_finalize(sqlite3_stmt *statements[STATEMENT_COUNT]);
 bool spool_schema_count(sqlite3 *connection, struct spool_counters *counters);

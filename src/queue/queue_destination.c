@@ -271,7 +271,8 @@ struct queue_delivery *queue_delivery_from_row(struct queue_destination *destina
                                                const struct spool_delivery *row)
 {
     struct queue_delivery *delivery =
-        memory_alloc(sizeof *delivery + row->recipient.len + row->alias.len + row->sender.len);
+        memory_alloc(sizeof *delivery + row->recipient.len + row->alias.len +
+                     row->sender.len + row->orcpt.len + row->fallback.len);
     char *text = (char *)(delivery + 1);
 
     *delivery = (struct queue_delivery){
@@ -283,6 +284,10 @@ struct queue_delivery *queue_delivery_from_row(struct queue_destination *destina
         .address = append_text(&text, row->recipient),
         .alias = append_text(&text, row->alias),
         .sender = append_text(&text, row->sender),
+        .notify = row->notify,
+        .orcpt = append_text(&text, row->orcpt),
+        .fallback = append_text(&text, row->fallback),
+        .is_warned = row->is_warned,
     };
     queue_delivery_know(destination, delivery);
     return delivery;

@@ -23,7 +23,7 @@ static size_t text_size(const struct queue_message_parts *parts)
     for (size_t i = 0; i < parts->count; i++) {
         const struct queue_recipient *recipient = &parts->recipients[i];
         size += recipient->destination.len + recipient->address.len + recipient->alias.len +
-                recipient->sender.len;
+                recipient->sender.len + recipient->orcpt.len + recipient->fallback.len;
     }
     return size;
 }
@@ -95,6 +95,9 @@ struct queue_message *queue_message_new(struct queue_set *set,
             .address = copy_text(&text, recipient->address),
             .alias = copy_text(&text, recipient->alias),
             .sender = copy_text(&text, recipient->sender),
+            .notify = recipient->notify,
+            .orcpt = copy_text(&text, recipient->orcpt),
+            .fallback = copy_text(&text, recipient->fallback),
         };
         add_owner(message, message->deliveries[i].owner);
     }
@@ -140,6 +143,9 @@ size_t queue_message_rows(const struct queue_message *message, int64_t due_ms,
             .recipient = delivery->address,
             .alias = delivery->alias,
             .sender = delivery->sender,
+            .notify = delivery->notify,
+            .orcpt = delivery->orcpt,
+            .fallback = delivery->fallback,
             .next_attempt_ms = due_ms,
             .created_ms = message->created_ms,
         };

@@ -40,6 +40,9 @@ struct queue_delivery {
     uint32_t attempts;
     struct bytes name; /* of the destination */
     struct bytes address, alias, sender;
+    unsigned notify;
+    struct bytes orcpt, fallback;
+    bool is_warned;
 };
 
 struct queue_handover {

@@ -66,6 +66,25 @@ static void close_row(struct queue_job *job, const struct queue_delivery *delive
 }
 
 /* The spool borrows until it has answered, and the queue may be gone by then: all is copied. */
+static const struct spool_attempt *
+copy_attempt(struct queue_job *job, const struct queue_job_entry *entry, struct bytes reply)
+{
+    const struct delivery_report *report;
+    struct spool_attempt *attempt;
+
+    if (job->attempt == NULL || entry->result == QUEUE_RESULT_MOVED) {
+        return NULL; /* nobody was asked */
+    }
+    report = delivery_attempt_report(job->attempt);
+    attempt = arena_alloc(job->arena, sizeof *attempt);
+    *attempt = (struct spool_attempt){
+        .at_ms = job->started_ms,
+        .host = arena_copy(job->arena, report->host),
+        .reply = arena_copy(job->arena, bytes_first(reply, LAST_REPLY_LIMIT)),
+    };
+    return attempt;
+}
+
 static void update_row(struct queue_job *job, const struct queue_job_entry *entry,
                        enum spool_state state, struct bytes why)
 {
@@ -83,11 +102,13 @@ static void update_row(struct queue_job *job, const struct queue_job_entry *entr
         .created_ms = delivery->created_ms,
         .last_reply = arena_copy(job->arena, bytes_first(why, LAST_REPLY_LIMIT)),
     };
-    job->changes[job->change_count++] = (struct spool_change){.kind = SPOOL_UPDATE,
-                                                              .id = delivery->key.message,
-                                                              .number = row->number,
-                                                              .deliveries = row,
-                                                              .delivery_count = 1};
+    job->changes[job->change_count++] =
+        (struct spool_change){.kind = SPOOL_UPDATE,
+                              .id = delivery->key.message,
+                              .number = row->number,
+                              .deliveries = row,
+                              .delivery_count = 1,
+                              .attempt = copy_attempt(job, entry, why)};
 }
 
 /* Behind the closes: when a commit that was answered as failed had happened after all, the

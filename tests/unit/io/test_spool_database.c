@@ -504,7 +504,7 @@ static void damage_is_reported_and_left_alone(void **state)
         {"the header", 0, "this is not a database", 22},
         {"the schema's page", 100, "\xff\xff\xff\xff\xff\xff\xff\xff", 8},
         {"a page of a table", 4096 * 3, "\xff\x01\x02\x03\xff\xff\xff\xff\xff\xff", 10},
-        {"cells of a page", 4096 * 4 + 8, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+        {"cells of a page", 4096 * 8 + 8, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
          12},
     };
 
@@ -591,14 +591,232 @@ static void other_versions_are_refused(void **state)
 
     (void)state;
     fill(&place);
-    run_sql(place.database, "PRAGMA user_version=2");
+    run_sql(place.database, "PRAGMA user_version=3");
     CHECK_TRUE("newer", open_in(&place) == NULL);
     CHECK_INT("newer", place.status, SPOOL_FAILED);
     CHECK_TRUE("says so", strstr(strbuf_text(&place.why), "newer release") != NULL);
-    run_sql(place.database, "PRAGMA user_version=1");
+    run_sql(place.database, "PRAGMA user_version=2");
     run_sql(place.database, "PRAGMA application_id=7");
     CHECK_TRUE("foreign", open_in(&place) == NULL);
     CHECK_INT("foreign", place.status, SPOOL_DAMAGED);
+    remove_place(&place);
+}
+
+/* As the releases with schema version 1 made it, with one message of two deliveries. */
+static const char VERSION_1[] =
+    "PRAGMA page_size=4096;PRAGMA journal_mode=WAL;"
+    "BEGIN;"
+    "CREATE TABLE message("
+    " id INTEGER PRIMARY KEY, created INTEGER NOT NULL, size INTEGER NOT NULL,"
+    " is_file INTEGER NOT NULL, checksum INTEGER NOT NULL,"
+    " envelope BLOB NOT NULL, prefix BLOB NOT NULL, content BLOB);"
+    "CREATE TABLE delivery("
+    " message INTEGER NOT NULL, number INTEGER NOT NULL, state INTEGER NOT NULL,"
+    " attempts INTEGER NOT NULL, next_attempt INTEGER NOT NULL, created INTEGER NOT NULL,"
+    " destination TEXT NOT NULL, recipient TEXT NOT NULL, alias TEXT NOT NULL,"
+    " sender TEXT NOT NULL, last_reply TEXT NOT NULL,"
+    " PRIMARY KEY(message, number)) WITHOUT ROWID;"
+    "CREATE INDEX due ON delivery(destination, state, next_attempt, message, number);"
+    "PRAGMA application_id=1349481332;"
+    "PRAGMA user_version=1;"
+    "INSERT INTO message VALUES(-9223372036854775803, 1000, 5, 0, 0, 'envelope', 'prefix',"
+    " 'hello');"
+    "INSERT INTO delivery VALUES(-9223372036854775803, 0, 0, 3, 2000, 1000, 'd.example',"
+    " 'r@d.example', 'a@us.example', 's@us.example', '450 later');"
+    "INSERT INTO delivery VALUES(-9223372036854775803, 1, 1, 0, 1000, 1000, 'e.example',"
+    " 'r@e.example', 'b@us.example', '', 'held');"
+    "COMMIT;";
+
+static void schema_text(const char *path, struct strbuf *out)
+{
+    static const char query[] =
+        "SELECT m.name || ':' || group_concat(c.name || c.type || c.[notnull] || c.pk)"
+        " FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type='table'"
+        " GROUP BY m.name UNION ALL SELECT name || sql FROM sqlite_schema WHERE type='index'"
+        " AND sql IS NOT NULL ORDER BY 1";
+    sqlite3 *connection = NULL;
+    sqlite3_stmt *statement = NULL;
+
+    assert_int_equal(sqlite3_open_v2(path, &connection, SQLITE_OPEN_READONLY, "unix"),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(connection, query, -1, &statement, NULL), SQLITE_OK);
+    while (sqlite3_step(statement) == SQLITE_ROW) {
+        strbuf_addf(out, "%s\n", (const char *)sqlite3_column_text(statement, 0));
+    }
+    sqlite3_finalize(statement);
+    sqlite3_close(connection);
+}
+
+static void check_same_schema(const struct place *upgraded)
+{
+    struct place fresh = make_place();
+    struct spool_database *database = open_well(&fresh);
+    struct strbuf got, want;
+
+    spool_database_close(&database);
+    strbuf_init(&got, 10000);
+    strbuf_init(&want, 10000);
+    schema_text(upgraded->database, &got);
+    schema_text(fresh.database, &want);
+    CHECK_TRUE("there is a schema", want.len > 300);
+    CHECK_BYTES("as if made new", strbuf_bytes(&got), strbuf_bytes(&want));
+    strbuf_clear(&got);
+    strbuf_clear(&want);
+    remove_place(&fresh);
+}
+
+static void older_versions_are_upgraded(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database;
+    struct arena *arena = arena_new();
+    struct spool_message message;
+    struct spool_delivery *rows;
+    size_t count;
+
+    (void)state;
+    run_sql(place.database, VERSION_1);
+    database = open_well(&place);
+    CHECK_INT("messages", spool_database_count(database).messages, 1);
+    CHECK_INT("read",
+              spool_database_read_message(database, arena, 5, false, &message, &rows, &count),
+              SPOOL_OK);
+    CHECK_BYTES("envelope", message.envelope, BYTES("envelope"));
+    CHECK_INT("deliveries", count, 2);
+    CHECK_INT("attempts", rows[0].attempts, 3);
+    CHECK_INT("next", rows[0].next_attempt_ms, 2000);
+    CHECK_BYTES("reply", rows[0].last_reply, BYTES("450 later"));
+    CHECK_INT("held", rows[1].state, SPOOL_HELD);
+    CHECK_INT("no wish", rows[0].notify, 0);
+    CHECK_BYTES("no fallback", rows[0].fallback, BYTES(""));
+    CHECK_INT("no history", message.attempt_count, 0);
+    CHECK_INT("close", close_one(database, 5, 0), SPOOL_OK);
+    spool_database_close(&database);
+    check_same_schema(&place);
+    database = open_well(&place);
+    CHECK_INT("deliveries", spool_database_count(database).deliveries, 1);
+    spool_database_close(&database);
+    arena_free(&arena);
+    remove_place(&place);
+}
+
+static void columns_come_back(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    struct content *content = small_content();
+    struct arena *arena = arena_new();
+    struct spool_delivery row = {.number = 3,
+                                 .notify = 5,
+                                 .orcpt = BYTES("rfc822;a"),
+                                 .recipient = BYTES("r@d.example"),
+                                 .sender = BYTES("s@us.example"),
+                                 .fallback = BYTES("f@d.example")};
+    struct spool_message message = {.id = 5, .content = content};
+    struct spool_change change = {
+        .kind = SPOOL_ADD, .message = &message, .deliveries = &row, .delivery_count = 1};
+    struct spool_delivery later = {.message = 5,
+                                   .number = 3,
+                                   .state = SPOOL_HELD,
+                                   .destination = BYTES("d"),
+                                   .is_warned = true};
+    struct spool_change update = {
+        .kind = SPOOL_UPDATE, .deliveries = &later, .delivery_count = 1};
+    struct spool_delivery *rows;
+    size_t count;
+
+    (void)state;
+    CHECK_INT("add", commit(database, &change, 1), SPOOL_OK);
+    spool_database_read_message(database, arena, 5, false, &message, &rows, &count);
+    CHECK_INT("notify", rows[0].notify, 5);
+    CHECK_BYTES("orcpt", rows[0].orcpt, BYTES("rfc822;a"));
+    CHECK_BYTES("fallback", rows[0].fallback, BYTES("f@d.example"));
+    CHECK_INT("not warned", rows[0].is_warned, false);
+
+    CHECK_INT("update", commit(database, &update, 1), SPOOL_OK);
+    later = (struct spool_delivery){.message = 5, .number = 3, .destination = BYTES("d")};
+    CHECK_INT("update", commit(database, &update, 1), SPOOL_OK);
+    spool_database_read_message(database, arena, 5, false, &message, &rows, &count);
+    CHECK_INT("stays warned", rows[0].is_warned, true);
+    CHECK_INT("stays held", rows[0].state, SPOOL_HELD);
+    CHECK_BYTES("recipient", rows[0].recipient, BYTES("r@d.example"));
+    CHECK_BYTES("fallback", rows[0].fallback, BYTES("f@d.example"));
+
+    later.recipient = BYTES("f@d.example");
+    later.sender = BYTES("new@us.example");
+    CHECK_INT("redirect", commit(database, &update, 1), SPOOL_OK);
+    spool_database_read_message(database, arena, 5, false, &message, &rows, &count);
+    CHECK_BYTES("recipient", rows[0].recipient, BYTES("f@d.example"));
+    CHECK_BYTES("sender", rows[0].sender, BYTES("new@us.example"));
+    CHECK_BYTES("fallback", rows[0].fallback, BYTES(""));
+    content_drop(&content);
+    arena_free(&arena);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
+static int64_t count_rows(const char *path, const char *table)
+{
+    char query[60];
+    sqlite3 *connection = NULL;
+    sqlite3_stmt *statement = NULL;
+    int64_t count = -1;
+
+    snprintf(query, sizeof(query), "SELECT count(*) FROM %s", table);
+    assert_int_equal(sqlite3_open_v2(path, &connection, SQLITE_OPEN_READONLY, "unix"),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(connection, query, -1, &statement, NULL), SQLITE_OK);
+    if (sqlite3_step(statement) == SQLITE_ROW) {
+        count = sqlite3_column_int64(statement, 0);
+    }
+    sqlite3_finalize(statement);
+    sqlite3_close(connection);
+    return count;
+}
+
+static void attempts_are_kept_and_bounded(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    struct content *content = small_content();
+    struct arena *arena = arena_new();
+    struct spool_message message;
+    struct spool_delivery *rows;
+    size_t count;
+
+    (void)state;
+    CHECK_INT("add", add(database, 5, "d", 1, 2, content), SPOOL_OK);
+    CHECK_INT("add", add(database, 6, "d", 1, 1, content), SPOOL_OK);
+    for (uint32_t i = 1; i <= 25; i++) {
+        struct spool_delivery row = {.message = 5, .number = 1, .attempts = i};
+        struct spool_attempt attempt = {
+            .at_ms = 1000 + i, .host = BYTES("mx.d"), .reply = BYTES("450 later")};
+        struct spool_change update = {
+            .kind = SPOOL_UPDATE, .deliveries = &row, .delivery_count = 1, .attempt = &attempt};
+
+        CHECK_INT("update", commit(database, &update, 1), SPOOL_OK);
+        row.message = 6;
+        row.number = 0;
+        CHECK_INT("update", commit(database, &update, 1), SPOOL_OK);
+    }
+    CHECK_INT("read",
+              spool_database_read_message(database, arena, 5, false, &message, &rows, &count),
+              SPOOL_OK);
+    CHECK_INT("the last", message.attempt_count, SPOOL_ATTEMPTS);
+    CHECK_INT("number", message.attempts[0].number, 1);
+    CHECK_INT("oldest first", message.attempts[0].at_ms, 1006);
+    CHECK_INT("newest last", message.attempts[19].at_ms, 1025);
+    CHECK_BYTES("host", message.attempts[0].host, BYTES("mx.d"));
+    CHECK_BYTES("reply", message.attempts[0].reply, BYTES("450 later"));
+    CHECK_INT("close", close_one(database, 5, 1), SPOOL_OK);
+    CHECK_INT("delete",
+              commit(database, &(struct spool_change){.kind = SPOOL_DELETE, .id = 6}, 1),
+              SPOOL_OK);
+    spool_database_close(&database);
+    CHECK_INT("none is left", count_rows(place.database, "attempt"), 0);
+    CHECK_INT("but its message", count_rows(place.database, "delivery"), 1);
+    content_drop(&content);
+    arena_free(&arena);
     remove_place(&place);
 }
 
@@ -738,6 +956,9 @@ int main(void)
         cmocka_unit_test(damage_is_reported_and_left_alone),
         cmocka_unit_test(damage_found_later_stops_everything),
         cmocka_unit_test(other_versions_are_refused),
+        cmocka_unit_test(older_versions_are_upgraded),
+        cmocka_unit_test(columns_come_back),
+        cmocka_unit_test(attempts_are_kept_and_bounded),
         cmocka_unit_test(plain_sqlite_reads_it_when_closed),
         cmocka_unit_test(full_file_system),
         cmocka_unit_test(floor_keeps_room_for_closing),
