@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/strbuf.h"
+#include "protocol/dsn_parameter.h"
 
 enum envelope_kind {
     ENVELOPE_FORWARD = 1, /* mail for an alias */
@@ -23,11 +24,16 @@ struct envelope {
     struct bytes sender; /* as received, "local@domain" quoted as needed; empty: null sender */
     bool is_8bit;        /* BODY=8BITMIME was said */
     bool is_utf8;        /* SMTPUTF8 was said */
+    bool is_utf8_header; /* ... and the header needs it */
     bool is_auto_submitted; /* Auto-Submitted other than "no": no warnings, no second bounce */
+    bool is_proven;         /* the sender proved to be that sender (SPF, or aligned DKIM) */
+    bool is_own_sender;     /* the sender is in a domain served here */
     struct bytes client_ip; /* text; empty for bounces */
     struct bytes client_helo;
     struct bytes session;   /* session id, for the log */
     struct bytes bounce_of; /* id of the message a bounce is about */
+    enum dsn_return ret;    /* how much of it a bounce is to hold */
+    struct bytes envid;     /* xtext as the sender wrote it, or empty */
 };
 
 void envelope_record_write(struct strbuf *out, const struct envelope *envelope);

@@ -19,10 +19,19 @@ enum record_tag {
     TAG_CLIENT_HELO = 5,
     TAG_SESSION = 6,
     TAG_BOUNCE_OF = 7,
+    TAG_RETURN = 8,
+    TAG_ENVID = 9,
     TAG_LIMIT,
 };
 
-enum { FLAG_8BIT = 1, FLAG_UTF8 = 2, FLAG_AUTO_SUBMITTED = 4 };
+enum {
+    FLAG_8BIT = 1,
+    FLAG_UTF8 = 2,
+    FLAG_AUTO_SUBMITTED = 4,
+    FLAG_PROVEN = 8,
+    FLAG_OWN_SENDER = 16,
+    FLAG_UTF8_HEADER = 32,
+};
 
 static void add_field(struct strbuf *out, enum record_tag tag, struct bytes value)
 {
@@ -40,13 +49,31 @@ static void add_field_if_set(struct strbuf *out, enum record_tag tag, struct byt
     }
 }
 
+static char flags_of(const struct envelope *envelope)
+{
+    return (char)((envelope->is_8bit ? FLAG_8BIT : 0) | (envelope->is_utf8 ? FLAG_UTF8 : 0) |
+                  (envelope->is_auto_submitted ? FLAG_AUTO_SUBMITTED : 0) |
+                  (envelope->is_proven ? FLAG_PROVEN : 0) |
+                  (envelope->is_own_sender ? FLAG_OWN_SENDER : 0) |
+                  (envelope->is_utf8_header ? FLAG_UTF8_HEADER : 0));
+}
+
+static void read_flags(unsigned flags, struct envelope *envelope)
+{
+    envelope->is_8bit = flags & FLAG_8BIT;
+    envelope->is_utf8 = flags & FLAG_UTF8;
+    envelope->is_auto_submitted = flags & FLAG_AUTO_SUBMITTED;
+    envelope->is_proven = flags & FLAG_PROVEN;
+    envelope->is_own_sender = flags & FLAG_OWN_SENDER;
+    envelope->is_utf8_header = flags & FLAG_UTF8_HEADER;
+}
+
 void envelope_record_write(struct strbuf *out, const struct envelope *envelope)
 {
     size_t start = out->len;
     char kind = (char)envelope->kind;
-    char flags =
-        (char)((envelope->is_8bit ? FLAG_8BIT : 0) | (envelope->is_utf8 ? FLAG_UTF8 : 0) |
-               (envelope->is_auto_submitted ? FLAG_AUTO_SUBMITTED : 0));
+    char flags = flags_of(envelope);
+    char ret = (char)envelope->ret;
     uint32_t checksum;
 
     strbuf_add_char(out, RECORD_VERSION);
@@ -58,6 +85,10 @@ void envelope_record_write(struct strbuf *out, const struct envelope *envelope)
     add_field_if_set(out, TAG_CLIENT_HELO, envelope->client_helo);
     add_field_if_set(out, TAG_SESSION, envelope->session);
     add_field_if_set(out, TAG_BOUNCE_OF, envelope->bounce_of);
+    if (envelope->ret != DSN_RETURN_UNSAID) {
+        add_field(out, TAG_RETURN, bytes_of(&ret, 1));
+    }
+    add_field_if_set(out, TAG_ENVID, envelope->envid);
     checksum = crc32c(0, bytes_skip(strbuf_bytes(out), start));
     for (int shift = 24; shift >= 0; shift -= 8) {
         strbuf_add_char(out, (char)(checksum >> shift & 255));
@@ -85,6 +116,16 @@ static bool read_kind(struct bytes value, enum envelope_kind *kind)
     return true;
 }
 
+static bool read_return(struct bytes value, enum dsn_return *ret)
+{
+    if (value.len != 1 || octet_at(value, 0) < DSN_RETURN_FULL ||
+        octet_at(value, 0) > DSN_RETURN_HEADERS) {
+        return false;
+    }
+    *ret = (enum dsn_return)octet_at(value, 0);
+    return true;
+}
+
 static bool read_field(unsigned tag, struct bytes value, struct envelope *envelope)
 {
     switch (tag) {
@@ -97,9 +138,7 @@ static bool read_field(unsigned tag, struct bytes value, struct envelope *envelo
         if (value.len != 1) {
             return false;
         }
-        envelope->is_8bit = octet_at(value, 0) & FLAG_8BIT;
-        envelope->is_utf8 = octet_at(value, 0) & FLAG_UTF8;
-        envelope->is_auto_submitted = octet_at(value, 0) & FLAG_AUTO_SUBMITTED;
+        read_flags(octet_at(value, 0), envelope);
         return true;
     case TAG_CLIENT_IP:
         envelope->client_ip = value;
@@ -113,6 +152,11 @@ static bool read_field(unsigned tag, struct bytes value, struct envelope *envelo
     case TAG_BOUNCE_OF:
         envelope->bounce_of = value;
         return is_one_line(value);
+    case TAG_RETURN:
+        return read_return(value, &envelope->ret);
+    case TAG_ENVID:
+        envelope->envid = value;
+        return dsn_envid_is_valid(value);
     default:
         return true; /* written by a newer version */
     }

@@ -9,10 +9,13 @@ static const struct envelope full = {
     .is_8bit = true,
     .is_utf8 = false,
     .is_auto_submitted = true,
+    .is_proven = true,
     .client_ip = {"2001:db8::1", 11},
     .client_helo = {"mail.example.net", 16},
     .session = {"7f3a", 4},
     .bounce_of = {"0123456789abc", 13},
+    .ret = DSN_RETURN_HEADERS,
+    .envid = {"QQ+2B1", 6},
 };
 
 static void check_same(const char *name, const struct envelope *got,
@@ -23,10 +26,15 @@ static void check_same(const char *name, const struct envelope *got,
     CHECK_INT(name, got->is_8bit, want->is_8bit);
     CHECK_INT(name, got->is_utf8, want->is_utf8);
     CHECK_INT(name, got->is_auto_submitted, want->is_auto_submitted);
+    CHECK_INT(name, got->is_proven, want->is_proven);
+    CHECK_INT(name, got->is_own_sender, want->is_own_sender);
     CHECK_BYTES(name, got->client_ip, want->client_ip);
     CHECK_BYTES(name, got->client_helo, want->client_helo);
     CHECK_BYTES(name, got->session, want->session);
     CHECK_BYTES(name, got->bounce_of, want->bounce_of);
+    CHECK_INT(name, got->is_utf8_header, want->is_utf8_header);
+    CHECK_INT(name, got->ret, want->ret);
+    CHECK_BYTES(name, got->envid, want->envid);
 }
 
 static void test_round_trip(void **state)
@@ -34,12 +42,23 @@ static void test_round_trip(void **state)
     struct envelope null_sender = {.kind = ENVELOPE_BOUNCE};
     struct envelope utf8 = {
         .kind = ENVELOPE_FORWARD, .sender = BYTES("j\xc3\xb6@x.example"), .is_utf8 = true};
+    struct envelope utf8_header = {.kind = ENVELOPE_FORWARD,
+                                   .sender = BYTES("a@x.example"),
+                                   .is_utf8 = true,
+                                   .is_utf8_header = true,
+                                   .ret = DSN_RETURN_FULL};
+    struct envelope own = {.sender = BYTES("a@x.example"), .kind = ENVELOPE_FORWARD};
     const struct {
         const char *name;
         const struct envelope *envelope;
-    } cases[] = {{"full", &full}, {"null sender", &null_sender}, {"UTF-8", &utf8}};
+    } cases[] = {{"full", &full},
+                 {"null sender", &null_sender},
+                 {"UTF-8", &utf8},
+                 {"UTF-8 header", &utf8_header},
+                 {"own", &own}};
 
     (void)state;
+    own.is_own_sender = true;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct strbuf record;
         struct envelope got;
@@ -97,6 +116,10 @@ static void test_hand_made(void **state)
         {"NUL in the sender", BYTES("\1" "\1\0\1\1" "\2\0\3a\0b"), false},
         {"LF in the greeting", BYTES("\1" "\1\0\1\1" "\2\0\0" "\5\0\1\n"), false},
         {"flags without a value", BYTES("\1" "\1\0\1\1" "\2\0\0" "\3\0\0"), false},
+        {"return nobody knows", BYTES("\1" "\1\0\1\1" "\2\0\0" "\10\0\1\3"), false},
+        {"return zero", BYTES("\1" "\1\0\1\1" "\2\0\0" "\10\0\1\0"), false},
+        {"envid", BYTES("\1" "\1\0\1\1" "\2\0\0" "\11\0\1x"), true},
+        {"envid that is no xtext", BYTES("\1" "\1\0\1\1" "\2\0\0" "\11\0\3x y"), false},
         {"another version", BYTES("\2" "\1\0\1\1" "\2\0\0"), false},
         {"nothing", BYTES(""), false},
     };
