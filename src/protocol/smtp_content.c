@@ -99,6 +99,48 @@ size_t smtp_content_decode(struct smtp_content_decoder *decoder, struct bytes in
     return at;
 }
 
+void smtp_content_scan(struct smtp_content_decoder *decoder, struct bytes input,
+                       void (*take)(void *context, struct bytes octets), void *context)
+{
+    size_t at = 0;
+
+    while (at < input.len) {
+        if (decoder->state == AFTER_CR) {
+            decoder->state = IN_LINE;
+            if (input.data[at] == '\n') {
+                at++;
+                decoder->line = 0;
+                decoder->state = LINE_START;
+            } else {
+                decoder->has_bare_cr_or_lf = true;
+                decoder->line++;
+            }
+            continue;
+        }
+        decoder->state = IN_LINE;
+        at += pass_line(decoder, bytes_skip(input, at));
+        if (at < input.len) {
+            at++;
+            decoder->state = AFTER_CR;
+        }
+    }
+    hand_out(decoder, input, (struct taker){take, context});
+}
+
+void smtp_content_scan_end(struct smtp_content_decoder *decoder,
+                           void (*take)(void *context, struct bytes octets), void *context)
+{
+    if (decoder->state == AFTER_CR) {
+        decoder->has_bare_cr_or_lf = true;
+    }
+    if (decoder->state != LINE_START) {
+        hand_out(decoder, BYTES("\r\n"), (struct taker){take, context});
+        decoder->line = 0;
+        decoder->state = LINE_START;
+    }
+    decoder->is_done = true;
+}
+
 enum encoder_state {
     SENT_CRLF, /* also: nothing sent yet */
     SENT_TEXT,

@@ -1,6 +1,7 @@
 /*
  * Content: decoded in one piece or in pieces it is the same; the end is exactly the first
- * CRLF.CRLF; a content of CRLF lines goes through encoder and decoder unchanged.
+ * CRLF.CRLF; a content of CRLF lines goes through encoder and decoder unchanged. In chunks it is all
+ * of the octets, and the same ones are found wrong.
  */
 #include "protocol/smtp_content.h"
 
@@ -81,6 +82,33 @@ static void check_round_trip(struct bytes content)
     strbuf_clear(&again);
 }
 
+static void check_chunks(struct bytes octets)
+{
+    struct smtp_content_decoder whole = {0}, pieces = {0};
+    struct strbuf one, other;
+
+    strbuf_init(&one, octets.len + 100);
+    strbuf_init(&other, octets.len + 100);
+    smtp_content_scan(&whole, octets, add_octets, &one);
+    for (size_t at = 0; at < octets.len;) {
+        size_t step = 1 + ((unsigned char)octets.data[at] & 7);
+        smtp_content_scan(&pieces, bytes_first(bytes_skip(octets, at), step), add_octets,
+                          &other);
+        at += step;
+    }
+    smtp_content_scan_end(&whole, add_octets, &one);
+    smtp_content_scan_end(&pieces, add_octets, &other);
+    require(bytes_equal(strbuf_bytes(&one), strbuf_bytes(&other)));
+    require(bytes_equal(bytes_first(strbuf_bytes(&one), octets.len), octets));
+    require(one.len == octets.len || one.len == octets.len + 2);
+    require(whole.octets == one.len && pieces.octets == one.len);
+    require(whole.has_bare_cr_or_lf == pieces.has_bare_cr_or_lf);
+    require(whole.has_nul == pieces.has_nul && whole.longest_line == pieces.longest_line);
+    require(whole.has_bare_cr_or_lf != is_crlf_clean(strbuf_bytes(&one)));
+    strbuf_clear(&one);
+    strbuf_clear(&other);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const size_t STEPS[] = {SIZE_MAX, 1, 0};
@@ -101,6 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (decoders[0].is_done) {
         require(decoders[0].has_bare_cr_or_lf != is_crlf_clean(strbuf_bytes(&contents[0])));
     }
+    check_chunks(wire);
     if (is_crlf_clean(wire)) {
         check_round_trip(wire);
     }

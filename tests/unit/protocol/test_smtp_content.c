@@ -148,6 +148,57 @@ static void contents_are_encoded_however_they_are_cut(void **state)
     }
 }
 
+/* clang-format off */
+static const struct {
+    const char *name;
+    struct bytes chunks;
+    struct bytes want;
+    uint64_t want_longest;
+    bool want_bare, want_nul;
+} CHUNKS[] = {
+    {"nothing", BYTES(""), BYTES(""), 0, false, false},
+    {"lines", BYTES("a\r\nbcd\r\n"), BYTES("a\r\nbcd\r\n"), 3, false, false},
+    {"no CRLF at the end", BYTES("a\r\nbcd"), BYTES("a\r\nbcd\r\n"), 3, false, false},
+    {"dots stay, and end nothing", BYTES("..a\r\n.\r\n.\r\nQUIT\r\n"), BYTES("..a\r\n.\r\n.\r\nQUIT\r\n"), 4, false, false},
+    {"an empty line", BYTES("\r\n"), BYTES("\r\n"), 0, false, false},
+    {"NUL", BYTES("a\0b\r\n"), BYTES("a\0b\r\n"), 3, false, true},
+    {"bare LF", BYTES("a\nb\r\n"), BYTES("a\nb\r\n"), 3, true, false},
+    {"bare LF first", BYTES("\nb\r\n"), BYTES("\nb\r\n"), 2, true, false},
+    {"bare LF last", BYTES("a\r\n\n"), BYTES("a\r\n\n\r\n"), 1, true, false},
+    {"bare CR", BYTES("a\rb\r\n"), BYTES("a\rb\r\n"), 3, true, false},
+    {"CR CRLF", BYTES("a\r\r\n"), BYTES("a\r\r\n"), 2, true, false},
+    {"CR last", BYTES("a\r"), BYTES("a\r\r\n"), 1, true, false},
+    {"LF . CRLF", BYTES("a\n.\r\n"), BYTES("a\n.\r\n"), 3, true, false},
+    {"LF CR", BYTES("a\n\rb\r\n"), BYTES("a\n\rb\r\n"), 4, true, false},
+};
+/* clang-format on */
+
+static void chunks_are_looked_at_however_they_are_cut(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(CHUNKS); i++) {
+        for (size_t step = 1; step <= CHUNKS[i].chunks.len + 1; step++) {
+            struct smtp_content_decoder decoder = {0};
+            struct bytes rest = CHUNKS[i].chunks;
+            struct strbuf content;
+
+            strbuf_init(&content, 1000);
+            for (; rest.len > 0; rest = bytes_skip(rest, step)) {
+                smtp_content_scan(&decoder, bytes_first(rest, step), add_octets, &content);
+            }
+            CHECK_TRUE(CHUNKS[i].name, !decoder.is_done);
+            smtp_content_scan_end(&decoder, add_octets, &content);
+            CHECK_BYTES(CHUNKS[i].name, strbuf_bytes(&content), CHUNKS[i].want);
+            CHECK_INT(CHUNKS[i].name, decoder.octets, CHUNKS[i].want.len);
+            CHECK_INT(CHUNKS[i].name, decoder.longest_line, CHUNKS[i].want_longest);
+            CHECK_INT(CHUNKS[i].name, decoder.has_bare_cr_or_lf, CHUNKS[i].want_bare);
+            CHECK_INT(CHUNKS[i].name, decoder.has_nul, CHUNKS[i].want_nul);
+            CHECK_TRUE(CHUNKS[i].name, decoder.is_done);
+            strbuf_clear(&content);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +206,7 @@ int main(void)
         cmocka_unit_test(longest_line_is_measured),
         cmocka_unit_test(lines_come_in_one_run),
         cmocka_unit_test(contents_are_encoded_however_they_are_cut),
+        cmocka_unit_test(chunks_are_looked_at_however_they_are_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
