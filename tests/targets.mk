@@ -58,7 +58,7 @@ fuzz: deps ## fuzz every parser for FUZZ_MINUTES (10) each
 	@$(TESTS) --fuzz $(FUZZERS:%=$(FUZZ_BUILD)/%) --fuzz-seconds $$(( $${FUZZ_MINUTES:-10} * 60 ))
 
 .PHONY: demo
-demo: ## show one message forwarded and its bounce coming back, on loopback
+demo: ## show mail forwarded and sealed, a bounce coming back, and refusals, on loopback
 	@tests/support/install_packages build demo
 	@$(MAKE) --no-print-directory $(PROGRAM)
 	@$(PYTHON) tests/demo/demo.py
