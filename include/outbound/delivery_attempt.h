@@ -108,6 +108,9 @@ struct delivery_attempt *delivery_attempt_start(struct outbound *outbound,
                                                 const struct delivery_request *request,
                                                 void (*on_done)(void *context), void *context);
 const struct delivery_report *delivery_attempt_report(const struct delivery_attempt *attempt);
+/* After on_done: gives only the connection back; report and results stay as they are until finish. For
+ * a message that is not durable and whose client waits: there is nothing to record first. */
+void delivery_attempt_give_back(struct delivery_attempt *attempt);
 /* After on_done: gives the connection back and frees the attempt. Before it: aborts (the
  * connection is closed, on_done will not run). Safe on NULL. */
 void delivery_attempt_finish(struct delivery_attempt **attempt);

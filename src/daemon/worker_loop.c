@@ -57,6 +57,7 @@ static void begin_drain(void *context)
 {
     struct worker_loop *loop = context;
 
+    queue_stop_asking(loop->queue); /* sessions end when they have their answers */
     inbound_drain(loop->inbound, on_sessions_gone, loop);
 }
 

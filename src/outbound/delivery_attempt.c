@@ -9,7 +9,7 @@
  *   6 on_results              per recipient; "too many recipients": 5 again with the rest;
  *                             4xx: one more host is asked, 3 again
  *   7 settle                  who got no answer gets the last trouble; on_done, a loop turn
- * later 8 delivery_attempt_finish gives the connection back
+ * later 8 delivery_attempt_finish gives the connection back, unless _give_back has done so
  */
 #include "outbound/delivery_attempt.h"
 
@@ -684,6 +684,14 @@ static void give_connection_back(struct delivery_attempt *attempt)
 
     destination_give_back(attempt->outbound->pool, attempt->destination, &attempt->connection,
                           may_rest ? attempt->options.reuse_idle_ms : 0);
+}
+
+void delivery_attempt_give_back(struct delivery_attempt *attempt)
+{
+    assert(attempt->is_over);
+    if (attempt->connection != NULL) {
+        give_connection_back(attempt);
+    }
 }
 
 void delivery_attempt_finish(struct delivery_attempt **attempt)

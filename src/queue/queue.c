@@ -276,6 +276,7 @@ void queue_free(struct queue **pointer)
     }
     queue->is_draining = true;
     queue->is_idle_said = true;
+    queue->set->queues[queue->index] = NULL;
     queue_tickets_forget(queue);
     queue_reads_forget(queue);
     queue_jobs_forget(queue);
@@ -289,7 +290,6 @@ void queue_free(struct queue **pointer)
     if (queue->options.snapshot != NULL) {
         shared_drop(queue->options.snapshot);
     }
-    queue->set->queues[queue->index] = NULL;
     queue->tasks->queue = NULL;
     free_tasks(queue->tasks);
     free(queue);

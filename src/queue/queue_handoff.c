@@ -32,11 +32,13 @@ static void run_on(struct queue_set *set, size_t index, struct queue *self,
 
 static void on_report(void *context);
 
+/* How long it is parked depends on the other destinations of its message: neither its connection nor
+ * its place may wait for them, or one that is slow would hold up those that are not. */
 static void park(struct queue_job *job)
 {
     struct queue_message *message = job->message;
 
-    job->is_parked = true;
+    queue_job_step_aside(job);
     job->task = (struct loop_task){.run = on_report, .context = job};
     run_on(message->set, message->submitter, job->queue, &job->task);
 }
@@ -66,11 +68,11 @@ static void on_verdict(void *context)
 {
     struct queue_job *job = context;
 
-    job->is_parked = false;
     if (job->queue == NULL) {
         queue_job_free(job);
         return;
     }
+    queue_job_step_back(job);
     settle_by_phase(job, queue_message_phase(job->message));
 }
 
@@ -78,7 +80,9 @@ static void on_undecided(void *context);
 
 static void give_up(struct queue *queue, struct queue_message *message)
 {
-    if (atomic_exchange(&message->is_undecided, true)) {
+    /* Nobody is there to be told when the loops have stopped and their queues go one by one. */
+    if (message->set->queues[message->submitter] == NULL ||
+        atomic_exchange(&message->is_undecided, true)) {
         return;
     }
     queue_message_hold(message);
@@ -94,16 +98,26 @@ void queue_handoff_give_up(struct queue_delivery *delivery)
         return;
     }
     delivery->is_taken = false;
+    delivery->is_given_up = true;
     if (queue_message_phase(message) == QUEUE_PHASE_ASKING) {
         give_up(delivery->destination->queue, message);
     }
+}
+
+/* Attempts that do not end: the next one would not, either. */
+static bool is_silent(const struct queue_destination *destination)
+{
+    return destination->jobs_open > 0 &&
+           queue_now_ms(destination->queue) >= destination->progress_ms + QUEUE_ASK_SILENCE_MS;
 }
 
 /* Whoever waits behind a backlog, or for a destination in trouble, would wait too long. */
 static bool may_be_asked(const struct queue_destination *destination)
 {
     return destination->failures == 0 && !destination->has_more &&
-           destination->waiting < QUEUE_ASK_BACKLOG && queue_destination_room(destination) > 0;
+           queue_now_ms(destination->queue) >= destination->paused_until_ms &&
+           !is_silent(destination) && destination->waiting < QUEUE_ASK_BACKLOG &&
+           queue_destination_room(destination) > 0;
 }
 
 void queue_accept_offer(struct queue *queue, struct queue_message *message)

@@ -120,7 +120,9 @@ void queue_job_start(struct queue_destination *destination)
     for (size_t i = 0; i < count; i++) {
         job->entries[i].delivery = found[i];
     }
-    destination->jobs_open++;
+    if (destination->jobs_open++ == 0) {
+        destination->progress_ms = queue_now_ms(destination->queue);
+    }
     struct queue_message *message = found[0]->message;
     if (message != NULL && queue_message_phase(message) == QUEUE_PHASE_DROPPED) {
         queue_job_end(job, false);
@@ -262,10 +264,32 @@ static void on_attempt_done(void *context)
 {
     struct queue_job *job = context;
 
+    job->destination->progress_ms = queue_now_ms(job->queue);
     judge_destination(job);
     /* The pause, or its end, counts from now, not from when the outcome is recorded. */
     queue_destination_review(job->destination);
     queue_handoff_settle(job);
+}
+
+void queue_job_step_aside(struct queue_job *job)
+{
+    struct queue *queue = job->queue;
+
+    delivery_attempt_give_back(job->attempt);
+    job->is_parked = true;
+    job->destination->jobs_open--;
+    queue->job_count--;
+    queue_destination_review(job->destination); /* its deliveries are known: it stays */
+    if (!list_is_empty(&queue->ready)) {
+        queue_pump(queue);
+    }
+}
+
+void queue_job_step_back(struct queue_job *job)
+{
+    job->is_parked = false;
+    job->destination->jobs_open++;
+    job->queue->job_count++;
 }
 
 void queue_job_free(struct queue_job *job)
@@ -316,7 +340,7 @@ void queue_jobs_forget(struct queue *queue)
         }
         list_remove(&job->link);
         list_remove(&job->waiting);
-        job->destination->jobs_open--;
+        job->destination->jobs_open -= !job->is_parked;
         job->destination = NULL;
         job->queue = NULL;
         if (!job->is_with_spool && !(job->is_parked && job->task.is_pending)) {

@@ -54,6 +54,9 @@ struct queue_job {
  * without an outcome, and its deliveries are to be found in the spool again. May free the
  * destination. */
 void queue_job_end(struct queue_job *job, bool is_in_spool);
+/* While it is parked it has no connection, and no place among the attempts that are open. */
+void queue_job_step_aside(struct queue_job *job);
+void queue_job_step_back(struct queue_job *job);
 /* Only the memory, for a job whose queue is gone. */
 void queue_job_free(struct queue_job *job);
 

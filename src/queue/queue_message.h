@@ -32,10 +32,11 @@ struct queue_delivery {
     struct queue_delivery_key key;
     struct queue_destination *destination;
     struct queue_message
-        *message;    /* fresh: it lies in there and holds it; NULL: read as a row */
-    size_t owner;    /* index of the queue its destination belongs to */
-    bool is_taken;   /* fresh: its owner has it in its window or in a job, or had it in one */
-    bool is_settled; /* fresh: sent before anything was written; there is no row of it */
+        *message;     /* fresh: it lies in there and holds it; NULL: read as a row */
+    size_t owner;     /* index of the queue its destination belongs to */
+    bool is_taken;    /* fresh: its owner has it in its window or in a job, or had it in one */
+    bool is_given_up; /* fresh: its owner had it and let it go: what its row says then counts */
+    bool is_settled;  /* fresh: sent before anything was written; there is no row of it */
     int64_t created_ms;
     uint32_t attempts;
     struct bytes name; /* of the destination */

@@ -14,7 +14,7 @@
 #include "base/memory.h"
 #include "io/clock.h"
 #include "io/log.h"
-#include "queue_state.h"
+#include "queue_handoff.h"
 
 #include <stdlib.h>
 
@@ -389,6 +389,7 @@ static void forget_waiting(struct queue_destination *destination, uint64_t id)
         node = node->next;
         if (id == 0 || delivery->key.message == id) {
             queue_delivery_unwait(delivery);
+            queue_handoff_give_up(delivery);
             queue_delivery_release(delivery);
             destination->has_more = true;
         }

@@ -21,6 +21,8 @@ enum {
     QUEUE_GROUP = 100, /* recipients of one attempt */
     QUEUE_ASK_BACKLOG =
         200, /* as many deliveries waiting for a destination: nobody is asked first */
+    QUEUE_ASK_SILENCE_MS =
+        5 * 1000,                 /* attempts open, and none has ended for as long: the same */
     QUEUE_SCAN_MS = 60 * 1000,    /* between two scans ... */
     QUEUE_HORIZON_MS = 75 * 1000, /* ... each of which looks so far ahead */
     QUEUE_SCAN_ROWS = 500,
@@ -57,6 +59,7 @@ struct queue_destination {
     unsigned failures;        /* times in a row that it could not be reached */
     uint64_t paused_until_ms; /* 0: not paused */
     uint64_t due_ms;          /* the spool has something for it from then on, or QUEUE_NEVER */
+    uint64_t progress_ms;     /* when an attempt last ended, or began with no other open */
     bool has_more;            /* the spool has something due that is not known here */
     bool is_reading;
     bool is_sweeping; /* paused, and looking through the spool for what has expired */

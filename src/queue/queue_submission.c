@@ -181,9 +181,12 @@ void queue_tickets_forget(struct queue *queue)
     }
 }
 
-static bool may_wait(const struct queue_destination *destination)
+/* What its owner has let go while the client waited (a pause, another route, an operator's word)
+ * comes back as a row, like all that was let go. */
+static bool may_wait(const struct queue_destination *destination,
+                     const struct queue_delivery *delivery)
 {
-    return queue_destination_room(destination) > 0 &&
+    return !delivery->is_given_up && queue_destination_room(destination) > 0 &&
            queue_now_ms(destination->queue) >= destination->paused_until_ms;
 }
 
@@ -202,7 +205,7 @@ void queue_accept_handover(struct queue *queue, struct queue_message *message)
         if (destination == NULL) {
             continue; /* too many: the scan finds it */
         }
-        if (may_wait(destination)) {
+        if (may_wait(destination, delivery)) {
             queue_message_hold(message);
             queue_delivery_know(destination, delivery);
             queue_delivery_wait(delivery);

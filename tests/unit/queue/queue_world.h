@@ -99,6 +99,7 @@ struct world {
     size_t line_count;
     /* counted since world_forget_counts */
     size_t commits, commit_tries, attempts_started, attempts_finished, posts, due_reads;
+    size_t connections_back;
     size_t attempts_open, attempts_open_most, commits_when_finished;
     char commit_kinds[256]; /* of the last commit: "ACU.." */
     struct bytes last_update_reply;
@@ -662,6 +663,12 @@ struct delivery_attempt *delivery_attempt_start(struct outbound *outbound,
 const struct delivery_report *delivery_attempt_report(const struct delivery_attempt *attempt)
 {
     return &attempt->report;
+}
+
+void delivery_attempt_give_back(struct delivery_attempt *attempt)
+{
+    assert(attempt->is_done);
+    world.connections_back++;
 }
 
 void delivery_attempt_finish(struct delivery_attempt **attempt)

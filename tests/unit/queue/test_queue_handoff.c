@@ -6,7 +6,7 @@
 
 #include "mail/envelope_record.h"
 
-enum { WAIT_MS = 15 * 1000 };
+enum { WAIT_MS = 15 * 1000, QUEUE_SILENCE_MS = 5 * 1000 };
 
 static const struct queue_recipient one[] = {
     {BYTES("next.test"), BYTES("bob@next.test"), BYTES("info@example.org"), BYTES("s@e.org")},
@@ -426,6 +426,129 @@ static void test_the_end_while_asking(void **state)
     /* tear_down stops everything here */
 }
 
+/* Behind the three attempts there may be of one destination. */
+static void fill_attempts(struct answer *answers)
+{
+    world.is_attempt_held = true;
+    for (uint64_t id = 101; id <= 103; id++) {
+        submit(id, one, 1, &answers[id - 101]);
+    }
+    world_run();
+    CHECK_INT("open", world.attempts_open, 3);
+}
+
+static void end_all_attempts(void)
+{
+    world.is_attempt_held = false;
+    world_run();
+}
+
+static void test_operator_left_a_client_waiting(void **state)
+{
+    struct answer busy[3] = {{0}}, answer = {0};
+
+    (void)state;
+    fill_attempts(busy);
+    submit(1, one, 1, &answer);
+    world_run();
+    queue_set_refresh(world.set, 0); /* "retry all" */
+    world_run();
+    CHECK_TRUE("written at once", answer.is_there && answer.verdict == QUEUE_SAFE);
+    end_all_attempts();
+    world_advance(1000);
+    CHECK_INT("and delivered at once", world_open_rows(), 0);
+    CHECK_INT("once", world_lines_with("delivered", "status=sent"), 4);
+}
+
+static void test_reload_sent_it_the_old_way(void **state)
+{
+    static const struct delivery_route routes[] = {
+        {.domain = BYTES("next.test"), .destination = BYTES("smart.test")}};
+    struct answer busy[3] = {{0}}, answer = {0};
+    struct queue_options options;
+
+    (void)state;
+    fill_attempts(busy);
+    submit(1, one, 1, &answer);
+    world_run();
+    world_routes = (struct delivery_route_table){routes, 1};
+    options = world_options();
+    queue_set_options(world.queues[0], &options);
+    world_run();
+    CHECK_TRUE("written", answer.is_there && answer.verdict == QUEUE_SAFE);
+    end_all_attempts();
+    world_advance(2000);
+    world_routes = (struct delivery_route_table){0};
+    CHECK_INT("moved", world_lines_with("rerouted", "destination=route:smart.test"), 1);
+    CHECK_INT("rows", world_open_rows(), 0);
+    CHECK_INT("attempts", world.attempts_started, 4);
+}
+
+static void test_slow_destination_held_up_a_quick_one(void **state)
+{
+    struct answer slow[3] = {{0}}, answer = {0};
+
+    (void)state;
+    world.is_attempt_held = true;
+    for (uint64_t id = 1; id <= 3; id++) {
+        submit(id, two, 2, &slow[id - 1]);
+    }
+    world_run();
+    for (size_t i = 0; i < 3; i++) {
+        end_attempt(attempt_for("next.test"), attempt_sent);
+    }
+    CHECK_INT("their connections are free", world.connections_back, 3);
+    submit(4, one, 1, &answer);
+    world_run();
+    CHECK_TRUE("the next one has its turn", attempt_for("next.test") != NULL);
+    end_attempt(attempt_for("next.test"), attempt_sent);
+    CHECK_INT("answered", answer.verdict, QUEUE_DELIVERED);
+    CHECK_TRUE("the others wait", !slow[0].is_there && !slow[1].is_there && !slow[2].is_there);
+    end_all_attempts();
+    CHECK_INT("at last", slow[2].verdict, QUEUE_DELIVERED);
+    CHECK_INT("nothing written", world.commit_tries, 0);
+}
+
+static void test_everybody_waited_for_a_silent_next_hop(void **state)
+{
+    struct answer answers[3] = {{0}};
+
+    (void)state;
+    world.is_attempt_held = true;
+    submit(1, one, 1, &answers[0]);
+    world_advance(QUEUE_SILENCE_MS);
+    submit(2, one, 1, &answers[1]);
+    world_run();
+    CHECK_TRUE("the second is written at once",
+               answers[1].is_there && answers[1].verdict == QUEUE_SAFE);
+    CHECK_TRUE("the first waits", !answers[0].is_there);
+    end_attempt(attempt_for("next.test"), attempt_sent);
+    submit(3, one, 1, &answers[2]);
+    world_run();
+    CHECK_TRUE("it has answered: asked again", !answers[2].is_there);
+    end_all_attempts();
+    CHECK_INT("delivered", answers[2].verdict, QUEUE_DELIVERED);
+    CHECK_INT("rows", world_open_rows(), 0);
+}
+
+/* As when the process may not drain any longer: the queues go one after the other, the loops with
+ * them, and what still waits has nobody to tell. */
+static void test_the_end_told_a_loop_that_was_gone(void **state)
+{
+    struct answer answers[40] = {{0}};
+
+    (void)state;
+    world.is_attempt_held = true;
+    for (uint64_t id = 1; id <= 40; id++) {
+        submit(id, two, 2, &answers[id - 1]);
+    }
+    world_run();
+    queue_free(&world.queues[0]);
+    world_forget_counts();
+    queue_free(&world.queues[1]);
+    CHECK_INT("posts to the first", world.posts, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,6 +572,16 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_the_end_while_asking, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_end_while_asking, set_up_two_loops, tear_down),
+        cmocka_unit_test_setup_teardown(test_operator_left_a_client_waiting, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reload_sent_it_the_old_way, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_slow_destination_held_up_a_quick_one, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_slow_destination_held_up_a_quick_one,
+                                        set_up_two_loops, tear_down),
+        cmocka_unit_test_setup_teardown(test_everybody_waited_for_a_silent_next_hop, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_the_end_told_a_loop_that_was_gone,
+                                        set_up_two_loops, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,6 +90,11 @@ const struct delivery_report *delivery_attempt_report(const struct delivery_atte
     return &attempt->report;
 }
 
+void delivery_attempt_give_back(struct delivery_attempt *attempt)
+{
+    (void)attempt;
+}
+
 void delivery_attempt_finish(struct delivery_attempt **attempt)
 {
     assert_true(*attempt == NULL || !(*attempt)->task.is_pending);
