@@ -1,5 +1,7 @@
 /*
- * The queue on real loops over a real spool; only the next hop is scripted. Run it under TSan:
+ * The queue on real loops over a real spool; only the next hop is scripted. Once as it is with mode
+ * store, once with mode handoff, where owners and submitters have most to say to each other. Run it
+ * under TSan:
  *     make BUILD=build-tsan SAN=-fsanitize=thread build-tsan/unit/queue/test_queue_threads
  */
 #include "support/check.h"
@@ -14,10 +16,19 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LOOPS = 2, MESSAGES = 1500, DESTINATIONS = 23, AT_ONCE = 50 };
+enum {
+    LOOPS = 2,
+    MESSAGES = 1500,
+    RECIPIENTS = 3, /* at most, of a message */
+    DESTINATIONS = 23,
+    AT_ONCE = 50,
+    ASK_MS = 4,
+    SLOW_MS = 6,
+};
 
 struct delivery_attempt {
     struct loop_task task;
+    struct loop_timer *timer; /* a slow next hop */
     struct delivery_request request;
     void (*on_done)(void *context);
     void *context;
@@ -36,32 +47,77 @@ struct worker {
     struct message_id_source ids;
     struct queue *queue;
     struct loop_timer *timer;
-    size_t submitted, answered;
+    size_t submitted, answered, wanted;
     uint64_t deadline_ms;
 };
 
 static struct worker workers[LOOPS];
 static struct spool *spool;
-static atomic_uint sent[LOOPS * MESSAGES];
-static atomic_size_t sent_count, failure_count;
+static bool is_handoff;
+static atomic_uint sent[LOOPS * MESSAGES * RECIPIENTS];
+static atomic_uint refused[LOOPS * MESSAGES]; /* the client was told so */
+static atomic_size_t sent_count, failure_count, verdict_count[QUEUE_FAILED + 1];
+
+/* -- what is to become of message `index` -- */
+
+static size_t recipient_count(size_t index)
+{
+    return is_handoff ? 1 + index % RECIPIENTS : 1;
+}
+
+static bool is_unknown(size_t index, size_t number)
+{
+    return is_handoff && (index % 50 == 7 || (index % 50 == 8 && number == 1));
+}
+
+/* In its place a bounce would go to whoever is gone; asked or not, it must arrive. */
+static bool is_client_gone(size_t index)
+{
+    return is_handoff && index % 40 == 3;
+}
+
+static size_t wanted_count(void)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < LOOPS * MESSAGES; i++) {
+        for (size_t r = 0; r < recipient_count(i); r++) {
+            count += !is_unknown(i, r);
+        }
+    }
+    return count;
+}
 
 /* -- the next hop: some attempts meet a full disk, fewer meet nobody at all -- */
+
+static void end_recipient(struct delivery_recipient *recipient, bool is_ok)
+{
+    unsigned long number = strtoul(recipient->address.data, NULL, 10);
+    bool is_bounce = recipient->alias.len == 0;
+
+    if (!is_bounce && is_unknown(number / RECIPIENTS, number % RECIPIENTS)) {
+        recipient->outcome = DELIVERY_PERMANENT;
+        recipient->code = 550;
+        snprintf(recipient->enhanced, sizeof recipient->enhanced, "5.1.1");
+        recipient->text = BYTES("550 5.1.1 no such user");
+        return;
+    }
+    recipient->outcome = is_ok ? DELIVERY_SENT : DELIVERY_TEMPORARY;
+    snprintf(recipient->enhanced, sizeof recipient->enhanced, is_ok ? "2.0.0" : "4.3.1");
+    recipient->text = is_ok ? BYTES("250 ok") : BYTES("452 try later");
+    if (is_ok && !is_bounce) {
+        atomic_fetch_add(&sent[number], 1);
+        atomic_fetch_add(&sent_count, 1);
+    }
+}
 
 static void end_attempt(void *context)
 {
     struct delivery_attempt *attempt = context;
-    bool is_ok = attempt->report.trouble == DELIVERY_TROUBLE_NONE;
 
     for (size_t i = 0; i < attempt->request.count; i++) {
-        struct delivery_recipient *recipient = &attempt->request.recipients[i];
-        recipient->outcome = is_ok ? DELIVERY_SENT : DELIVERY_TEMPORARY;
-        snprintf(recipient->enhanced, sizeof recipient->enhanced, is_ok ? "2.0.0" : "4.3.1");
-        recipient->text = is_ok ? BYTES("250 ok") : BYTES("452 try later");
-        if (is_ok) {
-            unsigned long index = strtoul(recipient->address.data, NULL, 10);
-            atomic_fetch_add(&sent[index], 1);
-            atomic_fetch_add(&sent_count, 1);
-        }
+        end_recipient(&attempt->request.recipients[i],
+                      attempt->report.trouble == DELIVERY_TROUBLE_NONE);
     }
     attempt->on_done(attempt->context);
 }
@@ -81,7 +137,12 @@ struct delivery_attempt *delivery_attempt_start(struct outbound *outbound,
     attempt->report.trouble = number % 201 == 200 ? DELIVERY_TROUBLE_CONNECTION
                               : number % 31 == 30 ? DELIVERY_TROUBLE_REPLY
                                                   : DELIVERY_TROUBLE_NONE;
-    event_loop_defer(outbound->loop, &attempt->task);
+    if (is_handoff && number % 19 == 18) {
+        attempt->timer = loop_timer_new(outbound->loop, end_attempt, attempt);
+        loop_timer_set(attempt->timer, SLOW_MS);
+    } else {
+        event_loop_defer(outbound->loop, &attempt->task);
+    }
     return attempt;
 }
 
@@ -97,24 +158,44 @@ void delivery_attempt_give_back(struct delivery_attempt *attempt)
 
 void delivery_attempt_finish(struct delivery_attempt **attempt)
 {
-    assert_true(*attempt == NULL || !(*attempt)->task.is_pending);
-    free(*attempt);
-    *attempt = NULL;
+    if (*attempt != NULL) {
+        assert_true(!(*attempt)->task.is_pending);
+        loop_timer_free(&(*attempt)->timer);
+        free(*attempt);
+        *attempt = NULL;
+    }
 }
 
 /* -- a worker -- */
 
 static void submit_more(struct worker *worker);
 
+struct question {
+    struct worker *worker;
+    size_t index;
+};
+
+static struct question questions[LOOPS * MESSAGES];
+
 static void on_answer(void *context, const struct queue_answer *answer)
 {
-    struct worker *worker = context;
+    struct question *question = context;
 
-    if (answer->verdict != QUEUE_SAFE && answer->verdict != QUEUE_DELIVERED) {
+    atomic_fetch_add(&verdict_count[answer->verdict], 1);
+    switch (answer->verdict) {
+    case QUEUE_SAFE:
+    case QUEUE_DELIVERED:
+        break;
+    case QUEUE_REFUSED:
+        atomic_fetch_add(&refused[question->index], 1);
+        break;
+    case QUEUE_FULL:
+    case QUEUE_FAILED:
         atomic_fetch_add(&failure_count, 1);
+        break;
     }
-    worker->answered++;
-    submit_more(worker);
+    question->worker->answered++;
+    submit_more(question->worker);
 }
 
 static void submit_one(struct worker *worker)
@@ -122,23 +203,34 @@ static void submit_one(struct worker *worker)
     size_t index = (size_t)(worker - workers) * MESSAGES + worker->submitted++;
     struct content *content = content_from_bytes(BYTES("Subject: x\r\n\r\nbody\r\n"));
     struct envelope envelope = {.kind = ENVELOPE_FORWARD, .sender = BYTES("a@sender.test")};
-    char destinations[2][32], address[32];
-    struct queue_recipient recipient = {.alias = BYTES("info@example.org"),
-                                        .sender = BYTES("s@example.org")};
-
-    snprintf(destinations[0], sizeof destinations[0], "d%zu.test", index % DESTINATIONS);
-    snprintf(address, sizeof address, "%zu@next.test", index);
-    recipient.destination = bytes_from_text(destinations[0]);
-    recipient.address = bytes_from_text(address);
+    char destinations[RECIPIENTS][32], addresses[RECIPIENTS][32];
+    struct queue_recipient recipients[RECIPIENTS];
     struct queue_submission submission = {.id = message_id_next(&worker->ids, clock_unix_ms()),
                                           .created_ms = clock_unix_ms(),
                                           .envelope = &envelope,
                                           .content = content,
-                                          .recipients = &recipient,
-                                          .count = 1};
+                                          .recipients = recipients,
+                                          .count = recipient_count(index),
+                                          .handoff_ms = is_handoff ? ASK_MS : 0};
+    struct queue_ticket *ticket;
 
-    queue_submit(worker->queue, &submission, on_answer, worker);
+    for (size_t r = 0; r < submission.count; r++) {
+        snprintf(destinations[r], sizeof destinations[r], "d%zu.test",
+                 (index + r * 7) % DESTINATIONS);
+        snprintf(addresses[r], sizeof addresses[r], "%zu@next.test", index * RECIPIENTS + r);
+        recipients[r] =
+            (struct queue_recipient){.destination = bytes_from_text(destinations[r]),
+                                     .address = bytes_from_text(addresses[r]),
+                                     .alias = BYTES("info@example.org"),
+                                     .sender = BYTES("s@example.org")};
+    }
+    questions[index] = (struct question){worker, index};
+    ticket = queue_submit(worker->queue, &submission, on_answer, &questions[index]);
     content_drop(&content);
+    if (is_client_gone(index)) {
+        queue_ticket_abandon(&ticket);
+        worker->answered++;
+    }
 }
 
 static void submit_more(struct worker *worker)
@@ -158,7 +250,7 @@ static void on_tick(void *context)
     struct worker *worker = context;
 
     if ((worker->answered == MESSAGES && spool_count(spool).messages == 0 &&
-         atomic_load(&sent_count) >= LOOPS * MESSAGES) ||
+         atomic_load(&sent_count) >= worker->wanted) ||
         clock_now_ms() > worker->deadline_ms) {
         queue_drain(worker->queue, on_idle, worker->loop);
         return;
@@ -185,7 +277,18 @@ static void remove_directory(const char *directory)
     assert_int_equal(system(command), 0);
 }
 
-static void test_each_message_once(void **state)
+static void check_each_once(void)
+{
+    CHECK_INT("failed", failure_count, 0);
+    for (size_t i = 0; i < LOOPS * MESSAGES; i++) {
+        for (size_t r = 0; r < recipient_count(i); r++) {
+            CHECK_INT("each once", sent[i * RECIPIENTS + r], !is_unknown(i, r));
+        }
+        CHECK_TRUE("refused only what nobody took", refused[i] == 0 || i % 50 == 7);
+    }
+}
+
+static void run_workers(void)
 {
     char directory[] = "/tmp/test_queue_XXXXXX";
     static struct delivery_route_table routes;
@@ -200,7 +303,6 @@ static void test_each_message_once(void **state)
     enum spool_status status;
     struct strbuf why;
 
-    (void)state;
     log_configure(&(struct log_options){.level = LOG_FATAL});
     strbuf_init(&why, 1024);
     assert_non_null(mkdtemp(directory));
@@ -209,6 +311,8 @@ static void test_each_message_once(void **state)
     struct queue_set *set = queue_set_new(spool, LOOPS);
     for (size_t i = 0; i < LOOPS; i++) {
         struct worker *worker = &workers[i];
+        memset(worker, 0, sizeof *worker);
+        worker->wanted = wanted_count();
         worker->loop = event_loop_new();
         worker->outbound.loop = worker->loop;
         worker->ids.loop = (unsigned)i;
@@ -235,16 +339,38 @@ static void test_each_message_once(void **state)
     queue_set_free(&set);
     strbuf_clear(&why);
     remove_directory(directory);
-    CHECK_INT("refused", failure_count, 0);
-    for (size_t i = 0; i < LOOPS * MESSAGES; i++) {
-        CHECK_INT("each once", sent[i], 1);
+}
+
+static void test_each_message_once(void **state)
+{
+    (void)state;
+    run_workers();
+    check_each_once();
+}
+
+static void test_each_message_once_when_the_next_hops_are_asked_first(void **state)
+{
+    (void)state;
+    is_handoff = true;
+    for (size_t i = 0; i < sizeof sent / sizeof sent[0]; i++) {
+        atomic_store(&sent[i], 0);
     }
+    atomic_store(&sent_count, 0);
+    run_workers();
+    check_each_once();
+    CHECK_TRUE("some delivered", verdict_count[QUEUE_DELIVERED] > 0);
+    CHECK_TRUE("some refused", verdict_count[QUEUE_REFUSED] > 0);
+    CHECK_TRUE("some written", verdict_count[QUEUE_SAFE] > LOOPS * MESSAGES);
+    print_message("delivered %zu, refused %zu, written %zu\n",
+                  (size_t)verdict_count[QUEUE_DELIVERED], (size_t)verdict_count[QUEUE_REFUSED],
+                  (size_t)verdict_count[QUEUE_SAFE] - LOOPS * MESSAGES);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_message_once),
+        cmocka_unit_test(test_each_message_once_when_the_next_hops_are_asked_first),
     };
 
     return cmocka_run_group_tests_name("queue_threads", tests, NULL, NULL);
