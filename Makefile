@@ -18,7 +18,7 @@ USES_ctl      := ctl io forward auth mail protocol base
 
 LIBS_mail := -lcrypto
 LIBS_auth := -lspf2 -lopendkim -lidn2 -lcrypto
-LIBS_io   := -lcrypto -levent_core -levent_pthreads -lcares -lsqlite3 -lpthread
+LIBS_io   := -lssl -lcrypto -levent_core -levent_pthreads -lcares -lsqlite3 -lpthread
 
 BUILD  ?= build
 CC     ?= gcc
@@ -43,7 +43,7 @@ PROGRAM := $(BUILD)/postilion
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*/test_*.c))
 SIM_TESTS := $(patsubst tests/sim/%.c,$(BUILD)/sim/%,$(wildcard tests/sim/test_*.c))
 SIM_SUPPORT := $(patsubst tests/support/io_sim/%.c,$(BUILD)/io_sim/%.o,$(wildcard tests/support/io_sim/*.c)) \
-               $(patsubst %,$(BUILD)/io/%.o,spool_database spool_commit spool_content spool_reading spool_schema spool_vfs)
+               $(patsubst %,$(BUILD)/io/%.o,spool_database spool_commit spool_content spool_listing spool_reading spool_schema spool_vfs)
 
 .SECONDARY: # what is built stays, so that nothing is built twice
 

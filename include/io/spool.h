@@ -2,6 +2,7 @@
  * spool - messages and deliveries on stable storage: SQLite behind one thread.
  *
  * Promise  when a change is answered SPOOL_OK it is on stable storage (WAL, synchronous=FULL).
+ * Threads  one that writes and reads, one for files and checkpoints, one for long readings.
  * Group    loops hand changes in from any thread; the spool thread takes all that wait into one
  *          transaction, commits, then answers each on the loop it came from. No timer is waited for,
  *          but by closes that may wait: they join the next commit, or have their own a few ms later.
@@ -33,6 +34,9 @@ enum spool_status {
 enum spool_state {
     SPOOL_DUE,  /* to be tried at next_attempt_ms */
     SPOOL_HELD, /* waits for an operator */
+    /* Held as well, but not for ever: it has failed for good, and nobody could be told.
+     * next_attempt_ms says since when. */
+    SPOOL_UNBOUNCED,
 };
 
 enum { SPOOL_ATTEMPTS = 20 }; /* kept of one delivery: the last */
@@ -73,6 +77,7 @@ struct spool_delivery {
     struct bytes orcpt;      /* opaque: the recipient as the sender wrote it (RFC 3461) */
     struct bytes fallback;   /* where it goes when `recipient` is refused for good, or empty */
     bool is_warned;          /* the sender has been told that it is late */
+    bool is_given_up;        /* by an operator: the next attempt is a bounce */
     uint64_t content_size;   /* of the message; in answers of read_all and read_message only */
 };
 
@@ -83,17 +88,25 @@ enum spool_change_kind {
      * what is held or warned of stays so; recipient, sender and fallback, unless the recipient is
      * empty. `attempt` joins its history. */
     SPOOL_UPDATE,
-    SPOOL_DELETE, /* a message with all its deliveries */
-    SPOOL_RETRY, /* due now: all of a message (id); or, with id 0, what is not held of `destination` */
+    SPOOL_DELETE, /* a message with all its deliveries; is_one: one of them */
+    /* Operators, of a message (id) or of one delivery of it (is_one): */
+    SPOOL_RETRY, /* due now; with is_one what is not held. Id 0: what is not held of `destination` */
+    SPOOL_HOLD,    /* what is due: `value` becomes its last_reply */
+    SPOOL_RELEASE, /* what is held: due now */
+    SPOOL_GIVE_UP, /* due now, and marked: it is not tried any more, but bounced */
+    SPOOL_SET,     /* the setting `name` is `value` from now on; empty: it is forgotten */
 };
 
 struct spool_change {
     enum spool_change_kind kind;
-    uint64_t id;                             /* CLOSE, DELETE, RETRY: the message */
-    uint32_t number;                         /* CLOSE */
-    bool may_wait;                           /* CLOSE: nobody waits for it */
-    struct bytes destination;                /* RETRY with id 0 */
-    int64_t now_ms;                          /* RETRY */
+    uint64_t id;     /* the message; but for ADD, UPDATE, SET */
+    uint32_t number; /* CLOSE; is_one */
+    bool is_one;     /* operators: of `number` only; that it is gone is no mistake then */
+    bool may_wait;   /* CLOSE: nobody waits for it */
+    struct bytes destination; /* RETRY with id 0 */
+    struct bytes name, value; /* SET; HOLD: value */
+    int64_t now_ms;           /* RETRY, RELEASE, GIVE_UP */
+    uint64_t *affected;       /* operators: how many deliveries were changed; or NULL */
     const struct spool_message *message;     /* ADD */
     const struct spool_delivery *deliveries; /* ADD: all; UPDATE: one */
     size_t delivery_count;
@@ -151,12 +164,57 @@ void spool_read_destinations(struct spool *spool, struct event_loop *loop, struc
 void spool_read_due(struct spool *spool, struct event_loop *loop, struct bytes destination,
                     int64_t after_ms, uint64_t after_message, uint32_t after_number,
                     int64_t until_ms, size_t limit, spool_rows_done done, void *context);
+/* What has been SPOOL_UNBOUNCED since before `until_ms`, oldest message first. */
+void spool_read_unbounced(struct spool *spool, struct event_loop *loop, int64_t until_ms,
+                          size_t limit, spool_rows_done done, void *context);
 /* One message with its content (unless !with_content), all its open deliveries and their attempts. */
 void spool_read_message(struct spool *spool, struct event_loop *loop, uint64_t id,
                         bool with_content, spool_message_done done, void *context);
-/* All open deliveries by (message, number), from behind (after_message, after_number): for listing. */
-void spool_read_all(struct spool *spool, struct event_loop *loop, uint64_t after_message,
+
+/* What follows is for operators: it may take long (seconds for millions of rows), and is done on a
+ * thread of its own that no delivery waits for. */
+
+struct spool_filter {
+    bool held_only;
+    /* NULL: all. Asked on a thread of the spool's; the context is *borrowed* until the answer. */
+    bool (*matches)(const void *context, const struct spool_delivery *row);
+    const void *context;
+};
+
+/* Open deliveries by (message, number), from behind (after_message, after_number); those the filter
+ * (NULL: all) lets through. Fewer than `limit`: that was the end. */
+void spool_read_all(struct spool *spool, struct event_loop *loop,
+                    const struct spool_filter *filter, uint64_t after_message,
                     uint32_t after_number, size_t limit, spool_rows_done done, void *context);
+
+enum { SPOOL_AGES = 10, SPOOL_AGE_FIRST_MS = 5 * 60 * 1000 };
+
+/* How old what waits for one destination is. */
+struct spool_age {
+    struct bytes destination;
+    uint64_t due[SPOOL_AGES]; /* up to 5, 10, 20 ... minutes; the last: older than all */
+    uint64_t held;
+};
+typedef void (*spool_ages_done)(void *context, enum spool_status status,
+                                const struct spool_age *rows, size_t count);
+/* Destinations by name, from behind `after`; fewer than `limit`: that was the end. */
+void spool_read_ages(struct spool *spool, struct event_loop *loop, struct bytes after,
+                     int64_t now_ms, size_t limit, spool_ages_done done, void *context);
+
+struct spool_setting {
+    struct bytes name, value;
+};
+
+struct spool_summary {
+    uint64_t held;      /* deliveries */
+    int64_t created_ms; /* of the oldest message; 0: there is none */
+    const struct spool_setting *settings;
+    size_t setting_count;
+};
+typedef void (*spool_summary_done)(void *context, enum spool_status status,
+                                   const struct spool_summary *summary);
+void spool_read_summary(struct spool *spool, struct event_loop *loop, spool_summary_done done,
+                        void *context);
 struct spool_counters spool_count(const struct spool *spool); /* any thread, approximate */
 const char *spool_status_text(enum spool_status status);
 

@@ -62,14 +62,26 @@ enum spool_status spool_database_read_due(struct spool_database *database, struc
                                           const struct spool_position *after, int64_t until_ms,
                                           size_t limit, struct spool_delivery **rows,
                                           size_t *count);
-enum spool_status spool_database_read_all(struct spool_database *database, struct arena *arena,
-                                          const struct spool_position *after, size_t limit,
-                                          struct spool_delivery **rows, size_t *count);
+enum spool_status spool_database_read_unbounced(struct spool_database *database,
+                                                struct arena *arena, int64_t until_ms,
+                                                size_t limit, struct spool_delivery **rows,
+                                                size_t *count);
 /* The caller drops message->content. */
 enum spool_status spool_database_read_message(struct spool_database *database,
                                               struct arena *arena, uint64_t id,
                                               bool with_content, struct spool_message *message,
                                               struct spool_delivery **rows, size_t *count);
+/* For operators, from any one other thread beside the writer's (spool_listing.c). */
+enum spool_status spool_database_read_all(struct spool_database *database, struct arena *arena,
+                                          const struct spool_filter *filter,
+                                          const struct spool_position *after, size_t limit,
+                                          struct spool_delivery **rows, size_t *count);
+enum spool_status spool_database_read_ages(struct spool_database *database, struct arena *arena,
+                                           struct bytes after, int64_t now_ms, size_t limit,
+                                           struct spool_age **rows, size_t *count);
+enum spool_status spool_database_read_summary(struct spool_database *database,
+                                              struct arena *arena,
+                                              struct spool_summary *summary);
 /* SPOOL_DAMAGED has been answered, and will be from now on. */
 bool spool_database_is_damaged(const struct spool_database *database);
 struct spool_counters

@@ -200,8 +200,8 @@ static enum spool_status list_all(struct queue_call *call)
         struct spool_delivery *rows;
 
         arena_reset(arena);
-        status =
-            spool_database_read_all(call->database, arena, &after, PAGE_ROWS, &rows, &count);
+        status = spool_database_read_all(call->database, arena, NULL, &after, PAGE_ROWS, &rows,
+                                         &count);
         if (status != SPOOL_OK) {
             break;
         }

@@ -161,7 +161,7 @@ static void read_page(struct client *client)
 {
     loop_timer_set(client->timer, CONTROL_TIMEOUT_MS);
     client->is_asking = true;
-    spool_read_all(client->server->spool, client->server->loop, client->after_message,
+    spool_read_all(client->server->spool, client->server->loop, NULL, client->after_message,
                    client->after_number, CONTROL_PAGE, on_page, client);
 }
 

@@ -1,10 +1,11 @@
 /*
- * Two threads around spool_database:
+ * Three threads around spool_database:
  *
  *   writer  takes everything that waits, makes one transaction of the changes, then reads what
  * was asked for, then posts the answers helper  what may take long and needs no transaction:
  * gives large content its name before its request goes to the writer, and moves the log into
  * the database beside commits
+ *   reader  what operators ask: listings may go through millions of rows
  */
 #include "io/spool.h"
 
@@ -31,8 +32,11 @@ enum submission_kind {
     SUBMISSION_COMMIT,
     SUBMISSION_DESTINATIONS,
     SUBMISSION_DUE,
-    SUBMISSION_ALL,
+    SUBMISSION_UNBOUNCED,
     SUBMISSION_MESSAGE,
+    SUBMISSION_ALL, /* from here on: the reader's */
+    SUBMISSION_AGES,
+    SUBMISSION_SUMMARY,
 };
 
 struct submission {
@@ -55,10 +59,15 @@ struct submission {
     struct spool_delivery *rows;
     struct spool_destination *destinations;
     struct spool_message message;
+    struct spool_filter filter;
+    struct spool_age *ages;
+    struct spool_summary summary;
     size_t count;
     spool_rows_done rows_done;
     spool_message_done message_done;
     spool_destinations_done destinations_done;
+    spool_ages_done ages_done;
+    spool_summary_done summary_done;
 };
 
 struct submission_queue {
@@ -81,16 +90,17 @@ enum log_move {
 
 struct spool {
     struct spool_database *database; /* the writer's, but for what any thread may call */
-    pthread_t writer, helper;
+    pthread_t writer, helper, reader;
     void (*on_damaged)(void *context); /* NULL: nobody wants to know, or it has been said */
     void *context;
     pthread_mutex_t mutex; /* for all below */
-    pthread_cond_t writer_wake, helper_wake;
+    pthread_cond_t writer_wake, helper_wake, reader_wake;
     enum writer_state writer_state;
-    bool is_writer_stopped, is_helper_stopped;
+    bool is_writer_stopped, is_helper_stopped, is_reader_stopped;
     bool is_urgent; /* something in `waiting` may not wait for company */
     struct submission_queue waiting;
     struct submission_queue with_files; /* the helper's, then `waiting` */
+    struct submission_queue readings;   /* the reader's */
     enum log_move log_move;
     uint64_t log_moved; /* its size when the helper began */
 };
@@ -166,6 +176,14 @@ static void hand_to_helper(struct spool *spool, struct submission *submission)
     pthread_cond_signal(&spool->helper_wake);
 }
 
+static void hand_to_reader(struct spool *spool, struct submission *submission)
+{
+    pthread_mutex_lock(&spool->mutex);
+    queue_add(&spool->readings, submission);
+    pthread_mutex_unlock(&spool->mutex);
+    pthread_cond_signal(&spool->reader_wake);
+}
+
 /* ---- answers, on the loop that asked ---- */
 
 static void on_answered(void *context)
@@ -181,6 +199,7 @@ static void on_answered(void *context)
                                       submission->destinations, submission->count);
         break;
     case SUBMISSION_DUE:
+    case SUBMISSION_UNBOUNCED:
     case SUBMISSION_ALL:
         submission->rows_done(submission->context, submission->status, submission->rows,
                               submission->count);
@@ -189,6 +208,13 @@ static void on_answered(void *context)
         submission->message_done(submission->context, submission->status, &submission->message,
                                  submission->rows, submission->count);
         content_drop(&submission->message.content);
+        break;
+    case SUBMISSION_AGES:
+        submission->ages_done(submission->context, submission->status, submission->ages,
+                              submission->count);
+        break;
+    case SUBMISSION_SUMMARY:
+        submission->summary_done(submission->context, submission->status, &submission->summary);
         break;
     }
     arena_free(&submission->arena);
@@ -239,10 +265,24 @@ static void read_rows(struct spool *spool, struct submission *submission)
             spool->database, submission->arena, submission->name, &submission->after,
             submission->until_ms, submission->limit, &submission->rows, &submission->count);
         break;
+    case SUBMISSION_UNBOUNCED:
+        submission->status = spool_database_read_unbounced(
+            spool->database, submission->arena, submission->until_ms, submission->limit,
+            &submission->rows, &submission->count);
+        break;
     case SUBMISSION_ALL:
-        submission->status =
-            spool_database_read_all(spool->database, submission->arena, &submission->after,
-                                    submission->limit, &submission->rows, &submission->count);
+        submission->status = spool_database_read_all(
+            spool->database, submission->arena, &submission->filter, &submission->after,
+            submission->limit, &submission->rows, &submission->count);
+        break;
+    case SUBMISSION_AGES:
+        submission->status = spool_database_read_ages(
+            spool->database, submission->arena, submission->name, submission->until_ms,
+            submission->limit, &submission->ages, &submission->count);
+        break;
+    case SUBMISSION_SUMMARY:
+        submission->status = spool_database_read_summary(spool->database, submission->arena,
+                                                         &submission->summary);
         break;
     case SUBMISSION_MESSAGE:
         submission->status = spool_database_read_message(
@@ -411,6 +451,36 @@ static void *run_helper(void *context)
     }
 }
 
+/* ---- the reader ---- */
+
+/* NULL: there is no more to come. */
+static struct submission *wait_for_reading(struct spool *spool)
+{
+    struct submission *submission = NULL;
+
+    pthread_mutex_lock(&spool->mutex);
+    while (spool->readings.first == NULL && !spool->is_reader_stopped) {
+        pthread_cond_wait(&spool->reader_wake, &spool->mutex);
+    }
+    if (spool->readings.first != NULL) {
+        submission = queue_take_first(&spool->readings);
+    }
+    pthread_mutex_unlock(&spool->mutex);
+    return submission;
+}
+
+static void *run_reader(void *context)
+{
+    struct spool *spool = context;
+    struct submission *submission;
+
+    while ((submission = wait_for_reading(spool)) != NULL) {
+        read_rows(spool, submission);
+        answer(submission);
+    }
+    return NULL;
+}
+
 /* ---- opening and closing ---- */
 
 struct spool *spool_open(const struct spool_options *options, enum spool_status *status,
@@ -429,14 +499,17 @@ struct spool *spool_open(const struct spool_options *options, enum spool_status 
     spool->context = options->context;
     queue_init(&spool->waiting);
     queue_init(&spool->with_files);
+    queue_init(&spool->readings);
     pthread_mutex_init(&spool->mutex, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&spool->writer_wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&spool->helper_wake, NULL);
+    pthread_cond_init(&spool->reader_wake, NULL);
     if (pthread_create(&spool->writer, NULL, run_writer, spool) != 0 ||
-        pthread_create(&spool->helper, NULL, run_helper, spool) != 0) {
+        pthread_create(&spool->helper, NULL, run_helper, spool) != 0 ||
+        pthread_create(&spool->reader, NULL, run_reader, spool) != 0) {
         abort(); /* as for memory: there is no way to go on */
     }
     return spool;
@@ -453,6 +526,11 @@ void spool_close(struct spool **spool)
     old->is_helper_stopped = true;
     pthread_mutex_unlock(&old->mutex);
     pthread_cond_signal(&old->helper_wake);
+    pthread_mutex_lock(&old->mutex);
+    old->is_reader_stopped = true;
+    pthread_mutex_unlock(&old->mutex);
+    pthread_cond_signal(&old->reader_wake);
+    pthread_join(old->reader, NULL);
     pthread_join(old->helper, NULL); /* first: what it had is the writer's now */
     pthread_mutex_lock(&old->mutex);
     old->is_writer_stopped = true;
@@ -462,6 +540,7 @@ void spool_close(struct spool **spool)
     spool_database_close(&old->database);
     pthread_cond_destroy(&old->writer_wake);
     pthread_cond_destroy(&old->helper_wake);
+    pthread_cond_destroy(&old->reader_wake);
     pthread_mutex_destroy(&old->mutex);
     free(old);
     *spool = NULL;
@@ -541,15 +620,51 @@ void spool_read_message(struct spool *spool, struct event_loop *loop, uint64_t i
     hand_to_writer(spool, submission);
 }
 
-void spool_read_all(struct spool *spool, struct event_loop *loop, uint64_t after_message,
+void spool_read_unbounced(struct spool *spool, struct event_loop *loop, int64_t until_ms,
+                          size_t limit, spool_rows_done done, void *context)
+{
+    struct submission *submission = make_submission(SUBMISSION_UNBOUNCED, loop, context);
+
+    submission->until_ms = until_ms;
+    submission->limit = bounded(limit);
+    submission->rows_done = done;
+    hand_to_writer(spool, submission);
+}
+
+void spool_read_all(struct spool *spool, struct event_loop *loop,
+                    const struct spool_filter *filter, uint64_t after_message,
                     uint32_t after_number, size_t limit, spool_rows_done done, void *context)
 {
     struct submission *submission = make_submission(SUBMISSION_ALL, loop, context);
 
+    if (filter != NULL) {
+        submission->filter = *filter;
+    }
     submission->after = (struct spool_position){0, after_message, after_number};
     submission->limit = bounded(limit);
     submission->rows_done = done;
-    hand_to_writer(spool, submission);
+    hand_to_reader(spool, submission);
+}
+
+void spool_read_ages(struct spool *spool, struct event_loop *loop, struct bytes after,
+                     int64_t now_ms, size_t limit, spool_ages_done done, void *context)
+{
+    struct submission *submission = make_submission(SUBMISSION_AGES, loop, context);
+
+    submission->name = arena_copy(submission->arena, after);
+    submission->until_ms = now_ms;
+    submission->limit = bounded(limit);
+    submission->ages_done = done;
+    hand_to_reader(spool, submission);
+}
+
+void spool_read_summary(struct spool *spool, struct event_loop *loop, spool_summary_done done,
+                        void *context)
+{
+    struct submission *submission = make_submission(SUBMISSION_SUMMARY, loop, context);
+
+    submission->summary_done = done;
+    hand_to_reader(spool, submission);
 }
 
 struct spool_counters spool_count(const struct spool *spool)

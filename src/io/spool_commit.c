@@ -69,6 +69,7 @@ static int add_delivery(struct spool_database *database, const struct spool_mess
     bind_text(statement, 13, delivery->orcpt);
     bind_text(statement, 14, delivery->fallback);
     sqlite3_bind_int64(statement, 15, delivery->is_warned);
+    sqlite3_bind_int64(statement, 16, delivery->is_given_up);
     return step_once(statement);
 }
 
@@ -242,33 +243,94 @@ static int apply_update(struct spool_database *database, const struct spool_chan
     return code;
 }
 
-static int apply_delete(struct spool_database *database, uint64_t id, struct outcome *outcome)
+/* ---- what operators want ---- */
+
+static void tell_affected(const struct spool_change *change, uint64_t count)
+{
+    if (change->affected != NULL) {
+        *change->affected = count;
+    }
+}
+
+static int apply_delete_one(struct spool_database *database, const struct spool_change *change,
+                            struct outcome *outcome)
+{
+    int code = apply_close(database, change, outcome);
+
+    tell_affected(change, code == SQLITE_DONE);
+    return code == SQLITE_NOTFOUND ? SQLITE_DONE : code;
+}
+
+static int apply_delete(struct spool_database *database, const struct spool_change *change,
+                        struct outcome *outcome)
 {
     sqlite3_stmt *statement = database->statements[STATEMENT_DELETE_DELIVERIES];
     int code;
 
-    sqlite3_bind_int64(statement, 1, spool_row_of_id(id));
+    if (change->is_one) {
+        return apply_delete_one(database, change, outcome);
+    }
+    sqlite3_bind_int64(statement, 1, spool_row_of_id(change->id));
     code = step_once(statement);
     outcome->deliveries -= sqlite3_changes(database->connection);
+    tell_affected(change, (uint64_t)sqlite3_changes(database->connection));
     if (code == SQLITE_DONE) {
-        code = delete_attempts(database, id, 0, UINT32_MAX);
+        code = delete_attempts(database, change->id, 0, UINT32_MAX);
     }
-    return code == SQLITE_DONE ? remove_message(database, id, outcome) : code;
+    return code == SQLITE_DONE ? remove_message(database, change->id, outcome) : code;
 }
 
-static int apply_retry(struct spool_database *database, const struct spool_change *change)
+static int apply_retry_destination(struct spool_database *database,
+                                   const struct spool_change *change)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = database->statements[STATEMENT_RETRY_DESTINATION];
+    int code;
 
-    if (change->id != 0) {
-        statement = database->statements[STATEMENT_RETRY_MESSAGE];
-        sqlite3_bind_int64(statement, 1, spool_row_of_id(change->id));
-        sqlite3_bind_int64(statement, 2, change->now_ms);
-        return done_or_not_found(database, step_once(statement));
-    }
-    statement = database->statements[STATEMENT_RETRY_DESTINATION];
     bind_text(statement, 1, change->destination);
     sqlite3_bind_int64(statement, 2, change->now_ms);
+    code = step_once(statement);
+    tell_affected(change, (uint64_t)sqlite3_changes(database->connection));
+    return code;
+}
+
+/* A message that is there, and in which there is nothing to change, is no mistake. */
+static int apply_to_rows(struct spool_database *database, const struct spool_change *change,
+                         enum spool_statement which)
+{
+    sqlite3_stmt *statement = database->statements[which];
+    int64_t first = change->is_one ? change->number : 0;
+    int64_t last = change->is_one ? change->number : UINT32_MAX;
+    int code;
+
+    sqlite3_bind_int64(statement, 1, spool_row_of_id(change->id));
+    sqlite3_bind_int64(statement, 2, first);
+    sqlite3_bind_int64(statement, 3, last);
+    if (which == STATEMENT_HOLD) {
+        bind_text(statement, 4, change->value);
+    } else {
+        sqlite3_bind_int64(statement, 4, change->now_ms);
+    }
+    if (which == STATEMENT_RETRY) {
+        sqlite3_bind_int64(statement, 5, !change->is_one);
+    }
+    code = step_once(statement);
+    tell_affected(change, (uint64_t)sqlite3_changes(database->connection));
+    if (code != SQLITE_DONE || change->is_one || sqlite3_changes(database->connection) > 0) {
+        return code;
+    }
+    code = has_delivery(database, change->id, first, last);
+    return code == SQLITE_ROW ? SQLITE_DONE : code == SQLITE_DONE ? SQLITE_NOTFOUND : code;
+}
+
+static int apply_set(struct spool_database *database, const struct spool_change *change)
+{
+    sqlite3_stmt *statement =
+        database->statements[change->value.len == 0 ? STATEMENT_UNSET : STATEMENT_SET];
+
+    bind_text(statement, 1, change->name);
+    if (change->value.len > 0) {
+        bind_text(statement, 2, change->value);
+    }
     return step_once(statement);
 }
 
@@ -284,9 +346,18 @@ static int apply(struct spool_database *database, const struct spool_change *cha
     case SPOOL_UPDATE:
         return apply_update(database, change);
     case SPOOL_DELETE:
-        return apply_delete(database, change->id, outcome);
+        return apply_delete(database, change, outcome);
     case SPOOL_RETRY:
-        return apply_retry(database, change);
+        return change->id == 0 ? apply_retry_destination(database, change)
+                               : apply_to_rows(database, change, STATEMENT_RETRY);
+    case SPOOL_HOLD:
+        return apply_to_rows(database, change, STATEMENT_HOLD);
+    case SPOOL_RELEASE:
+        return apply_to_rows(database, change, STATEMENT_RELEASE);
+    case SPOOL_GIVE_UP:
+        return apply_to_rows(database, change, STATEMENT_GIVE_UP);
+    case SPOOL_SET:
+        return apply_set(database, change);
     }
     abort();
 }

@@ -107,6 +107,11 @@ static void close_connections(struct spool_database *database, bool keep_log)
     }
     database->is_beside_stopped = true;
     pthread_mutex_unlock(&database->beside_mutex);
+    pthread_mutex_lock(&database->listing_mutex);
+    sqlite3_close(database->listing);
+    database->listing = NULL;
+    database->is_listing_stopped = true;
+    pthread_mutex_unlock(&database->listing_mutex);
     if (keep_log && database->connection != NULL) {
         sqlite3_db_config(database->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     }
@@ -123,6 +128,9 @@ static bool make_ready(struct spool_database *database)
     pthread_mutex_lock(&database->beside_mutex);
     database->is_beside_stopped = false;
     pthread_mutex_unlock(&database->beside_mutex);
+    pthread_mutex_lock(&database->listing_mutex);
+    database->is_listing_stopped = false;
+    pthread_mutex_unlock(&database->listing_mutex);
     return true;
 }
 
@@ -225,6 +233,7 @@ static void release(struct spool_database *database)
         disk_close(database->lock_handle);
     }
     pthread_mutex_destroy(&database->beside_mutex);
+    pthread_mutex_destroy(&database->listing_mutex);
     free(database->directory);
     free(database->content_directory);
     free(database->path);
@@ -237,6 +246,7 @@ struct spool_database *spool_database_open(const struct spool_options *options,
     struct spool_database *database = memory_zero(sizeof(*database));
 
     pthread_mutex_init(&database->beside_mutex, NULL);
+    pthread_mutex_init(&database->listing_mutex, NULL);
     database->lock_handle = -1;
     database->directory = join_path(options->directory, "");
     database->directory[strlen(options->directory)] = '\0';

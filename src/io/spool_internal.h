@@ -27,6 +27,10 @@ struct spool_database {
     sqlite3 *beside;              /* for checkpoints beside commits */
     bool is_beside_stopped;       /* while the database is opened anew */
 
+    pthread_mutex_t listing_mutex; /* for listing */
+    sqlite3 *listing;              /* for long readings beside all this (spool_listing.c) */
+    bool is_listing_stopped;
+
     _Atomic uint64_t log_pages;
     uint64_t space_checked_ms;
     uint64_t free_octets; /* of the file system, then */
@@ -44,6 +48,20 @@ static inline uint64_t spool_id_of_row(int64_t row)
 {
     return (uint64_t)row ^ UINT64_C(1) << 63;
 }
+
+/* Views into the statement's row; without the size of the content. */
+struct bytes spool_column(sqlite3_stmt *statement, int place);
+struct spool_delivery spool_row_of(sqlite3_stmt *statement);
+
+struct spool_row_list {
+    struct arena *arena;
+    struct spool_delivery *rows;
+    size_t count, capacity;
+};
+
+/* Copies all its text. */
+struct spool_delivery *spool_row_list_add(struct spool_row_list *list,
+                                          const struct spool_delivery *row);
 
 /* What the last failure of SQLite means. Notes a damaged database, and freezes it. */
 enum spool_status spool_database_failure(struct spool_database *database, int code);

@@ -7,12 +7,6 @@
 
 #include <stdlib.h>
 
-struct row_list {
-    struct arena *arena;
-    struct spool_delivery *rows;
-    size_t count, capacity;
-};
-
 static enum spool_status check_readable(struct spool_database *database)
 {
     if (database->is_damaged) {
@@ -24,16 +18,47 @@ static enum spool_status check_readable(struct spool_database *database)
     return database->connection == NULL ? SPOOL_FAILED : SPOOL_OK;
 }
 
-static struct bytes column(sqlite3_stmt *statement, int place)
+struct bytes spool_column(sqlite3_stmt *statement, int place)
 {
     const void *data = sqlite3_column_blob(statement, place);
 
     return bytes_of(data, (size_t)sqlite3_column_bytes(statement, place));
 }
 
-static void keep_row(struct row_list *list, sqlite3_stmt *statement)
+/* What a newer version may know beside ours is held in any case. */
+static enum spool_state state_of_column(int value)
 {
-    struct spool_delivery *row;
+    return value == SPOOL_DUE         ? SPOOL_DUE
+           : value == SPOOL_UNBOUNCED ? SPOOL_UNBOUNCED
+                                      : SPOOL_HELD;
+}
+
+struct spool_delivery spool_row_of(sqlite3_stmt *statement)
+{
+    return (struct spool_delivery){
+        .message = spool_id_of_row(sqlite3_column_int64(statement, 0)),
+        .number = (uint32_t)sqlite3_column_int64(statement, 1),
+        .state = state_of_column(sqlite3_column_int(statement, 2)),
+        .attempts = (uint32_t)sqlite3_column_int64(statement, 3),
+        .next_attempt_ms = sqlite3_column_int64(statement, 4),
+        .created_ms = sqlite3_column_int64(statement, 5),
+        .destination = spool_column(statement, 6),
+        .recipient = spool_column(statement, 7),
+        .alias = spool_column(statement, 8),
+        .sender = spool_column(statement, 9),
+        .last_reply = spool_column(statement, 10),
+        .notify = (unsigned)sqlite3_column_int64(statement, 11),
+        .orcpt = spool_column(statement, 12),
+        .fallback = spool_column(statement, 13),
+        .is_warned = sqlite3_column_int(statement, 14) != 0,
+        .is_given_up = sqlite3_column_int(statement, 15) != 0,
+    };
+}
+
+struct spool_delivery *spool_row_list_add(struct spool_row_list *list,
+                                          const struct spool_delivery *row)
+{
+    struct spool_delivery *copy;
 
     if (list->count == list->capacity) {
         /* Doubled by copying: the arena takes nothing back, and lists are short. */
@@ -46,36 +71,29 @@ static void keep_row(struct row_list *list, sqlite3_stmt *statement)
         list->rows = rows;
         list->capacity = capacity;
     }
-    row = &list->rows[list->count++];
-    row->message = spool_id_of_row(sqlite3_column_int64(statement, 0));
-    row->number = (uint32_t)sqlite3_column_int64(statement, 1);
-    row->state = sqlite3_column_int(statement, 2) == SPOOL_HELD ? SPOOL_HELD : SPOOL_DUE;
-    row->attempts = (uint32_t)sqlite3_column_int64(statement, 3);
-    row->next_attempt_ms = sqlite3_column_int64(statement, 4);
-    row->created_ms = sqlite3_column_int64(statement, 5);
-    row->destination = arena_copy(list->arena, column(statement, 6));
-    row->recipient = arena_copy(list->arena, column(statement, 7));
-    row->alias = arena_copy(list->arena, column(statement, 8));
-    row->sender = arena_copy(list->arena, column(statement, 9));
-    row->last_reply = arena_copy(list->arena, column(statement, 10));
-    row->notify = (unsigned)sqlite3_column_int64(statement, 11);
-    row->orcpt = arena_copy(list->arena, column(statement, 12));
-    row->fallback = arena_copy(list->arena, column(statement, 13));
-    row->is_warned = sqlite3_column_int(statement, 14) != 0;
-    row->content_size = sqlite3_column_count(statement) > 15
-                            ? (uint64_t)sqlite3_column_int64(statement, 15)
-                            : 0;
+    copy = &list->rows[list->count++];
+    *copy = *row;
+    copy->destination = arena_copy(list->arena, row->destination);
+    copy->recipient = arena_copy(list->arena, row->recipient);
+    copy->alias = arena_copy(list->arena, row->alias);
+    copy->sender = arena_copy(list->arena, row->sender);
+    copy->last_reply = arena_copy(list->arena, row->last_reply);
+    copy->orcpt = arena_copy(list->arena, row->orcpt);
+    copy->fallback = arena_copy(list->arena, row->fallback);
+    return copy;
 }
 
 static enum spool_status keep_rows(struct spool_database *database, sqlite3_stmt *statement,
                                    struct arena *arena, struct spool_delivery **rows,
                                    size_t *count)
 {
-    struct row_list list = {.arena = arena};
+    struct spool_row_list list = {.arena = arena};
     int code;
 
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        keep_row(&list, statement);
+        struct spool_delivery row = spool_row_of(statement);
+
+        spool_row_list_add(&list, &row);
     }
     sqlite3_reset(statement);
     *rows = list.rows;
@@ -112,21 +130,21 @@ enum spool_status spool_database_read_due(struct spool_database *database, struc
     return keep_rows(database, statement, arena, rows, count);
 }
 
-enum spool_status spool_database_read_all(struct spool_database *database, struct arena *arena,
-                                          const struct spool_position *after, size_t limit,
-                                          struct spool_delivery **rows, size_t *count)
+enum spool_status spool_database_read_unbounced(struct spool_database *database,
+                                                struct arena *arena, int64_t until_ms,
+                                                size_t limit, struct spool_delivery **rows,
+                                                size_t *count)
 {
     enum spool_status status = check_readable(database);
-    sqlite3_stmt *statement = database->statements[STATEMENT_READ_ALL];
+    sqlite3_stmt *statement = database->statements[STATEMENT_READ_UNBOUNCED];
 
     *rows = NULL;
     *count = 0;
     if (status != SPOOL_OK) {
         return status;
     }
-    sqlite3_bind_int64(statement, 1, spool_row_of_id(after->message));
-    sqlite3_bind_int64(statement, 2, after->number);
-    sqlite3_bind_int64(statement, 3, (int64_t)limit);
+    sqlite3_bind_int64(statement, 1, until_ms);
+    sqlite3_bind_int64(statement, 2, (int64_t)limit);
     return keep_rows(database, statement, arena, rows, count);
 }
 
@@ -161,7 +179,7 @@ enum spool_status spool_database_read_destinations(struct spool_database *databa
         if (code != SQLITE_ROW) {
             break;
         }
-        after = arena_copy(arena, column(statement, 0));
+        after = arena_copy(arena, spool_column(statement, 0));
         after_state = INT64_MAX;
         earliest_ms = sqlite3_column_int64(statement, 2);
         if (sqlite3_column_int(statement, 1) == SPOOL_DUE && earliest_ms < until_ms) {
@@ -207,12 +225,12 @@ static enum spool_status keep_message(struct spool_database *database, sqlite3_s
 
     message->created_ms = sqlite3_column_int64(statement, 0);
     message->content_size = (uint64_t)sqlite3_column_int64(statement, 1);
-    message->envelope = arena_copy(arena, column(statement, 4));
-    message->prefix = arena_copy(arena, column(statement, 5));
+    message->envelope = arena_copy(arena, spool_column(statement, 4));
+    message->prefix = arena_copy(arena, spool_column(statement, 5));
     if (!with_content) {
         return SPOOL_OK;
     }
-    content = column(statement, 6);
+    content = spool_column(statement, 6);
     if (checksum != spool_content_checksum(message, content)) {
         return spool_database_failure(database, SQLITE_CORRUPT);
     }
@@ -236,8 +254,8 @@ static enum spool_status keep_attempts(struct spool_database *database, struct a
         attempts[count++] = (struct spool_attempt){
             .number = (uint32_t)sqlite3_column_int64(statement, 0),
             .at_ms = sqlite3_column_int64(statement, 1),
-            .host = arena_copy(arena, column(statement, 2)),
-            .reply = arena_copy(arena, column(statement, 3)),
+            .host = arena_copy(arena, spool_column(statement, 2)),
+            .reply = arena_copy(arena, spool_column(statement, 3)),
         };
     }
     sqlite3_reset(statement);
@@ -276,6 +294,9 @@ enum spool_status spool_database_read_message(struct spool_database *database,
     statement = database->statements[STATEMENT_READ_DELIVERIES];
     sqlite3_bind_int64(statement, 1, spool_row_of_id(id));
     status = keep_rows(database, statement, arena, rows, count);
+    for (size_t i = 0; i < *count; i++) {
+        (*rows)[i].content_size = message->content_size;
+    }
     if (status == SPOOL_OK) {
         status = keep_attempts(database, arena, *count, message);
     }

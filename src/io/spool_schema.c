@@ -19,7 +19,7 @@ enum {
 #define SINCE_VERSION_2                                                                        \
     "CREATE INDEX due ON delivery(destination, state, next_attempt, message, number, "         \
     "created);"                                                                                \
-    "CREATE INDEX held ON delivery(created, message, number) WHERE state=1;"                   \
+    "CREATE INDEX held ON delivery(created, message, number) WHERE state>0;"                   \
     "CREATE TABLE attempt("                                                                    \
     " message INTEGER NOT NULL, number INTEGER NOT NULL, sequence INTEGER NOT NULL,"           \
     " at INTEGER NOT NULL, host TEXT NOT NULL, reply TEXT NOT NULL,"                           \
@@ -39,6 +39,7 @@ static const char SCHEMA[] =
     " sender TEXT NOT NULL, last_reply TEXT NOT NULL,"
     " notify INTEGER NOT NULL DEFAULT 0, orcpt TEXT NOT NULL DEFAULT '',"
     " fallback TEXT NOT NULL DEFAULT '', warned INTEGER NOT NULL DEFAULT 0,"
+    " given_up INTEGER NOT NULL DEFAULT 0,"
     " PRIMARY KEY(message, number)) WITHOUT ROWID;" SINCE_VERSION_2
     "PRAGMA application_id=1349481332;"
     "PRAGMA user_version=2;"
@@ -51,22 +52,16 @@ static const char *const UPGRADES[SCHEMA_VERSION] = {
           "ALTER TABLE delivery ADD COLUMN orcpt TEXT NOT NULL DEFAULT '';"
           "ALTER TABLE delivery ADD COLUMN fallback TEXT NOT NULL DEFAULT '';"
           "ALTER TABLE delivery ADD COLUMN warned INTEGER NOT NULL DEFAULT 0;"
+          "ALTER TABLE delivery ADD COLUMN given_up INTEGER NOT NULL DEFAULT 0;"
           "DROP INDEX due;" SINCE_VERSION_2 "PRAGMA user_version=2;"
           "COMMIT;",
 };
-
-#define DELIVERY_COLUMNS                                                                       \
-    "message, number, state, attempts, next_attempt, created, destination, recipient, alias,"  \
-    " sender, last_reply, notify, orcpt, fallback, warned"
-
-/* For listings only: it is one more seek a row. */
-#define MESSAGE_SIZE ", (SELECT size FROM message WHERE id=delivery.message)"
 
 static const char *const STATEMENTS[STATEMENT_COUNT] = {
     [STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
     [STATEMENT_COMMIT] = "COMMIT",
     [STATEMENT_ADD_MESSAGE] = "INSERT INTO message VALUES(?,?,?,?,?,?,?,?)",
-    [STATEMENT_ADD_DELIVERY] = "INSERT INTO delivery VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [STATEMENT_ADD_DELIVERY] = "INSERT INTO delivery VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [STATEMENT_HAS_DELIVERY] =
         ("SELECT 1 FROM delivery WHERE message=? AND number>=? AND number<=?"
          " LIMIT 1"),
@@ -91,26 +86,36 @@ static const char *const STATEMENTS[STATEMENT_COUNT] = {
                                  " ORDER BY number, sequence"),
     [STATEMENT_DELETE_DELIVERIES] = "DELETE FROM delivery WHERE message=?",
     [STATEMENT_DELETE_MESSAGE] = "DELETE FROM message WHERE id=?",
-    [STATEMENT_RETRY_MESSAGE] = "UPDATE delivery SET state=0, next_attempt=?2 WHERE message=?1",
+    [STATEMENT_RETRY] = ("UPDATE delivery SET state=0, next_attempt=?4"
+                         " WHERE message=?1 AND number>=?2 AND number<=?3 AND (state=0 OR ?5)"),
+    [STATEMENT_HOLD] = ("UPDATE delivery SET state=1, last_reply=?4"
+                        " WHERE message=?1 AND number>=?2 AND number<=?3 AND state=0"),
+    [STATEMENT_RELEASE] = ("UPDATE delivery SET state=0, next_attempt=?4"
+                           " WHERE message=?1 AND number>=?2 AND number<=?3 AND state>0"),
+    [STATEMENT_GIVE_UP] = ("UPDATE delivery SET state=0, next_attempt=?4, given_up=1"
+                           " WHERE message=?1 AND number>=?2 AND number<=?3"),
+    [STATEMENT_SET] = "INSERT OR REPLACE INTO setting VALUES(?,?)",
+    [STATEMENT_UNSET] = "DELETE FROM setting WHERE name=?",
     [STATEMENT_RETRY_DESTINATION] =
         "UPDATE delivery SET next_attempt=?2 WHERE destination=?1 AND state=0",
     [STATEMENT_NEXT_DESTINATION] =
         ("SELECT destination, state, next_attempt FROM delivery INDEXED BY due"
          " WHERE (destination, state) > (?1, ?2)"
          " ORDER BY destination, state, next_attempt LIMIT 1"),
-    [STATEMENT_READ_DUE] = ("SELECT " DELIVERY_COLUMNS " FROM delivery INDEXED BY due"
+    [STATEMENT_READ_DUE] = ("SELECT " SPOOL_DELIVERY_COLUMNS " FROM delivery INDEXED BY due"
                             " WHERE destination=?1 AND state=0"
                             " AND (next_attempt, message, number) > (?2, ?3, ?4)"
                             " AND next_attempt < ?5"
                             " ORDER BY next_attempt, message, number LIMIT ?6"),
-    [STATEMENT_READ_ALL] = ("SELECT " DELIVERY_COLUMNS MESSAGE_SIZE " FROM delivery"
-                            " WHERE (message, number) > (?1, ?2)"
-                            " ORDER BY message, number LIMIT ?3"),
+    [STATEMENT_READ_UNBOUNCED] =
+        ("SELECT " SPOOL_DELIVERY_COLUMNS " FROM delivery INDEXED BY held"
+         " WHERE state>0 AND state=2 AND created<?1 AND next_attempt<?1"
+         " ORDER BY created, message, number LIMIT ?2"),
     [STATEMENT_READ_MESSAGE] =
         ("SELECT created, size, is_file, checksum, envelope, prefix, content"
          " FROM message WHERE id=?"),
     [STATEMENT_READ_DELIVERIES] =
-        ("SELECT " DELIVERY_COLUMNS MESSAGE_SIZE " FROM delivery WHERE message=?"
+        ("SELECT " SPOOL_DELIVERY_COLUMNS " FROM delivery WHERE message=?"
          " ORDER BY number"),
 };
 

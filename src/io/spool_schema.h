@@ -10,6 +10,11 @@
 
 enum { SPOOL_PAGE_SIZE = 4096 };
 
+/* In the order spool_row_of reads them. */
+#define SPOOL_DELIVERY_COLUMNS                                                                 \
+    "message, number, state, attempts, next_attempt, created, destination, recipient, alias,"  \
+    " sender, last_reply, notify, orcpt, fallback, warned, given_up"
+
 enum spool_statement {
     STATEMENT_BEGIN,
     STATEMENT_COMMIT,
@@ -26,11 +31,16 @@ enum spool_statement {
     STATEMENT_READ_ATTEMPTS,
     STATEMENT_DELETE_DELIVERIES,
     STATEMENT_DELETE_MESSAGE,
-    STATEMENT_RETRY_MESSAGE,
+    STATEMENT_RETRY,
+    STATEMENT_HOLD,
+    STATEMENT_RELEASE,
+    STATEMENT_GIVE_UP,
+    STATEMENT_SET,
+    STATEMENT_UNSET,
     STATEMENT_RETRY_DESTINATION,
     STATEMENT_NEXT_DESTINATION,
     STATEMENT_READ_DUE,
-    STATEMENT_READ_ALL,
+    STATEMENT_READ_UNBOUNCED,
     STATEMENT_READ_MESSAGE,
     STATEMENT_READ_DELIVERIES,
     STATEMENT_COUNT,

@@ -153,6 +153,10 @@ static void witness(void *context, const struct spool_change *change, bool is_du
     case SPOOL_UPDATE:
     case SPOOL_DELETE:
     case SPOOL_RETRY:
+    case SPOOL_HOLD:
+    case SPOOL_RELEASE:
+    case SPOOL_GIVE_UP:
+    case SPOOL_SET:
         break;
     }
 }
@@ -286,8 +290,8 @@ static void check_spool(struct run *run)
     run->is_read = false;
     for (int i = 0; i < 10 && !run->is_read && sim_power_is_on(); i++) {
         run->is_answered = false;
-        spool_read_all(sim_daemon_spool(run->daemon), sim_peer_loop(), 0, 0, 1000, on_rows,
-                       run);
+        spool_read_all(sim_daemon_spool(run->daemon), sim_peer_loop(), NULL, 0, 0, 1000,
+                       on_rows, run);
         sim_world_run(is_answered, run, DAY_MS);
         if (!run->is_read) {
             sim_world_pass(60 * 1000);

@@ -19,7 +19,7 @@ enum {
     LOG_MOST = 400 * 1024, /* the log is moved early, so that it happens at all */
 };
 
-enum request_kind { COMMIT, DESTINATIONS, DUE, ALL, MESSAGE };
+enum request_kind { COMMIT, DESTINATIONS, DUE, ALL, AGES, SUMMARY, MESSAGE };
 
 struct sim_request {
     struct list link; /* in waiting, then in taken, then in answered */
@@ -40,10 +40,15 @@ struct sim_request {
     struct spool_delivery *rows;
     struct spool_destination *destinations;
     struct spool_message message;
+    struct spool_filter filter;
+    struct spool_age *ages;
+    struct spool_summary summary;
     size_t count;
     spool_rows_done rows_done;
     spool_message_done message_done;
     spool_destinations_done destinations_done;
+    spool_ages_done ages_done;
+    spool_summary_done summary_done;
 };
 
 struct spool {
@@ -99,6 +104,12 @@ static void on_answered(void *context)
     case MESSAGE:
         request->message_done(request->context, request->status, &request->message,
                               request->rows, request->count);
+        break;
+    case AGES:
+        request->ages_done(request->context, request->status, request->ages, request->count);
+        break;
+    case SUMMARY:
+        request->summary_done(request->context, request->status, &request->summary);
         break;
     }
     free_request(request);
@@ -174,8 +185,17 @@ static void read_rows(struct spool *spool, struct sim_request *request)
         break;
     case ALL:
         request->status =
-            spool_database_read_all(database, request->arena, &request->after, request->limit,
-                                    &request->rows, &request->count);
+            spool_database_read_all(database, request->arena, &request->filter, &request->after,
+                                    request->limit, &request->rows, &request->count);
+        break;
+    case AGES:
+        request->status =
+            spool_database_read_ages(database, request->arena, request->name, request->until_ms,
+                                     request->limit, &request->ages, &request->count);
+        break;
+    case SUMMARY:
+        request->status =
+            spool_database_read_summary(database, request->arena, &request->summary);
         break;
     case MESSAGE:
         request->status = spool_database_read_message(
@@ -385,11 +405,34 @@ void spool_read_message(struct spool *spool, struct event_loop *loop, uint64_t i
     request->message_done = done;
 }
 
-void spool_read_all(struct spool *spool, struct event_loop *loop, uint64_t after_message,
+void spool_read_ages(struct spool *spool, struct event_loop *loop, struct bytes after,
+                     int64_t now_ms, size_t limit, spool_ages_done done, void *context)
+{
+    struct sim_request *request = new_request(spool, loop, AGES, context);
+
+    request->name = arena_copy(request->arena, after);
+    request->until_ms = now_ms;
+    request->limit = bounded(limit);
+    request->ages_done = done;
+}
+
+void spool_read_summary(struct spool *spool, struct event_loop *loop, spool_summary_done done,
+                        void *context)
+{
+    struct sim_request *request = new_request(spool, loop, SUMMARY, context);
+
+    request->summary_done = done;
+}
+
+void spool_read_all(struct spool *spool, struct event_loop *loop,
+                    const struct spool_filter *filter, uint64_t after_message,
                     uint32_t after_number, size_t limit, spool_rows_done done, void *context)
 {
     struct sim_request *request = new_request(spool, loop, ALL, context);
 
+    if (filter != NULL) {
+        request->filter = *filter;
+    }
     request->after.message = after_message;
     request->after.number = after_number;
     request->limit = bounded(limit);

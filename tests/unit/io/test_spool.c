@@ -226,7 +226,8 @@ static void on_message(void *context, enum spool_status status,
     CHECK_INT("size", content_size(message->content),
               message->id % 64 == 6 ? CONTENT_MEMORY_LIMIT + 5000 : 4096);
     listing->after = message->id;
-    spool_read_all(listing->spool, listing->loop, listing->after, 0, 7, on_row_page, listing);
+    spool_read_all(listing->spool, listing->loop, NULL, listing->after, 0, 7, on_row_page,
+                   listing);
 }
 
 static void on_row_page(void *context, enum spool_status status,
@@ -253,7 +254,7 @@ static void on_listing_start(void *context)
 {
     struct listing *listing = context;
 
-    spool_read_all(listing->spool, listing->loop, 0, 0, 7, on_row_page, listing);
+    spool_read_all(listing->spool, listing->loop, NULL, 0, 0, 7, on_row_page, listing);
 }
 
 static void read_listing(struct listing *listing, struct spool *spool, size_t size)

@@ -300,6 +300,45 @@ static void all_of_a_request_or_nothing(void **state)
     remove_place(&place);
 }
 
+static void unbounced_rows_by_age(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    struct content *content = small_content();
+    struct arena *arena = arena_new();
+    struct spool_delivery *rows;
+    size_t count;
+
+    (void)state;
+    for (uint64_t id = 1; id <= 4; id++) {
+        struct spool_delivery row = {.message = id,
+                                     .state = id == 4 ? SPOOL_HELD : SPOOL_UNBOUNCED,
+                                     .destination = BYTES("a.example"),
+                                     .next_attempt_ms = 5000 + (int64_t)id};
+        struct spool_change hold = {
+            .kind = SPOOL_UPDATE, .deliveries = &row, .delivery_count = 1};
+
+        CHECK_INT("add", add(database, id, "a.example", 1, 1, content), SPOOL_OK);
+        CHECK_INT("hold", commit(database, &hold, 1), SPOOL_OK);
+    }
+    CHECK_INT("read", spool_database_read_unbounced(database, arena, 5003, 10, &rows, &count),
+              SPOOL_OK);
+    CHECK_INT("neither 3, which is younger, nor 4, which an operator has", count, 2);
+    CHECK_INT("oldest first", rows[0].message, 1);
+    CHECK_INT("state", rows[0].state, SPOOL_UNBOUNCED);
+    spool_database_read_unbounced(database, arena, 9000, 1, &rows, &count);
+    CHECK_INT("limit", count, 1);
+    CHECK_INT("not due",
+              spool_database_read_due(database, arena, BYTES("a.example"),
+                                      &(struct spool_position){0}, 9000, 9, &rows, &count),
+              SPOOL_OK);
+    CHECK_INT("none", count, 0);
+    arena_free(&arena);
+    content_drop(&content);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
 static void due_rows_by_destination(void **state)
 {
     struct place place = make_place();
@@ -383,12 +422,12 @@ static void due_rows_by_destination(void **state)
               SPOOL_GONE);
 
     CHECK_INT("all",
-              spool_database_read_all(database, arena, &(struct spool_position){0}, 100, &rows,
-                                      &count),
+              spool_database_read_all(database, arena, NULL, &(struct spool_position){0}, 100,
+                                      &rows, &count),
               SPOOL_OK);
     CHECK_INT("all", count, 12);
-    spool_database_read_all(database, arena, &(struct spool_position){.message = 9}, 2, &rows,
-                            &count);
+    spool_database_read_all(database, arena, NULL, &(struct spool_position){.message = 9}, 2,
+                            &rows, &count);
     CHECK_INT("behind 9", rows[0].message, 10);
     CHECK_INT("limit", count, 2);
     content_drop(&content);
@@ -417,7 +456,8 @@ static void update_changes_one_delivery(void **state)
     (void)state;
     CHECK_INT("add", add(database, 5, "d.example", 1, 2, content), SPOOL_OK);
     CHECK_INT("update", commit(database, &change, 1), SPOOL_OK);
-    spool_database_read_all(database, arena, &(struct spool_position){0}, 100, &rows, &count);
+    spool_database_read_all(database, arena, NULL, &(struct spool_position){0}, 100, &rows,
+                            &count);
     CHECK_INT("rows", count, 2);
     CHECK_BYTES("not this", rows[0].destination, BYTES("d.example"));
     CHECK_BYTES("destination", rows[1].destination, BYTES("other.example"));
@@ -950,6 +990,7 @@ int main(void)
         cmocka_unit_test(spilled_content_survives),
         cmocka_unit_test(orphans_go_at_the_start),
         cmocka_unit_test(all_of_a_request_or_nothing),
+        cmocka_unit_test(unbounced_rows_by_age),
         cmocka_unit_test(due_rows_by_destination),
         cmocka_unit_test(update_changes_one_delivery),
         cmocka_unit_test(second_opener_is_refused),

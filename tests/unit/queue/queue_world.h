@@ -453,6 +453,10 @@ static inline void apply_change(const struct spool_change *change)
         }
         break;
     case SPOOL_DELETE:
+    case SPOOL_HOLD:
+    case SPOOL_RELEASE:
+    case SPOOL_GIVE_UP:
+    case SPOOL_SET:
         break;
     }
 }
@@ -692,9 +696,16 @@ static inline void set_outcome(struct delivery_attempt *attempt, enum delivery_o
         recipient->code = code;
         snprintf(recipient->enhanced, sizeof recipient->enhanced, "%s", enhanced);
         recipient->text = bytes_from_text(text);
+        recipient->class = reply_class_of(&(struct reply_facts){
+            .origin = code == 0 ? REPLY_FROM_CONNECTION : REPLY_FROM_PEER,
+            .code = code,
+            .enhanced = recipient->enhanced,
+            .text = recipient->text,
+        });
     }
     attempt->report.trouble =
         outcome == DELIVERY_SENT ? DELIVERY_TROUBLE_NONE : DELIVERY_TROUBLE_REPLY;
+    attempt->report.stage = "envelope";
 }
 
 static inline void attempt_sent(struct delivery_attempt *attempt)
