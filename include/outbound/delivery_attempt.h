@@ -23,6 +23,7 @@
 
 #include "base/shared.h"
 #include "forward/next_hop_order.h"
+#include "forward/reply_class.h"
 #include "io/content.h"
 #include "io/dns_resolver.h"
 #include "io/event_loop.h"
@@ -73,9 +74,10 @@ struct delivery_recipient {
     struct bytes alias;   /* for the loop mark */
     /* out, good until finish: */
     enum delivery_outcome outcome;
-    unsigned code;     /* reply code, or 0 when the reason is ours */
-    char enhanced[12]; /* "5.1.1", never empty */
-    struct bytes text; /* "250 2.0.0 ok" as far as kept, or our reason; printable */
+    unsigned code;          /* reply code, or 0 when the reason is ours */
+    char enhanced[12];      /* "5.1.1", never empty */
+    struct bytes text;      /* "250 2.0.0 ok" as far as kept, or our reason; printable */
+    enum reply_class class; /* unless it was sent */
 };
 
 struct delivery_request {

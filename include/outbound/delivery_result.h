@@ -19,11 +19,13 @@ struct delivery_result {
     unsigned code;
     char enhanced[12];
     struct bytes text;
+    bool is_after_content; /* said behind the final dot */
 };
 
 /* Of a recipient whose answer is there. */
 struct delivery_result
-delivery_result_of_answer(const struct smtp_exchange_recipient *recipient, struct arena *arena);
+delivery_result_of_answer(const struct smtp_exchange_recipient *recipient,
+                          bool is_after_content, struct arena *arena);
 /* Of a broken connection, for those who got no answer of their own. */
 struct delivery_result delivery_result_of_fault(const struct next_hop_connection *connection,
                                                 struct arena *arena);
@@ -36,6 +38,7 @@ struct delivery_result delivery_result_of_announcement(const char *enhanced, con
 /* "this transaction is full": the recipient may go into the next one at once (RFC 5321
  * §4.5.3.1.10). */
 bool delivery_result_is_too_many(const struct smtp_reply *reply);
+/* Classifies it, too. */
 void delivery_result_give(const struct delivery_result *result,
                           struct delivery_recipient *recipient);
 

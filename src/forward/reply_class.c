@@ -348,6 +348,12 @@ static void read_enhanced(struct reading *reading, const char *enhanced)
     }
 }
 
+/* All that DNS can say is that there is no way, or that it leads back here. */
+static enum reply_class class_of_dns(const struct reading *reading)
+{
+    return reading->subject == 4 && reading->detail == 6 ? REPLY_CLASS_LOOP : REPLY_CLASS_DNS;
+}
+
 static enum reply_class guess(const struct reply_facts *facts, const struct reading *reading)
 {
     if (facts->origin == REPLY_FROM_CONNECTION) {
@@ -390,8 +396,9 @@ enum reply_class reply_class_of(const struct reply_facts *facts)
     struct strbuf lower;
     enum reply_class class;
 
+    read_enhanced(&reading, facts->enhanced);
     if (facts->origin == REPLY_FROM_DNS) {
-        return REPLY_CLASS_DNS;
+        return class_of_dns(&reading);
     }
     if (facts->origin == REPLY_FROM_TLS) {
         return REPLY_CLASS_TLS;
@@ -407,7 +414,6 @@ enum reply_class reply_class_of(const struct reply_facts *facts)
         }
     }
     reading.text = strbuf_bytes(&lower);
-    read_enhanced(&reading, facts->enhanced);
     class = class_of_reading(facts, &reading);
     strbuf_clear(&lower);
     return class;

@@ -404,7 +404,7 @@ static void keep_answers(struct delivery_attempt *attempt, bool is_last)
         if (!asked->is_answered || asked->reply.code == 421) {
             continue;
         }
-        result = delivery_result_of_answer(asked, attempt->arena);
+        result = delivery_result_of_answer(asked, false, attempt->arena);
         if (result.outcome == DELIVERY_PERMANENT || is_last) {
             delivery_result_give(&result,
                                  &attempt->request.recipients[transaction->indexes[i]]);
@@ -538,7 +538,9 @@ static void take_result(struct delivery_attempt *attempt, size_t position, bool 
 {
     const struct smtp_exchange_recipient *asked = &attempt->transaction.recipients[position];
     size_t index = attempt->transaction.indexes[position];
-    struct delivery_result result = delivery_result_of_answer(asked, attempt->arena);
+    bool is_after_content = attempt->connection->sender.is_finished && !is_any_accepted;
+    struct delivery_result result =
+        delivery_result_of_answer(asked, is_after_content, attempt->arena);
 
     /* The first host said 4xx: what the second one says counts only when it takes the message,
      * or a temporary failure would become a permanent one. */

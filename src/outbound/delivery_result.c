@@ -42,7 +42,8 @@ bool delivery_result_is_too_many(const struct smtp_reply *reply)
 }
 
 struct delivery_result
-delivery_result_of_answer(const struct smtp_exchange_recipient *recipient, struct arena *arena)
+delivery_result_of_answer(const struct smtp_exchange_recipient *recipient,
+                          bool is_after_content, struct arena *arena)
 {
     const struct smtp_reply *reply = &recipient->reply;
     struct delivery_result result = {
@@ -50,6 +51,7 @@ delivery_result_of_answer(const struct smtp_exchange_recipient *recipient, struc
         .trouble = DELIVERY_TROUBLE_REPLY,
         .code = reply->code,
         .text = reply_text(reply, arena),
+        .is_after_content = is_after_content,
     };
 
     set_enhanced(&result, smtp_reply_enhanced(reply));
@@ -184,6 +186,31 @@ struct delivery_result delivery_result_of_announcement(const char *enhanced, con
     return result;
 }
 
+static enum reply_class class_of(const struct delivery_result *result)
+{
+    struct reply_facts facts = {
+        .origin = REPLY_FROM_PEER,
+        .code = result->code,
+        .enhanced = result->enhanced,
+        .text = result->text,
+        .is_after_content = result->is_after_content,
+    };
+
+    switch (result->trouble) {
+    case DELIVERY_TROUBLE_NONE: /* ours: the content could not be read */
+        return REPLY_CLASS_OTHER;
+    case DELIVERY_TROUBLE_DNS:
+        facts.origin = REPLY_FROM_DNS;
+        break;
+    case DELIVERY_TROUBLE_CONNECTION:
+        facts.origin = REPLY_FROM_CONNECTION;
+        break;
+    case DELIVERY_TROUBLE_REPLY:
+        break;
+    }
+    return reply_class_of(&facts);
+}
+
 void delivery_result_give(const struct delivery_result *result,
                           struct delivery_recipient *recipient)
 {
@@ -191,4 +218,5 @@ void delivery_result_give(const struct delivery_result *result,
     recipient->code = result->code;
     memcpy(recipient->enhanced, result->enhanced, sizeof recipient->enhanced);
     recipient->text = result->text;
+    recipient->class = result->outcome == DELIVERY_SENT ? REPLY_CLASS_OTHER : class_of(result);
 }

@@ -127,6 +127,15 @@ static const char *trouble_word(enum delivery_trouble trouble)
     return "reply";
 }
 
+/* What kind of failure it is, told from codes and words (forward/reply_class). */
+static void add_class(struct log_line *line, const struct queue_job *job,
+                      const struct queue_job_entry *entry)
+{
+    const struct delivery_recipient *recipient = &job->recipients[entry - job->entries];
+
+    log_text(line, "class", reply_class_text(recipient->class));
+}
+
 static void add_result(struct log_line *line, const struct queue_job *job,
                        const struct queue_job_entry *entry)
 {
@@ -138,14 +147,17 @@ static void add_result(struct log_line *line, const struct queue_job *job,
         break;
     case QUEUE_RESULT_REFUSED:
         log_text(line, "why", "told-the-client");
+        add_class(line, job, entry);
         break;
     case QUEUE_RESULT_DEFERRED:
         log_text(line, "why", trouble_word(report->trouble));
+        add_class(line, job, entry);
         log_number(line, "next", (entry->next_ms - clock_unix_ms()) / 1000);
         break;
     case QUEUE_RESULT_FAILED:
     case QUEUE_RESULT_EXPIRED:
         log_text(line, "why", job->why);
+        add_class(line, job, entry);
         break;
     case QUEUE_RESULT_HELD:
         log_text(line, "why",

@@ -21,14 +21,15 @@ enum { LAST_REPLY_LIMIT = 512 };
 
 static void on_recorded(void *context, enum spool_status status);
 
-static void judge_temporary(struct queue_job *job, struct queue_job_entry *entry)
+static void judge_temporary(struct queue_job *job, struct queue_job_entry *entry,
+                            enum reply_class class)
 {
     struct queue *queue = job->queue;
     const struct queue_delivery *delivery = entry->delivery;
 
     entry->next_ms =
-        retry_schedule_next_ms(&queue->options.retry, delivery->created_ms, clock_unix_ms(),
-                               delivery->attempts + 1, entropy_u32());
+        retry_schedule_next_ms(&queue->options.retry, class, delivery->created_ms,
+                               clock_unix_ms(), delivery->attempts + 1, entropy_u32());
     entry->result =
         job->is_expiry || queue_is_expired(queue, delivery->created_ms, entry->next_ms)
             ? QUEUE_RESULT_EXPIRED
@@ -44,7 +45,7 @@ static void judge_entry(struct queue_job *job, size_t index)
         entry->result = QUEUE_RESULT_SENT;
         break;
     case DELIVERY_TEMPORARY:
-        judge_temporary(job, entry);
+        judge_temporary(job, entry, job->recipients[index].class);
         break;
     case DELIVERY_PERMANENT:
         entry->result = QUEUE_RESULT_FAILED;

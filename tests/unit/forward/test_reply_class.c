@@ -167,6 +167,10 @@ static void test_where_it_comes_from(void **state)
                                     .text = bytes_from_text(cases[i].text)};
         CHECK_INT(cases[i].name, reply_class_of(&facts), cases[i].want);
     }
+    CHECK_INT(
+        "our own name among the mail hosts",
+        reply_class_of(&(struct reply_facts){.origin = REPLY_FROM_DNS, .enhanced = "5.4.6"}),
+        REPLY_CLASS_LOOP);
 }
 
 static void test_long_texts_are_cut(void **state)

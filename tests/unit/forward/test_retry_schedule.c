@@ -73,16 +73,61 @@ static void test_the_last_attempt_is_at_the_end(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         CHECK_INT(cases[i].name,
-                  retry_schedule_next_ms(&rule, created, created + cases[i].now_ms, 2, 0) -
+                  retry_schedule_next_ms(&rule, REPLY_CLASS_OTHER, created,
+                                         created + cases[i].now_ms, 2, 0) -
                       created,
                   cases[i].want_ms);
     }
+}
+
+static void test_pauses_by_class(void **state)
+{
+    static const struct retry_schedule usual = {
+        {60, 300, 900, 1800, 3600, 7200, 14400}, 7, 172800};
+    static const struct retry_schedule slow = {{1800, 3600}, 2, 172800};
+    static const struct retry_schedule hasty = {{5}, 1, 172800};
+    static const struct {
+        const char *name;
+        const struct retry_schedule *schedule;
+        enum reply_class class;
+        unsigned attempts;
+        unsigned want_seconds;
+    } cases[] = {
+        {"greylist 1", &usual, REPLY_CLASS_GREYLIST, 1, 60},
+        {"greylist 2", &usual, REPLY_CLASS_GREYLIST, 2, 300},
+        {"greylist 3", &usual, REPLY_CLASS_GREYLIST, 3, 600},
+        {"greylist 4: as any", &usual, REPLY_CLASS_GREYLIST, 4, 1800},
+        {"greylist, many", &usual, REPLY_CLASS_GREYLIST, UINT32_MAX, 14400},
+        {"greylist, slow 1", &slow, REPLY_CLASS_GREYLIST, 1, 60},
+        {"greylist, slow 4", &slow, REPLY_CLASS_GREYLIST, 4, 3600},
+        {"greylist, hasty: never longer", &hasty, REPLY_CLASS_GREYLIST, 3, 5},
+        {"full 1", &usual, REPLY_CLASS_MAILBOX_FULL, 1, 1800},
+        {"full 2", &usual, REPLY_CLASS_MAILBOX_FULL, 2, 3600},
+        {"full 4", &usual, REPLY_CLASS_MAILBOX_FULL, 4, 14400},
+        {"full, many", &usual, REPLY_CLASS_MAILBOX_FULL, UINT32_MAX, 14400},
+        {"full, one pause", &hasty, REPLY_CLASS_MAILBOX_FULL, 1, 5},
+        {"content: as any", &usual, REPLY_CLASS_CONTENT, 2, 300},
+        {"rate: as any, the destination waits besides", &usual, REPLY_CLASS_RATE_LIMIT, 1, 60},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        CHECK_INT(cases[i].name,
+                  retry_schedule_class_pause_ms(cases[i].schedule, cases[i].class,
+                                                cases[i].attempts, 0x80000000) /
+                      1000,
+                  cases[i].want_seconds);
+    }
+    CHECK_INT("next",
+              retry_schedule_next_ms(&usual, REPLY_CLASS_MAILBOX_FULL, 0, 0, 1, 0x80000000),
+              1800000);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pauses),
+        cmocka_unit_test(test_pauses_by_class),
         cmocka_unit_test(test_large_pauses_do_not_overflow),
         cmocka_unit_test(test_expiry),
         cmocka_unit_test(test_the_last_attempt_is_at_the_end),
