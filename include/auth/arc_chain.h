@@ -30,7 +30,8 @@ struct arc_sealer {
     unsigned instance;
     struct bytes domain;   /* d= of the AS, lower case; checked: a host name */
     struct bytes selector; /* s= of the AS */
-    struct bytes results;  /* what the AAR says behind "i=N;": "authserv-id; spf=pass ..." */
+    struct bytes
+        results; /* pass: what the AAR says behind "i=N;": "authserv-id; spf=pass ..." */
 };
 
 struct arc_verdict {

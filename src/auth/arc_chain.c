@@ -368,20 +368,24 @@ static enum auth_status judge_signatures(struct arc_verifier *verifier, struct d
     return AUTH_DONE;
 }
 
+/* What they say is only of use when the chain passes, and long: while keys are waited for this is done
+ * again and again. */
 static void write_sealers(const struct arc_verifier *verifier, struct arena *arena,
                           struct arc_verdict *verdict)
 {
+    bool has_passed = verdict->result == AUTH_PASS;
+
     verdict->sealer_count = verifier->count;
     verdict->sealers = arena_alloc(arena, verifier->count * sizeof *verdict->sealers);
     for (size_t instance = 1; instance <= verifier->count; instance++) {
         const struct arc_signature *seal = seal_of(verifier, instance);
         size_t index = (size_t)(seal - verifier->signatures);
 
-        verdict->sealers[instance - 1] =
-            (struct arc_sealer){.instance = (unsigned)instance,
-                                .domain = arena_copy(arena, seal->domain),
-                                .selector = arena_copy(arena, seal->selector),
-                                .results = arena_copy(arena, verifier->results[index])};
+        verdict->sealers[instance - 1] = (struct arc_sealer){
+            .instance = (unsigned)instance,
+            .domain = arena_copy(arena, seal->domain),
+            .selector = arena_copy(arena, seal->selector),
+            .results = has_passed ? arena_copy(arena, verifier->results[index]) : BYTES("")};
     }
 }
 

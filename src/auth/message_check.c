@@ -161,8 +161,36 @@ static bool step_envelope(struct message_check *check)
     return check->has_iprev && check->has_spf_helo && check->has_spf_mail_from;
 }
 
-/* Is this one of the names of fields we put on top of what we send on? */
-static bool is_ours_on_top(const struct message_forwarding *forwarding, struct bytes name)
+static size_t times_signed(struct bytes names, struct bytes name)
+{
+    size_t count = 0;
+
+    while (names.len > 0) {
+        count += bytes_equal_nocase(bytes_trim(bytes_cut(&names, ':')), name);
+    }
+    return count;
+}
+
+/* A signature covers the lowest fields of a name; one that names it more often than it is there covers
+ * that nothing was put on top (RFC 6376 §5.4.2). A signature does not count itself. */
+static bool lasts_under(const struct message_check *check, const struct dkim_verdict *signature,
+                        struct bytes name)
+{
+    size_t times = times_signed(signature->signed_names, name);
+    size_t there;
+
+    if (times == 0) {
+        return true;
+    }
+    there = header_block_count(check->header, name) -
+            bytes_equal_nocase(name, BYTES("DKIM-Signature"));
+    return times <= there && !(check->forwarding.loses_results &&
+                               bytes_equal_nocase(name, BYTES("Authentication-Results")));
+}
+
+/* Do the fields we put on top of what we send on leave it whole? Asked once for each of ours: h= may
+ * name one of them hundreds of times. */
+static bool lasts(const struct message_check *check, const struct dkim_verdict *signature)
 {
     static const struct {
         struct bytes name;
@@ -177,44 +205,13 @@ static bool is_ours_on_top(const struct message_forwarding *forwarding, struct b
         {BYTES("ARC-Authentication-Results"), WITH_ARC},
         {BYTES("DKIM-Signature"), WITH_DKIM},
     };
+    const struct message_forwarding *forwarding = &check->forwarding;
 
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        if (bytes_equal_nocase(fields[i].name, name)) {
-            return fields[i].when == ALWAYS ||
-                   (fields[i].when == WITH_ARC && forwarding->with_arc) ||
-                   (fields[i].when == WITH_DKIM && forwarding->signature_domain.len > 0);
-        }
-    }
-    return false;
-}
-
-static size_t times_signed(struct bytes names, struct bytes name)
-{
-    size_t count = 0;
-
-    while (names.len > 0) {
-        count += bytes_equal_nocase(bytes_trim(bytes_cut(&names, ':')), name);
-    }
-    return count;
-}
-
-/* A signature covers the lowest fields of a name; one that names it more often than it is there covers
- * that nothing was put on top (RFC 6376 §5.4.2). A signature does not count itself. */
-static bool lasts(const struct message_check *check, const struct dkim_verdict *signature)
-{
-    struct bytes names = signature->signed_names;
-
-    while (names.len > 0) {
-        struct bytes name = bytes_trim(bytes_cut(&names, ':'));
-        size_t there;
-        if (!is_ours_on_top(&check->forwarding, name)) {
-            continue;
-        }
-        there = header_block_count(check->header, name) -
-                bytes_equal_nocase(name, BYTES("DKIM-Signature"));
-        if (times_signed(signature->signed_names, name) > there ||
-            (check->forwarding.loses_results &&
-             bytes_equal_nocase(name, BYTES("Authentication-Results")))) {
+        bool is_added = fields[i].when == ALWAYS ||
+                        (fields[i].when == WITH_ARC && forwarding->with_arc) ||
+                        (fields[i].when == WITH_DKIM && forwarding->signature_domain.len > 0);
+        if (is_added && !lasts_under(check, signature, fields[i].name)) {
             return false;
         }
     }
