@@ -92,7 +92,8 @@ struct sender_facts {
 struct message_facts {
     struct sender_facts sender;
     enum from_result from;
-    bool is_own_author; /* one of the author domains is served here */
+    bool
+        is_own_author; /* one of the author domains is served here, or our name would make it pass */
     const struct dmarc_verdict *dmarc;
     enum auth_result sender_signature; /* DKIM of the MAIL FROM domain: pass, temperror, none */
     /* What the next hop will find; NULL: nobody can say. */

@@ -218,16 +218,28 @@ static bool is_return(const struct inbound_transaction *transaction)
            transaction->recipients[0].route.kind == ROUTE_RETURN; /* then all are */
 }
 
+/* The first whose copy travels on, or NULL. */
+static const struct inbound_recipient *
+find_forwarded(const struct inbound_transaction *transaction)
+{
+    for (size_t i = 0; i < transaction->recipient_count; i++) {
+        if (transaction->recipients[i].route.kind != ROUTE_DISCARD) {
+            return &transaction->recipients[i];
+        }
+    }
+    return NULL;
+}
+
 /* Who the copy will be from. All copies share one answer: own senders stay, the others become
  * addresses in the same SRS domain. */
 static void tell_forwarding(struct inbound_session *session)
 {
     const struct inbound_transaction *transaction = &session->transaction;
-    const struct inbound_recipient *recipient = &transaction->recipients[0];
+    const struct inbound_recipient *recipient = find_forwarded(transaction);
     struct message_forwarding forwarding = {.sender_domain = session->options->hostname};
     size_t at;
 
-    if (is_return(transaction) || recipient->route.kind == ROUTE_DISCARD) {
+    if (is_return(transaction) || recipient == NULL) {
         return;
     }
     at = bytes_find_last(recipient->plan.sender, '@');
@@ -422,6 +434,14 @@ static void ask_chain(const struct inbound_session *session,
     facts->arc_voucher = voucher == NULL ? BYTES("") : voucher->domain;
 }
 
+/* Nothing but our own name on the copy makes it pass at the next hop: the author is below a domain of
+ * ours, or above it, though none that we serve. Our name never speaks for a stranger. */
+static bool would_launder(const struct message_verdicts *verdicts)
+{
+    return verdicts->has_forwarded && verdicts->forwarded.result == AUTH_PASS &&
+           (verdicts->dmarc.result == AUTH_FAIL || verdicts->dmarc.result == AUTH_TEMPERROR);
+}
+
 struct decision inbound_auth_judge(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
@@ -443,6 +463,7 @@ struct decision inbound_auth_judge(struct inbound_session *session)
     facts.can_munge = policy.munge_from == MUNGE_WHEN_NEEDED && verdicts->from.fields == 1 &&
                       verdicts->from.result == FROM_ONE_DOMAIN &&
                       inbound_seal_can_munge(session);
+    facts.is_own_author = would_launder(verdicts);
     for (size_t i = 0; i < verdicts->from.count; i++) {
         facts.is_own_author |= is_own(session, verdicts->from.domains[i]);
     }

@@ -228,6 +228,17 @@ static void take_recipient(struct inbound_session *session,
     reply(session, 250, "2.1.5", "recipient ok");
 }
 
+/* The address whose rules hold. The client's word may be a postmaster without a domain or at a name
+ * that has no aliases: then they are those of the domain that answers for it. */
+static struct smtp_mailbox ruling_address(const struct recipient_route *route,
+                                          const struct smtp_mailbox *recipient)
+{
+    struct smtp_mailbox ruling = *recipient;
+
+    ruling.domain = bytes_skip(route->alias, bytes_find_last(route->alias, '@') + 1);
+    return ruling;
+}
+
 static const struct accept_policy *policy_for(const struct inbound_session *session,
                                               const struct smtp_mailbox *recipient)
 {
@@ -264,18 +275,19 @@ static void judge_recipient(struct inbound_session *session,
                             const struct recipient_route *route)
 {
     struct inbound_transaction *transaction = &session->transaction;
-    const struct accept_policy *policy = policy_for(session, recipient);
+    struct smtp_mailbox ruling = ruling_address(route, recipient);
+    const struct accept_policy *policy = policy_for(session, &ruling);
     struct decision decision;
 
-    if (!may_join(session, recipient, route, policy)) {
+    if (!may_join(session, &ruling, route, policy)) {
         refuse(session, 452, "4.5.3",
                "one policy at a time: send this one in a message of its own");
         return;
     }
     transaction->policy = policy;
     if (transaction->recipient_count == 0) {
-        transaction->own_domain = recipient->domain;
-        transaction->seal = inbound_seal_of(session, recipient->domain);
+        transaction->own_domain = ruling.domain;
+        transaction->seal = inbound_seal_of(session, ruling.domain);
     }
     if (route->kind == ROUTE_RETURN) {
         take_recipient(session, recipient, route); /* its tag speaks for it */

@@ -74,7 +74,7 @@ struct inbound_transaction {
     bool is_judged;
     struct accept_answer judgement;
     /* what it is signed with (inbound_seal.c) */
-    struct bytes own_domain; /* of the first recipient, as the client wrote it */
+    struct bytes own_domain; /* of the first recipient: the one that answers for it */
     const struct seal *seal; /* of that domain; NULL: none */
     struct body_hash *seal_hash;
     bool is_munged;

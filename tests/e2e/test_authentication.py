@@ -195,7 +195,7 @@ def test_dkim_signatures_of_dkimpy(world, kind):
 
 
 def test_dmarc_decides(world):
-    hop = start(world, policy="spf-fail tag")
+    hop = start(world, policy="spf-fail tag\ndoomed forward")
 
     def verdict(author, sender="anna@pass.test", extra="", sign=None):
         data = a_message(sender=author, extra=extra)
