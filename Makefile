@@ -14,7 +14,7 @@ USES_outbound := outbound io forward auth mail protocol base
 USES_queue    := queue outbound io forward auth mail protocol base
 USES_inbound  := inbound queue outbound io forward auth mail protocol base
 USES_daemon   := daemon inbound queue outbound io forward auth mail protocol base
-USES_ctl      := ctl io forward auth mail protocol base
+USES_ctl      := ctl queue outbound io forward auth mail protocol base
 
 LIBS_mail := -lcrypto
 LIBS_auth := -lspf2 -lopendkim -lidn2 -lcrypto

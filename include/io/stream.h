@@ -20,6 +20,11 @@
  *          closes at once (write and close only) when the peer has ended, or when all that came
  *          was used up in this very turn: a client's QUIT, a server's 221.
  * Sockets  non-blocking, close-on-exec, TCP_NODELAY.
+ * TLS      stream_start_tls turns a plain stream into a protected one in place: all of the above
+ *          holds for what is inside; the output waiting and sent is counted in octets of the
+ *          network. Nothing that came in clear is ever taken as protected: with unread input
+ *          TLS does not begin. A peer that ends without close_notify has ended, no more: SMTP says
+ *          itself where messages end. stream_finish says close_notify, stream_close does not.
  * Deadlines are the caller's: loop_timer and stream_close.
  */
 #ifndef IO_STREAM_H
@@ -27,6 +32,7 @@
 
 #include "base/bytes.h"
 #include "io/event_loop.h"
+#include "io/tls_context.h"
 #include "protocol/ip_address.h"
 
 enum {
@@ -43,6 +49,7 @@ enum stream_end {
     STREAM_END_UNREACHABLE,  /* connect: no route, host or network down */
     STREAM_END_TIMEOUT,      /* connect: the time given ran out, or TCP gave up */
     STREAM_END_NO_RESOURCES, /* no file descriptor, no port */
+    STREAM_END_TLS,          /* the handshake or the protection failed: stream_tls_error */
     STREAM_END_FAILED,       /* anything else */
 };
 
@@ -88,5 +95,38 @@ struct ip_endpoint stream_local(const struct stream *stream);
 void stream_close(struct stream **stream);  /* safe on NULL, and from inside any callback */
 void stream_finish(struct stream **stream); /* the same */
 const char *stream_end_text(enum stream_end end); /* "refused" ... static */
+
+enum stream_tls_verify {
+    STREAM_TLS_VERIFY_NONE, /* the facts say whether it would have been verified */
+    STREAM_TLS_VERIFY_NAME, /* the chain, and that the certificate is for `name`, or it fails */
+};
+
+struct stream_tls_options {
+    struct tls_context *context; /* held by the stream */
+    struct bytes name;           /* client: the server's name or address, or empty */
+    enum stream_tls_verify verify;
+    const struct tls_session *session; /* to resume, or NULL */
+    uint64_t timeout_ms;               /* for the handshake */
+    /* Once, when it is protected; otherwise on_end with STREAM_END_TLS. Never from inside
+     * stream_start_tls. */
+    void (*on_secure)(void *context);
+};
+
+struct stream_tls_facts {
+    const char *version; /* "TLSv1.3", or NULL: not protected; static as all of these */
+    const char *cipher;
+    bool is_verified;           /* the chain, and the name when one was given */
+    const char *why_unverified; /* NULL when it is */
+    bool is_resumed;
+};
+
+/* False, and nothing was begun: octets wait unread that came in clear. Output that waits goes out
+ * in clear first. Nothing is to be written until on_secure. */
+bool stream_start_tls(struct stream *stream, const struct stream_tls_options *options);
+struct stream_tls_facts stream_tls_facts(const struct stream *stream);
+/* Why TLS failed, good until the stream is closed; "" when it did not. */
+const char *stream_tls_error(const struct stream *stream);
+/* The last session the server gave us to resume: new, or NULL. */
+struct tls_session *stream_tls_session(const struct stream *stream);
 
 #endif

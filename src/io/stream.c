@@ -1,13 +1,12 @@
 #include "io/stream.h"
 
 #include "base/memory.h"
-#include "loop_internal.h"
 #include "socket_address.h"
 #include "stream_end.h"
+#include "stream_internal.h"
 
 #include <errno.h>
 #include <event2/event.h>
-#include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -19,60 +18,9 @@ enum {
         60 * 1000, /* a finishing stream goes after this, whatever the peer does */
 };
 
-enum stream_phase {
-    PHASE_CONNECTING,
-    PHASE_OPEN,
-    PHASE_BROKEN,    /* no socket any more; the owner still holds it */
-    PHASE_FINISHING, /* belongs to the loop: sends what waits */
-    PHASE_LINGERING, /* ... and waits for the peer's end */
-    PHASE_CLOSED,    /* garbage */
-};
-
-struct stream {
-    struct loop_owned owned;
-    struct event_loop *loop;
-    struct stream_callbacks callbacks;
-    void *context;
-    int fd;
-    enum stream_phase phase;
-
-    struct event read_event;
-    struct event write_event;
-    bool is_reading; /* the event is armed */
-    bool is_writing;
-
-    struct bytes view; /* unread input: in `input`, or in the loop's scratch during on_input */
-    char *input;
-    size_t input_capacity;
-    bool last_read_was_full; /* more may wait in the socket */
-    bool peer_has_ended;
-    uint64_t heard_turn; /* the turn of the loop in which input was last used up */
-
-    char *output; /* output_start .. output_len waits */
-    size_t output_start;
-    size_t output_len;
-    size_t output_capacity;
-    uint64_t sent;
-    bool is_write_broken;
-    int write_error;
-    bool was_over_high;
-
-    struct loop_task flush;
-    struct loop_task notice; /* what is to be told from outside of the owner's calls: */
-    bool tell_connected;
-    bool tell_drained;
-    bool tell_end;
-    enum stream_end end;
-    bool has_told_end;
-
-    struct ip_endpoint local;
-    struct loop_timer timer; /* connecting, finishing */
-    uint64_t finish_by_ms;
-};
-
 /* ---- life ---- */
 
-static void set_reading(struct stream *stream, bool on)
+void stream_set_reading(struct stream *stream, bool on)
 {
     if (stream->is_reading != on) {
         stream->is_reading = on;
@@ -108,7 +56,7 @@ static void close_socket(struct stream *stream)
     loop_timer_clear(&stream->timer);
     drop_output(stream);
     if (stream->fd >= 0) {
-        set_reading(stream, false);
+        stream_set_reading(stream, false);
         set_writing(stream, false);
         close(stream->fd);
         stream->fd = -1;
@@ -120,6 +68,7 @@ static void destroy_stream(struct loop_owned *owned)
     struct stream *stream = list_owner(owned, struct stream, owned);
 
     close_socket(stream);
+    tls_layer_free(&stream->tls);
     free(stream->input);
     free(stream);
 }
@@ -174,14 +123,17 @@ void stream_close(struct stream **stream)
 
 /* ---- telling the owner ---- */
 
-static bool is_owned_by_loop(const struct stream *stream)
+bool stream_is_owned_by_loop(const struct stream *stream)
 {
     return stream->phase == PHASE_FINISHING || stream->phase == PHASE_LINGERING ||
            stream->phase == PHASE_CLOSED;
 }
 
-static void tell_end_now(struct stream *stream, enum stream_end end)
+void stream_tell_end(struct stream *stream, enum stream_end end)
 {
+    if (stream->is_shaking_hands) {
+        end = stream_tls_end(stream, end);
+    }
     if (end == STREAM_END_EOF) {
         stream->peer_has_ended = true;
     } else {
@@ -194,37 +146,41 @@ static void tell_end_now(struct stream *stream, enum stream_end end)
     }
 }
 
-static void schedule_notice(struct stream *stream)
+void stream_schedule_notice(struct stream *stream)
 {
     if (!stream->notice.is_pending) {
         event_loop_defer(stream->loop, &stream->notice);
     }
 }
 
-static void schedule_end(struct stream *stream, enum stream_end end)
+void stream_schedule_end(struct stream *stream, enum stream_end end)
 {
     stream->tell_end = true;
     stream->end = end;
-    schedule_notice(stream);
+    stream_schedule_notice(stream);
 }
 
 static void run_notice(void *context)
 {
     struct stream *stream = context;
 
-    if (stream->tell_connected && !is_owned_by_loop(stream)) {
+    if (stream->tell_connected && !stream_is_owned_by_loop(stream)) {
         stream->tell_connected = false;
         stream->callbacks.on_connected(stream->context);
     }
-    if (stream->tell_drained && !is_owned_by_loop(stream)) {
+    if (stream->tell_drained && !stream_is_owned_by_loop(stream)) {
         stream->tell_drained = false;
         if (stream->callbacks.on_drained != NULL) {
             stream->callbacks.on_drained(stream->context);
         }
     }
-    if (stream->tell_end && !is_owned_by_loop(stream)) {
+    if (stream->tell_input && !stream_is_owned_by_loop(stream)) {
+        stream->tell_input = false;
+        stream_tls_go_on(stream);
+    }
+    if (stream->tell_end && !stream_is_owned_by_loop(stream)) {
         stream->tell_end = false;
-        tell_end_now(stream, stream->end);
+        stream_tell_end(stream, stream->end);
     }
 }
 
@@ -237,7 +193,7 @@ static void schedule_flush(struct stream *stream)
     }
 }
 
-static void make_output_room(struct stream *stream, size_t count)
+void stream_reserve_output(struct stream *stream, size_t count)
 {
     size_t waiting = stream->output_len - stream->output_start;
     size_t capacity = stream->output_capacity == 0 ? 512 : stream->output_capacity;
@@ -267,18 +223,27 @@ static void make_output_room(struct stream *stream, size_t count)
     stream->output_len = waiting;
 }
 
-void stream_write(struct stream *stream, struct bytes octets)
+void stream_append_output(struct stream *stream, struct bytes octets)
 {
-    if (octets.len == 0 || stream->is_write_broken || stream->phase == PHASE_BROKEN) {
-        return;
-    }
-    make_output_room(stream, octets.len);
+    stream_reserve_output(stream, octets.len);
     memcpy(stream->output + stream->output_len, octets.data, octets.len);
     stream->output_len += octets.len;
     if (stream_output_waiting(stream) > STREAM_OUTPUT_HIGH) {
         stream->was_over_high = true;
     }
     schedule_flush(stream);
+}
+
+void stream_write(struct stream *stream, struct bytes octets)
+{
+    if (octets.len == 0 || stream->is_write_broken || stream->phase == PHASE_BROKEN) {
+        return;
+    }
+    if (stream->tls != NULL) {
+        stream_tls_write(stream, octets);
+    } else {
+        stream_append_output(stream, octets);
+    }
 }
 
 /* What the peer said before it went (a reply 421, say) may still wait in the socket: reading
@@ -290,12 +255,12 @@ static void break_output(struct stream *stream, int error)
     drop_output(stream);
     set_writing(stream, false);
     if (!stream->is_reading || (error != EPIPE && error != ECONNRESET)) {
-        schedule_end(stream, stream_end_from_errno(error));
+        stream_schedule_end(stream, stream_end_from_errno(error));
     }
 }
 
 /* One system call. */
-static void send_output(struct stream *stream)
+void stream_send_output(struct stream *stream)
 {
     size_t waiting = stream->output_len - stream->output_start;
     ssize_t sent;
@@ -320,7 +285,7 @@ static void send_output(struct stream *stream)
     if (stream->was_over_high && waiting < STREAM_OUTPUT_LOW) {
         stream->was_over_high = false;
         stream->tell_drained = true;
-        schedule_notice(stream);
+        stream_schedule_notice(stream);
     }
 }
 
@@ -329,7 +294,7 @@ static void run_flush(void *context)
     struct stream *stream = context;
 
     if (stream->phase == PHASE_OPEN && !stream->is_writing) {
-        send_output(stream);
+        stream_send_output(stream);
     }
 }
 
@@ -350,7 +315,7 @@ uint64_t stream_output_sent(const struct stream *stream)
 
 /* ---- input ---- */
 
-static void grow_input(struct stream *stream, size_t size)
+void stream_reserve_input(struct stream *stream, size_t size)
 {
     size_t capacity = stream->input_capacity == 0 ? 256 : stream->input_capacity;
     char *input;
@@ -389,7 +354,7 @@ static struct bytes place_to_read(struct stream *stream)
         stream->view.data = stream->input;
     }
     if (stream->input_capacity - kept < stream->input_capacity / 4) {
-        grow_input(stream, stream->input_capacity + 1);
+        stream_reserve_input(stream, stream->input_capacity + 1);
     }
     return bytes_of(stream->input + kept,
                     (stream->input_capacity < STREAM_INPUT_LIMIT ? stream->input_capacity
@@ -398,7 +363,7 @@ static struct bytes place_to_read(struct stream *stream)
 }
 
 /* The scratch is the next stream's: what is left moves into memory of our own. */
-static void keep_unread_input(struct stream *stream)
+void stream_keep_input(struct stream *stream)
 {
     size_t kept = stream->view.len;
 
@@ -414,7 +379,7 @@ static void keep_unread_input(struct stream *stream)
         return;
     }
     if (stream->input_capacity < kept) {
-        grow_input(stream, kept);
+        stream_reserve_input(stream, kept);
         return;
     }
     memcpy(stream->input, stream->view.data, kept);
@@ -422,21 +387,21 @@ static void keep_unread_input(struct stream *stream)
 }
 
 /* A view in the scratch that nothing came to. */
-static void read_nothing(struct stream *stream, ssize_t got, int error)
+void stream_read_nothing(struct stream *stream, ssize_t got, int error)
 {
-    keep_unread_input(stream);
+    stream_keep_input(stream);
     if (got < 0 && (error == EAGAIN || error == EINTR)) {
         return;
     }
     if (got == 0 && !stream->is_write_broken) {
-        tell_end_now(stream, STREAM_END_EOF);
+        stream_tell_end(stream, STREAM_END_EOF);
         if (stream->phase == PHASE_OPEN) {
-            set_reading(stream, false); /* the end stays readable */
+            stream_set_reading(stream, false); /* the end stays readable */
         }
         return;
     }
-    tell_end_now(stream,
-                 stream_end_from_errno(stream->is_write_broken ? stream->write_error : error));
+    stream_tell_end(
+        stream, stream_end_from_errno(stream->is_write_broken ? stream->write_error : error));
 }
 
 static void read_input(struct stream *stream)
@@ -445,18 +410,18 @@ static void read_input(struct stream *stream)
     ssize_t got = read(stream->fd, (char *)place.data, place.len);
 
     if (got <= 0) {
-        read_nothing(stream, got, errno);
+        stream_read_nothing(stream, got, errno);
         return;
     }
     stream->last_read_was_full = (size_t)got == place.len;
     stream->view.len += (size_t)got;
     stream->callbacks.on_input(stream->context);
-    if (is_owned_by_loop(stream)) {
+    if (stream_is_owned_by_loop(stream)) {
         return;
     }
-    keep_unread_input(stream);
+    stream_keep_input(stream);
     if (stream->phase == PHASE_OPEN && stream->view.len >= STREAM_INPUT_LIMIT) {
-        set_reading(stream, false);
+        stream_set_reading(stream, false);
     }
 }
 
@@ -469,8 +434,11 @@ void stream_consume(struct stream *stream, size_t count)
 {
     stream->view = bytes_skip(stream->view, count);
     stream->heard_turn = event_loop_turn(stream->loop);
-    if (count > 0 && stream->phase == PHASE_OPEN && !stream->peer_has_ended) {
-        set_reading(stream, true);
+    if (stream->tls != NULL && tls_layer_unread(stream->tls) > 0) {
+        stream->tell_input = true;
+        stream_schedule_notice(stream);
+    } else if (count > 0 && stream->phase == PHASE_OPEN && !stream->peer_has_ended) {
+        stream_set_reading(stream, true);
     }
 }
 
@@ -480,8 +448,10 @@ void stream_consume(struct stream *stream, size_t count)
  * overtake our last reply. It is safe when all that came has just been used up (QUIT). */
 static bool may_close_at_once(const struct stream *stream)
 {
+    bool is_all_read = stream->tls == NULL || tls_layer_unread(stream->tls) == 0;
+
     return stream->is_write_broken || stream->peer_has_ended ||
-           (stream->view.len == 0 && !stream->last_read_was_full &&
+           (is_all_read && stream->view.len == 0 && !stream->last_read_was_full &&
             stream->heard_turn == event_loop_turn(stream->loop));
 }
 
@@ -489,7 +459,7 @@ static void start_linger(struct stream *stream)
 {
     stream->phase = PHASE_LINGERING;
     shutdown(stream->fd, SHUT_WR);
-    set_reading(stream, true);
+    stream_set_reading(stream, true);
     loop_timer_set(&stream->timer, STREAM_LINGER_MS);
 }
 
@@ -516,9 +486,12 @@ void stream_finish(struct stream **stream_place)
         return;
     }
     is_clean = may_close_at_once(stream);
+    if (stream->tls != NULL) {
+        tls_layer_close(stream->tls);
+    }
     stream->phase = PHASE_FINISHING;
     if (!stream->is_writing) {
-        send_output(stream);
+        stream_send_output(stream);
     }
     if (stream->is_write_broken || (is_clean && stream_output_waiting(stream) == 0)) {
         discard(stream);
@@ -531,7 +504,7 @@ void stream_finish(struct stream **stream_place)
         start_linger(stream);
         return;
     }
-    set_reading(stream, !stream->peer_has_ended);
+    stream_set_reading(stream, !stream->peer_has_ended);
     set_finish_timer(stream);
 }
 
@@ -547,12 +520,12 @@ static void discard_input(struct stream *stream)
         return;
     }
     stream->peer_has_ended = true;
-    set_reading(stream, false);
+    stream_set_reading(stream, false);
 }
 
 static void send_last_output(struct stream *stream)
 {
-    send_output(stream);
+    stream_send_output(stream);
     if (stream->is_write_broken) {
         discard(stream);
     } else if (stream_output_waiting(stream) > 0) {
@@ -570,10 +543,10 @@ static void become_open(struct stream *stream)
 {
     loop_timer_clear(&stream->timer);
     stream->phase = PHASE_OPEN;
-    set_reading(stream, true);
+    stream_set_reading(stream, true);
     set_writing(stream, false);
     stream->tell_connected = true;
-    schedule_notice(stream);
+    stream_schedule_notice(stream);
     if (stream_output_waiting(stream) > 0) {
         schedule_flush(stream);
     }
@@ -591,7 +564,7 @@ static void end_connecting(struct stream *stream)
         return;
     }
     if (error != 0) {
-        tell_end_now(stream, stream_end_from_errno(error));
+        stream_tell_end(stream, stream_end_from_errno(error));
         return;
     }
     become_open(stream);
@@ -638,7 +611,7 @@ static void start_connecting(struct stream *stream, const struct socket_address 
         loop_timer_set(&stream->timer, timeout_ms);
         set_writing(stream, true);
     } else {
-        schedule_end(stream, stream_end_from_errno(error));
+        stream_schedule_end(stream, stream_end_from_errno(error));
     }
 }
 
@@ -653,7 +626,7 @@ struct stream *stream_connect(struct event_loop *loop, const struct ip_endpoint 
     if (socket_address_from_endpoint(to, &address)) {
         start_connecting(stream, &address, from, timeout_ms);
     } else {
-        schedule_end(stream, STREAM_END_FAILED);
+        stream_schedule_end(stream, STREAM_END_FAILED);
     }
     return stream;
 }
@@ -669,7 +642,7 @@ struct stream *stream_connect_unix(struct event_loop *loop, const char *path,
     if (socket_address_from_path(path, &address)) {
         start_connecting(stream, &address, NULL, timeout_ms);
     } else {
-        schedule_end(stream, STREAM_END_FAILED);
+        stream_schedule_end(stream, STREAM_END_FAILED);
     }
     return stream;
 }
@@ -685,7 +658,7 @@ struct stream *stream_from_accepted(struct event_loop *loop,
     stream->phase = PHASE_OPEN;
     stream->local = accepted->local;
     assign_socket(stream, accepted->handle);
-    set_reading(stream, true);
+    stream_set_reading(stream, true);
     return stream;
 }
 
@@ -726,7 +699,11 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
     event_loop_enter(loop);
     switch (stream->phase) {
     case PHASE_OPEN:
-        read_input(stream);
+        if (stream->tls != NULL) {
+            stream_tls_read(stream);
+        } else {
+            read_input(stream);
+        }
         break;
     case PHASE_FINISHING:
     case PHASE_LINGERING:
@@ -752,7 +729,7 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
         end_connecting(stream);
         break;
     case PHASE_OPEN:
-        send_output(stream);
+        stream_send_output(stream);
         break;
     case PHASE_FINISHING:
         send_last_output(stream);
@@ -769,8 +746,9 @@ static void on_timer(void *context)
 {
     struct stream *stream = context;
 
-    if (stream->phase == PHASE_CONNECTING) {
-        tell_end_now(stream, STREAM_END_TIMEOUT);
+    /* open: the handshake takes too long */
+    if (stream->phase == PHASE_CONNECTING || stream->phase == PHASE_OPEN) {
+        stream_tell_end(stream, STREAM_END_TIMEOUT);
     } else {
         discard(stream);
     }

@@ -48,6 +48,8 @@ const char *stream_end_text(enum stream_end end)
         return "timeout";
     case STREAM_END_NO_RESOURCES:
         return "no-resources";
+    case STREAM_END_TLS:
+        return "tls";
     case STREAM_END_FAILED:
         return "failed";
     }

@@ -443,9 +443,53 @@ struct ip_endpoint stream_local(const struct stream *stream)
 const char *stream_end_text(enum stream_end end)
 {
     static const char *const TEXTS[] = {"closed",  "reset",        "refused", "unreachable",
-                                        "timeout", "no-resources", "failed"};
+                                        "timeout", "no-resources", "tls",     "failed"};
 
     return TEXTS[end];
+}
+
+/* ---- TLS: the simulated world has none ---- */
+
+bool stream_start_tls(struct stream *stream, const struct stream_tls_options *options)
+{
+    (void)options;
+    if (stream->view.len > 0) {
+        return false;
+    }
+    schedule_end(stream, STREAM_END_TLS);
+    return true;
+}
+
+struct stream_tls_facts stream_tls_facts(const struct stream *stream)
+{
+    (void)stream;
+    return (struct stream_tls_facts){.why_unverified = "no TLS"};
+}
+
+const char *stream_tls_error(const struct stream *stream)
+{
+    return stream->why == STREAM_END_TLS ? "there is no TLS in the simulated world" : "";
+}
+
+struct tls_session *stream_tls_session(const struct stream *stream)
+{
+    (void)stream;
+    return NULL;
+}
+
+struct tls_context *tls_context_hold(struct tls_context *context)
+{
+    return context;
+}
+
+void tls_context_drop(struct tls_context **context)
+{
+    *context = NULL;
+}
+
+void tls_session_free(struct tls_session **session)
+{
+    *session = NULL;
 }
 
 struct stream *stream_from_accepted(struct event_loop *loop,
