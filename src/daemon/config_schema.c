@@ -244,7 +244,8 @@ const struct config_option config_options[] = {
      "The private key of the selector before it, PEM without a pass phrase: RSA of 2048 to 4096 bits, or Ed25519. "
      "\"postilion key make\" makes one."},
     {"seal", "arc", CONFIG_CHOICE, NO_VALUE, "yes|no", "no|yes", NULL, NO_RANGE, "yes", ONCE, RELOAD, NULL,
-     "Whether forwarded mail gets an ARC set. It needs an RSA key: hardly anybody can check others."},
+     "Whether forwarded mail gets an ARC set. It says what was found out here, so there is none with \"authenticate off\". It "
+     "needs an RSA key: hardly anybody can check others."},
     {"seal", "dkim", CONFIG_CHOICE, NO_VALUE, "yes|no", "no|yes", NULL, NO_RANGE, "no", ONCE, RELOAD, NULL,
      "Whether forwarded mail gets a DKIM signature of ours: with it this domain answers for all that is sent through it."},
 
