@@ -99,6 +99,8 @@ struct bytes bytes_trim(struct bytes view);
 /* Cuts at the first `octet`: returns what stands before it and leaves the rest behind it in
  * *view. Without the octet all is returned and *view becomes empty. */
 struct bytes bytes_cut(struct bytes *view, char octet);
+/* No octet above 127. */
+bool bytes_is_ascii(struct bytes view);
 /* Strict decimal: digits only, at least one, no overflow. */
 bool bytes_to_u64(struct bytes view, uint64_t *value);
 /* Same octets, in time that depends on the lengths only (for secrets and hashes). */

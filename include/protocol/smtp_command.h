@@ -4,7 +4,8 @@
  * Input   a line without CRLF (from smtp_line). Parts are views of it or live in the arena.
  * Errors  see enum smtp_command_result; `verb` is set even then when it is known, so that the
  *         reply can be specific. At most SMTP_PARAMETER_LIMIT parameters.
- * RFC     5321 §4.1.1, 1870 (SIZE), 6152 (BODY), 6531 (SMTPUTF8), 3461 (RET ENVID NOTIFY ORCPT)
+ * RFC     5321 §4.1.1, 1870 (SIZE), 6152 (BODY), 6531 (SMTPUTF8), 3461 (RET ENVID NOTIFY ORCPT),
+ *         3030 §2 (BDAT)
  */
 #ifndef PROTOCOL_SMTP_COMMAND_H
 #define PROTOCOL_SMTP_COMMAND_H
@@ -54,6 +55,8 @@ struct smtp_command {
     struct smtp_mailbox path; /* MAIL, RCPT */
     struct smtp_parameter parameters[SMTP_PARAMETER_LIMIT];
     size_t parameter_count;
+    uint64_t chunk_size; /* BDAT */
+    bool is_last_chunk;
 };
 
 /* The blank between "FROM:" or "TO:" and "<" is taken, as every peer does. HELO/EHLO names are

@@ -105,6 +105,16 @@ struct bytes bytes_cut(struct bytes *view, char octet)
     return before;
 }
 
+bool bytes_is_ascii(struct bytes view)
+{
+    for (size_t i = 0; i < view.len; i++) {
+        if ((unsigned char)view.data[i] >= 0x80) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool bytes_to_u64(struct bytes view, uint64_t *value)
 {
     uint64_t sum = 0;

@@ -4,6 +4,7 @@
  */
 #include "inbound_session.h"
 
+#include "auth/idn_domain.h"
 #include "io/clock.h"
 #include "protocol/smtp_reply.h"
 #include "protocol/xclient.h"
@@ -50,6 +51,9 @@ static void offer_extensions(struct inbound_session *session)
     smtp_reply_add_line(&reply, 250, false, strbuf_bytes(&size));
     smtp_reply_add_line(&reply, 250, false, BYTES("8BITMIME"));
     smtp_reply_add_line(&reply, 250, false, BYTES("ENHANCEDSTATUSCODES"));
+    smtp_reply_add_line(&reply, 250, false, BYTES("CHUNKING"));
+    smtp_reply_add_line(&reply, 250, false, BYTES("SMTPUTF8"));
+    smtp_reply_add_line(&reply, 250, false, BYTES("DSN"));
     if (session->may_xclient) {
         smtp_reply_add_line(&reply, 250, false, BYTES("XCLIENT " XCLIENT_ATTRIBUTES));
     }
@@ -76,56 +80,21 @@ static void answer_hello(struct inbound_session *session, const struct smtp_comm
     offer_extensions(session);
 }
 
-/* RFC 1870 §4: up to 20 digits. What does not fit in 64 bits is too large, and no error. */
-static bool read_size(struct bytes value, uint64_t *size)
+/* Domains are kept as DNS knows them (RFC 6531 §3.2 allows it): so there is one name for each in
+ * routes, policies, SRS addresses and what is signed. False: it is none. */
+static bool keep_mailbox(struct inbound_session *session, const struct smtp_mailbox *mailbox,
+                         struct smtp_mailbox *kept)
 {
-    if (bytes_to_u64(value, size)) {
+    struct arena *arena = session->transaction.arena;
+
+    *kept = *mailbox;
+    kept->local = arena_copy(arena, mailbox->local);
+    if (bytes_is_ascii(mailbox->domain)) {
+        kept->domain = arena_copy(arena, mailbox->domain);
         return true;
     }
-    for (size_t i = 0; i < value.len; i++) {
-        if (value.data[i] < '0' || value.data[i] > '9') {
-            return false;
-        }
-    }
-    *size = UINT64_MAX;
-    return value.len == 20;
-}
-
-/* Parameters of MAIL (RFC 1870, RFC 6152). False: refused, the answer has gone out. */
-static bool take_mail_parameters(struct inbound_session *session,
-                                 const struct smtp_command *command)
-{
-    struct inbound_transaction *transaction = &session->transaction;
-
-    for (size_t i = 0; i < command->parameter_count; i++) {
-        const struct smtp_parameter *parameter = &command->parameters[i];
-        if (session->is_esmtp && bytes_equal_nocase(parameter->name, BYTES("SIZE"))) {
-            if (!read_size(parameter->value, &transaction->declared_size)) {
-                refuse(session, 501, "5.5.4", "SIZE takes a number of octets");
-                return false;
-            }
-        } else if (session->is_esmtp && bytes_equal_nocase(parameter->name, BYTES("BODY"))) {
-            transaction->is_8bit = bytes_equal_nocase(parameter->value, BYTES("8BITMIME"));
-            if (!transaction->is_8bit && !bytes_equal_nocase(parameter->value, BYTES("7BIT"))) {
-                refuse(session, 501, "5.5.4", "BODY is 7BIT or 8BITMIME");
-                return false;
-            }
-        } else {
-            refuse(session, 555, "5.5.4", "parameter not recognized or not implemented");
-            return false;
-        }
-    }
-    return true;
-}
-
-static struct smtp_mailbox keep_mailbox(struct inbound_session *session,
-                                        const struct smtp_mailbox *mailbox)
-{
-    struct smtp_mailbox kept = *mailbox;
-
-    kept.local = arena_copy(session->transaction.arena, mailbox->local);
-    kept.domain = arena_copy(session->transaction.arena, mailbox->domain);
-    return kept;
+    kept->is_utf8 = !bytes_is_ascii(mailbox->local);
+    return idn_domain_to_ascii(mailbox->domain, arena, &kept->domain);
 }
 
 static void answer_mail(struct inbound_session *session, const struct smtp_command *command)
@@ -139,14 +108,21 @@ static void answer_mail(struct inbound_session *session, const struct smtp_comma
         refuse(session, 501, "5.1.7", "the sender address needs a domain");
         return;
     }
-    if (!take_mail_parameters(session, command)) {
+    if (!inbound_take_mail_parameters(session, command)) {
+        return;
+    }
+    if (command->path.is_utf8 && !transaction->is_utf8) {
+        refuse(session, 553, "5.6.7", "address is not ASCII, and SMTPUTF8 was not said");
         return;
     }
     if (transaction->declared_size > session->options->message_size) {
         refuse(session, 552, "5.3.4", "message too large");
         return;
     }
-    transaction->sender = keep_mailbox(session, &command->path);
+    if (!keep_mailbox(session, &command->path, &transaction->sender)) {
+        refuse(session, 501, "5.1.7", "the sender's domain is no domain name");
+        return;
+    }
     strbuf_init(&text, 1024);
     smtp_mailbox_add(&text, &transaction->sender);
     transaction->sender_text = arena_copy(transaction->arena, strbuf_bytes(&text));
@@ -213,7 +189,9 @@ static void take_recipient(struct inbound_session *session,
     struct inbound_transaction *transaction = &session->transaction;
     struct inbound_recipient *entry = next_recipient(transaction);
 
-    *entry = (struct inbound_recipient){.route = *route};
+    *entry = (struct inbound_recipient){.route = *route,
+                                        .notify = transaction->asked_notify,
+                                        .orcpt = transaction->asked_orcpt};
     if (route->kind != ROUTE_DISCARD) {
         rewrite_plan_make(session->options->routes.srs, session->options->long_sender, route,
                           (uint32_t)(clock_unix_seconds() / 86400), &transaction->sender,
@@ -364,8 +342,7 @@ static void answer_rcpt(struct inbound_session *session, const struct smtp_comma
     struct route_token unasked = {.is_known = false};
     struct smtp_mailbox recipient;
 
-    if (command->parameter_count > 0) {
-        refuse(session, 555, "5.5.4", "parameter not recognized or not implemented");
+    if (!inbound_take_rcpt_parameters(session, command)) {
         return;
     }
     if (smtp_mailbox_is_null(&command->path)) {
@@ -377,7 +354,10 @@ static void answer_rcpt(struct inbound_session *session, const struct smtp_comma
         refuse(session, 452, "4.5.3", "too many recipients");
         return;
     }
-    recipient = keep_mailbox(session, &command->path);
+    if (!keep_mailbox(session, &command->path, &recipient)) {
+        refuse(session, 501, "5.1.3", "the recipient's domain is no domain name");
+        return;
+    }
     route_recipient(session, &recipient, &unasked);
 }
 
@@ -389,6 +369,7 @@ static void answer_data(struct inbound_session *session, const struct smtp_comma
     }
     smtp_dialogue_granted(&session->dialogue);
     inbound_content_begin(session);
+    reply(session, 354, NULL, "end data with <CR><LF>.<CR><LF>");
 }
 
 /* Commands that bring no mail forward are free up to a limit, so that nobody keeps us busy for
@@ -419,7 +400,7 @@ static void answer_simple(struct inbound_session *session, const struct smtp_com
         reply(session, 252, "2.5.0", "not verified, but mail for it may be tried");
         return;
     case SMTP_HELP:
-        reply(session, 214, "2.0.0", "EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP");
+        reply(session, 214, "2.0.0", "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP");
         return;
     case SMTP_QUIT:
         inbound_session_bye(session, 221, "2.0.0", "bye", "quit");
@@ -476,23 +457,13 @@ static void run_command(struct inbound_session *session, const struct smtp_comma
     refuse(session, 502, "5.5.1", "command not implemented");
 }
 
-static bool is_ascii(struct bytes line)
-{
-    for (size_t i = 0; i < line.len; i++) {
-        if ((unsigned char)line.data[i] >= 0x80) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* False: the line did not parse, the answer has gone out. */
 static bool is_well_formed(struct inbound_session *session, struct bytes line,
                            enum smtp_command_result result, enum smtp_verb verb)
 {
     const char *path_status = verb == SMTP_MAIL ? "5.1.7" : "5.1.3";
 
-    if (result == SMTP_COMMAND_BAD_PATH && !is_ascii(line)) {
+    if (result == SMTP_COMMAND_BAD_PATH && !bytes_is_ascii(line)) {
         result = SMTP_COMMAND_BAD_UTF8; /* RFC 6531 §3.5: tell what is missing */
     }
     switch (result) {
@@ -511,13 +482,21 @@ static bool is_well_formed(struct inbound_session *session, struct bytes line,
         reply(session, 501, path_status, "address too long");
         return false;
     case SMTP_COMMAND_BAD_UTF8:
-        reply(session, 553, "5.6.7", "address is not ASCII, and SMTPUTF8 is not offered");
+        reply(session, 553, "5.6.7",
+              "address is not ASCII, and SMTPUTF8 was not said or it is not UTF-8");
         return false;
     case SMTP_COMMAND_BAD_PARAMETER:
         reply(session, 501, "5.5.4", "bad parameters");
         return false;
     }
     return false;
+}
+
+/* MAIL says SMTPUTF8 only behind its address; where that may come it is looked at afterwards. */
+static bool may_be_utf8(const struct inbound_session *session)
+{
+    return session->is_esmtp &&
+           (session->dialogue.phase == SMTP_PHASE_GREETED || session->transaction.is_utf8);
 }
 
 void inbound_command(struct inbound_session *session, struct bytes line)
@@ -529,7 +508,12 @@ void inbound_command(struct inbound_session *session, struct bytes line)
         return;
     }
     arena_reset(session->server->command_arena);
-    result = smtp_command_parse(line, false, session->server->command_arena, &command);
+    result = smtp_command_parse(line, may_be_utf8(session), session->server->command_arena,
+                                &command);
+    if (command.verb == SMTP_BDAT) {
+        inbound_chunk_begin(session, &command, result);
+        return;
+    }
     if (!is_well_formed(session, line, result, command.verb)) {
         return;
     }

@@ -1,8 +1,9 @@
 /*
- * From DATA to the answer to its final dot, in the order it happens:
+ * From DATA or the first BDAT to the answer to the final dot or the last chunk, in the order it happens:
  *
- *   1 inbound_content_begin  354, an id for the message, a place for its octets
+ *   1 inbound_content_begin  an id for the message, a place for its octets
  *   2 inbound_content_input  octets are unstuffed and kept; nothing is decided before the end
+ *     inbound_content_chunk  the same without dots
  *   3 inbound_content_end    what the octets themselves forbid: bare CR or LF, size
  *   4 inbound_content_judge  who sent it, and was it here before? May wait for DNS
  *   5 is_munged_if_wanted    the author in our own name, where the policy has it so
@@ -12,6 +13,7 @@
  */
 #include "inbound_session.h"
 
+#include "auth/idn_domain.h"
 #include "io/clock.h"
 #include "mail/header_block.h"
 #include "mail/results_field.h"
@@ -36,7 +38,6 @@ void inbound_content_begin(struct inbound_session *session)
     transaction->content_status = CONTENT_OK;
     strbuf_init(&transaction->header, session->options->header_size + HEADER_EXCESS);
     inbound_seal_begin(session);
-    inbound_session_reply(session, 354, NULL, BYTES("end data with <CR><LF>.<CR><LF>"));
 }
 
 static void store(struct inbound_transaction *transaction, struct bytes octets)
@@ -296,9 +297,12 @@ static void on_answer(void *context, const struct queue_answer *answer)
     inbound_session_go_on(session);
 }
 
-/* The protocol name of RFC 3848. */
+/* The protocol name of RFC 3848, and of RFC 6531 §4.3. */
 static struct bytes protocol_name(const struct inbound_session *session)
 {
+    if (session->transaction.is_utf8) {
+        return BYTES("UTF8SMTP");
+    }
     return session->is_esmtp ? BYTES("ESMTP") : BYTES("SMTP");
 }
 
@@ -316,7 +320,9 @@ static void add_received(struct inbound_session *session, struct strbuf *prefix)
         .unix_seconds = transaction->started_ms / 1000,
     };
 
-    if (transaction->recipient_count == 1) {
+    /* Not where our own field would make a message need SMTPUTF8 whose next hop may lack it. */
+    if (transaction->recipient_count == 1 &&
+        bytes_is_ascii(transaction->recipients[0].route.alias)) {
         facts.recipient = transaction->recipients[0].route.alias;
     }
     trace_field_add_received(prefix, &facts);
@@ -335,26 +341,56 @@ static void add_delivery_key(struct strbuf *key, const struct smtp_mailbox *targ
     strbuf_add(key, sender);
 }
 
+/* An address as it is sent to: its domain in the form that next hops without SMTPUTF8 take, too. */
+static struct smtp_mailbox with_ascii_domain(const struct smtp_mailbox *target,
+                                             struct arena *arena)
+{
+    struct smtp_mailbox mailbox = *target;
+
+    if (!bytes_is_ascii(target->domain) &&
+        !idn_domain_to_ascii(target->domain, arena, &mailbox.domain)) {
+        mailbox.domain = target->domain; /* DNS will say what it thinks of it */
+    }
+    return mailbox;
+}
+
+/* Of several addresses behind one alias the first alone is to report success: the sender asked for one
+ * report (RFC 3461 §5.2.7.3). */
+static unsigned notify_of(const struct inbound_recipient *recipient, bool is_first)
+{
+    return is_first ? recipient->notify : dsn_notify_without_success(recipient->notify);
+}
+
 /* Adds one delivery unless the same address with the same sender is there already. */
 static void add_delivery(struct inbound_session *session, struct hash_table *known,
-                         const struct inbound_recipient *recipient,
-                         const struct smtp_mailbox *target, struct queue_recipient *delivery,
-                         size_t *count)
+                         const struct inbound_recipient *recipient, size_t index,
+                         struct queue_recipient *delivery, size_t *count)
 {
     struct arena *arena = session->transaction.arena;
+    struct smtp_mailbox address = with_ascii_domain(&recipient->route.targets[index], arena);
+    const struct smtp_mailbox *target = &address;
+    unsigned notify = notify_of(recipient, index == 0);
+    struct queue_recipient *same;
     struct strbuf text;
 
     strbuf_init(&text, 2048);
     add_delivery_key(&text, target, recipient->plan.sender);
-    if (hash_table_get(known, strbuf_bytes(&text)) == NULL) {
+    same = hash_table_get(known, strbuf_bytes(&text));
+    if (same != NULL) {
+        same->notify = dsn_notify_both(same->notify, notify);
+    } else {
         hash_table_put(known, arena_copy(arena, strbuf_bytes(&text)), delivery);
         strbuf_reset(&text);
         smtp_mailbox_add(&text, target);
-        delivery->address = arena_copy(arena, strbuf_bytes(&text));
-        delivery->destination = delivery_route_destination(session->options->delivery_routes,
-                                                           target->domain, arena);
-        delivery->alias = recipient->route.alias;
-        delivery->sender = recipient->plan.sender;
+        *delivery = (struct queue_recipient){
+            .address = arena_copy(arena, strbuf_bytes(&text)),
+            .destination = delivery_route_destination(session->options->delivery_routes,
+                                                      target->domain, arena),
+            .alias = recipient->route.alias,
+            .sender = recipient->plan.sender,
+            .notify = notify,
+            .orcpt = recipient->orcpt,
+        };
         ++*count;
     }
     strbuf_clear(&text);
@@ -380,8 +416,7 @@ static struct queue_recipient *gather_deliveries(struct inbound_session *session
             continue;
         }
         for (size_t t = 0; t < recipient->route.target_count; t++) {
-            add_delivery(session, known, recipient, &recipient->route.targets[t],
-                         &deliveries[*count], count);
+            add_delivery(session, known, recipient, t, &deliveries[*count], count);
         }
     }
     hash_table_free(&known);
@@ -413,10 +448,13 @@ static void submit(struct inbound_session *session)
         .kind = is_return ? ENVELOPE_RETURN : ENVELOPE_FORWARD,
         .sender = transaction->sender_text,
         .is_8bit = transaction->is_8bit,
+        .is_utf8 = transaction->is_utf8,
         .is_auto_submitted = transaction->is_auto_submitted,
         .client_ip = bytes_from_text(session->peer_text.text),
         .client_helo = strbuf_bytes(&session->helo),
         .session = bytes_from_text(session->id),
+        .ret = transaction->ret,
+        .envid = transaction->envid,
     };
     struct queue_submission submission = {
         .id = transaction->id,
@@ -444,6 +482,9 @@ static void submit(struct inbound_session *session)
     inbound_seal_add(session, strbuf_bytes(&trace), &prefix);
     strbuf_add(&prefix, strbuf_bytes(&trace));
     submission.prefix = strbuf_bytes(&prefix);
+    envelope.is_utf8_header =
+        transaction->is_utf8 && !(bytes_is_ascii(strbuf_bytes(&transaction->header)) &&
+                                  bytes_is_ascii(submission.prefix));
     inbound_session_begin_wait(session, INBOUND_WAITS_QUEUE);
     session->ticket = queue_submit(session->server->queue, &submission, on_answer, session);
     strbuf_clear(&prefix);
@@ -596,6 +637,33 @@ void inbound_content_judge(struct inbound_session *session)
     }
 }
 
+bool inbound_content_is_fine(struct inbound_session *session)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+
+    if (transaction->decoder.has_bare_cr_or_lf) {
+        /* What stands behind it may be what two servers disagree about: hang up. */
+        refuse_content(session, 550, "5.6.11", "bare CR or LF in the message", "bare-cr-or-lf");
+        if (!session->is_closed) {
+            stream_finish(&session->stream);
+            inbound_session_close(session, "bare-cr-or-lf");
+        }
+        return false;
+    }
+    if (transaction->is_too_big) {
+        refuse_content(session, 552, "5.3.4", "message too large", "too-large");
+        return false;
+    }
+    if (!is_kept(session)) {
+        return false;
+    }
+    if (transaction->is_header_too_large) {
+        refuse_content(session, 552, "5.3.4", "message header too large", "header-too-large");
+        return false;
+    }
+    return true;
+}
+
 void inbound_content_end(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
@@ -606,24 +674,7 @@ void inbound_content_end(struct inbound_session *session)
     if (transaction->content_status == CONTENT_OK) {
         transaction->content_status = content_seal(transaction->content);
     }
-    if (transaction->decoder.has_bare_cr_or_lf) {
-        /* What stands behind it may be what two servers disagree about: hang up. */
-        refuse_content(session, 550, "5.6.11", "bare CR or LF in the message", "bare-cr-or-lf");
-        if (!session->is_closed) {
-            stream_finish(&session->stream);
-            inbound_session_close(session, "bare-cr-or-lf");
-        }
-        return;
-    }
-    if (transaction->is_too_big) {
-        refuse_content(session, 552, "5.3.4", "message too large", "too-large");
-        return;
-    }
-    if (!is_kept(session)) {
-        return;
-    }
-    if (transaction->is_header_too_large) {
-        refuse_content(session, 552, "5.3.4", "message header too large", "header-too-large");
+    if (!inbound_content_is_fine(session)) {
         return;
     }
     if (inbound_auth_end(session)) {
@@ -639,4 +690,18 @@ size_t inbound_content_input(struct inbound_session *session, struct bytes input
 
     transaction->size_limit = session->options->message_size;
     return smtp_content_decode(&transaction->decoder, input, take_octets, session);
+}
+
+void inbound_content_chunk(struct inbound_session *session, struct bytes octets)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+
+    transaction->size_limit = session->options->message_size;
+    smtp_content_scan(&transaction->decoder, octets, take_octets, session);
+}
+
+void inbound_content_last_chunk(struct inbound_session *session)
+{
+    smtp_content_scan_end(&session->transaction.decoder, take_octets, session);
+    inbound_content_end(session);
 }

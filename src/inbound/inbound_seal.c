@@ -63,16 +63,6 @@ bool inbound_seal_can_munge(const struct inbound_session *session)
 
 /* ---- munging ----------------------------------------------------------------------------- */
 
-static bool is_ascii(struct bytes text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if ((unsigned char)text.data[i] >= 0x80) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* An address of ours through which the author can be reached. Stored when it is too long, or when
  * it would make a message for which nobody asked SMTPUTF8 need it. */
 static bool make_reply_address(struct inbound_session *session,
@@ -86,7 +76,7 @@ static bool make_reply_address(struct inbound_session *session,
     struct bytes token;
     struct strbuf text;
 
-    if (result == SRS_OK && is_ascii(author->mailbox.local)) {
+    if (result == SRS_OK && (transaction->is_utf8 || bytes_is_ascii(address->local))) {
         return true;
     }
     if (result != SRS_OK && result != SRS_TOO_LONG) {

@@ -2,7 +2,8 @@
  * The life of a session, in the order it happens:
  *
  *   1 inbound_session_new   banner, first deadline
- *   2 on_input              go_on: lines to inbound_commands.c, content to inbound_content.c,
+ *   2 on_input              go_on: lines to inbound_commands.c, content to inbound_content.c or
+ *                           (BDAT) inbound_chunks.c,
  *                           until nothing is left or the session waits for something
  *   3 on_deadline           the client was too slow: 421
  *   4 on_end, bye, close    one way out; the memory goes after the loop's turn
@@ -54,17 +55,21 @@ static uint64_t least(uint64_t a, uint64_t b)
  * with what has arrived, so the bound holds however the octets trickle in. What is over the
  * size limit earns nothing, or it could go on for ever. Nor may the client be silent for as
  * long as it has earned. */
-static void extend_content_deadline(struct inbound_session *session)
+void inbound_session_extend(struct inbound_session *session)
 {
     const struct inbound_options *options = session->options;
     const struct inbound_transaction *transaction = &session->transaction;
+    const struct inbound_chunk *chunk = &session->chunk;
+    bool is_thrown_away = chunk->is_open && chunk->code != 0;
+    uint64_t octets = is_thrown_away ? chunk->size - chunk->left : transaction->decoder.octets;
+    uint64_t begun_ms = is_thrown_away ? chunk->begun_ms : transaction->begun_ms;
     uint64_t now_ms = event_loop_now_ms(session->server->loop);
     uint64_t left_ms = options->data_timeout_ms;
 
     if (options->min_rate > 0) {
-        uint64_t counted = least(transaction->decoder.octets, options->message_size);
-        uint64_t until_ms = transaction->begun_ms + options->data_timeout_ms +
-                            counted * 1000 / options->min_rate;
+        uint64_t counted = least(octets, options->message_size);
+        uint64_t until_ms =
+            begun_ms + options->data_timeout_ms + counted * 1000 / options->min_rate;
         left_ms = least(left_ms, until_ms > now_ms ? until_ms - now_ms : 0);
     }
     set_deadline(session, left_ms);
@@ -239,6 +244,9 @@ static bool take_line(struct inbound_session *session, struct bytes input)
     if (result == SMTP_LINE_NEED_MORE) {
         return false;
     }
+    if (result != SMTP_LINE_READY && inbound_chunk_is_lost(session, input)) {
+        return true;
+    }
     if (result == SMTP_LINE_READY && line.len > 0) {
         memcpy(copy, line.data, line.len);
     }
@@ -274,7 +282,17 @@ static void take_content(struct inbound_session *session, struct bytes input)
         inbound_session_bye(session, 552, "5.3.4", "message too large, closing connection",
                             "too-large");
     } else {
-        extend_content_deadline(session);
+        inbound_session_extend(session);
+    }
+}
+
+static void take_chunk(struct inbound_session *session, struct bytes input)
+{
+    stream_consume(session->stream, inbound_chunk_input(session, input));
+    if (session->chunk.left == 0) {
+        inbound_chunk_end(session);
+    } else {
+        inbound_session_extend(session);
     }
 }
 
@@ -291,7 +309,10 @@ static bool take_input(struct inbound_session *session)
     }
     if (session->swallowed > 0) {
         swallow_line(session, input);
-    } else if (session->dialogue.phase == SMTP_PHASE_CONTENT) {
+    } else if (session->chunk.is_open) {
+        take_chunk(session, input);
+    } else if (session->dialogue.phase == SMTP_PHASE_CONTENT &&
+               !session->transaction.is_chunked) {
         take_content(session, input);
     } else {
         return take_line(session, input);

@@ -2,7 +2,8 @@
  * inbound_session - one client's connection: what it has said, and what it is owed.
  *
  * Private to room inbound. Files: inbound_session.c (life, deadlines, lines),
- * inbound_commands.c (one function per command), inbound_content.c (DATA up to its answer),
+ * inbound_commands.c (one function per command), inbound_parameters.c (what MAIL and RCPT say beside
+ * their addresses), inbound_content.c (the content up to its answer), inbound_chunks.c (BDAT),
  * inbound_auth.c (who sent it), inbound_seal.c (what we sign it with).
  */
 #ifndef INBOUND_SESSION_H
@@ -19,7 +20,7 @@
 #include "protocol/smtp_dialogue.h"
 
 enum {
-    INBOUND_LINE_LIMIT = 1024,      /* RFC 5321 §4.5.3.1.4 plus what our extensions add */
+    INBOUND_LINE_LIMIT = 2048,      /* RFC 5321 §4.5.3.1.4 plus what our extensions add */
     INBOUND_SWALLOW_LIMIT = 65536,  /* octets of one over-long line before we hang up */
     INBOUND_COMMANDS_PER_TURN = 64, /* then other sessions get their turn */
     INBOUND_IDLE_COMMANDS =
@@ -27,13 +28,16 @@ enum {
     /* Without a message; who goes on has its senders looked up when it waits for the answer, not
      * before: RSET would leave look-ups behind that take the place of other people's. */
     INBOUND_EAGER_COMMANDS = 40,
-    INBOUND_EXCESS = 4,                     /* times the size limit are read, then we hang up */
+    INBOUND_FREE_CHUNK = 512, /* octets; smaller ones count as commands that bring nothing */
+    INBOUND_EXCESS = 4,       /* times the size limit are read, then we hang up */
     INBOUND_ROUTE_MEMORY = 4 * 1024 * 1024, /* octets a transaction's routes may take */
 };
 
 struct inbound_recipient {
     struct recipient_route route;
     struct rewrite_plan plan;
+    unsigned notify;    /* enum dsn_notify */
+    struct bytes orcpt; /* as the client wrote it, or empty */
 };
 
 /* Reset whole by transaction_reset: a member added later is reset too. */
@@ -42,7 +46,12 @@ struct inbound_transaction {
     struct smtp_mailbox sender;
     struct bytes sender_text; /* "local@domain", quoted as needed */
     bool is_8bit;
+    bool is_utf8; /* SMTPUTF8 was said */
     uint64_t declared_size;
+    enum dsn_return ret;
+    struct bytes envid;
+    unsigned asked_notify; /* of the RCPT being looked at */
+    struct bytes asked_orcpt;
     struct inbound_recipient *recipients;
     size_t recipient_count;
     size_t recipient_room;
@@ -50,6 +59,7 @@ struct inbound_transaction {
     uint64_t id;        /* of the message; 0 before DATA */
     int64_t started_ms; /* unix */
     uint64_t begun_ms;  /* the same moment on the clock of the loop, for deadlines */
+    bool is_chunked;    /* it comes by BDAT */
     struct smtp_content_decoder decoder;
     struct content *content;
     enum content_status content_status;
@@ -105,6 +115,17 @@ struct inbound_server {
     struct loop_task idle_task;
 };
 
+/* One BDAT. Its octets are read whatever the answer will be: they are never commands. */
+struct inbound_chunk {
+    bool is_open; /* they are being read */
+    bool is_last;
+    uint64_t size, left;
+    uint64_t begun_ms;    /* clock of the loop */
+    unsigned code;        /* not 0: they go nowhere, and this is the answer */
+    const char *enhanced; /* static */
+    const char *text;
+};
+
 /* What the session is waiting for; while it is not NOTHING no command is looked at. */
 enum inbound_wait {
     INBOUND_WAITS_NOTHING,
@@ -139,6 +160,7 @@ struct inbound_session {
     struct queue_ticket *ticket;           /* pending, or NULL */
     struct inbound_lookup *lookup;         /* pending state store request, or NULL */
     struct smtp_mailbox pending_recipient; /* RCPT that waits for its token */
+    struct inbound_chunk chunk;
     uint64_t swallowed; /* octets of an over-long line; 0: none is being read */
     unsigned errors;
     unsigned commands; /* since the last message */
@@ -180,6 +202,8 @@ bool inbound_session_bye_if_draining(struct inbound_session *session);
 void inbound_session_bury(struct inbound_session *session);
 /* A reply has been written by hand: the next command gets its full time. */
 void inbound_session_rearm(struct inbound_session *session);
+/* Content is on its way: there is time as long as enough of it comes. */
+void inbound_session_extend(struct inbound_session *session);
 void inbound_session_begin_wait(struct inbound_session *session, enum inbound_wait wait);
 /* Starts a log line about this session. */
 void inbound_session_log(const struct inbound_session *session, struct log_line *line,
@@ -191,6 +215,24 @@ void inbound_transaction_reset(struct inbound_session *session);
 
 /* The recipient that waited for the sender's verdict is looked at again. */
 void inbound_sender_known(struct inbound_session *session);
+
+/* inbound_parameters.c */
+/* False: refused, the answer has gone out. */
+bool inbound_take_mail_parameters(struct inbound_session *session,
+                                  const struct smtp_command *command);
+bool inbound_take_rcpt_parameters(struct inbound_session *session,
+                                  const struct smtp_command *command);
+
+/* inbound_chunks.c */
+/* A BDAT line has come; `result`: what the parser says of it. */
+void inbound_chunk_begin(struct inbound_session *session, const struct smtp_command *command,
+                         enum smtp_command_result result);
+/* Would a line that is none have been a BDAT? Then its octets may follow, and the session has ended. */
+bool inbound_chunk_is_lost(struct inbound_session *session, struct bytes line);
+/* Takes octets of the open chunk; returns how many. When none is left, what was used is consumed and
+ * inbound_chunk_end called. */
+size_t inbound_chunk_input(struct inbound_session *session, struct bytes input);
+void inbound_chunk_end(struct inbound_session *session);
 
 /* inbound_auth.c */
 /* At MAIL: look-ups begin. */
@@ -256,6 +298,11 @@ void inbound_content_add_kept(const struct inbound_session *session, struct byte
                               struct strbuf *out);
 void inbound_content_judge(struct inbound_session *session);
 void inbound_content_begin(struct inbound_session *session);
+/* By BDAT: some of it; no more of it. */
+void inbound_content_chunk(struct inbound_session *session, struct bytes octets);
+void inbound_content_last_chunk(struct inbound_session *session);
+/* False: what has come so far is refused, the answer has gone out. */
+bool inbound_content_is_fine(struct inbound_session *session);
 /* Takes content from the input; returns octets used. When the decoder is done, what was used is
  * consumed and inbound_content_end called; the answer may come later. */
 size_t inbound_content_input(struct inbound_session *session, struct bytes input);

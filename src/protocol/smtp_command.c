@@ -133,6 +133,19 @@ static enum smtp_command_result parse_path(struct bytes keyword, bool allow_utf8
     return parse_parameters(rest, allow_utf8, command);
 }
 
+/* RFC 3030 §2: nothing but digits, and LAST. Who read anything else into it would disagree with its
+ * client about where the octets end. */
+static bool parse_chunk(struct smtp_command *command)
+{
+    struct bytes rest = command->argument;
+    struct bytes size = bytes_cut(&rest, ' ');
+
+    rest = skip_blanks(rest);
+    command->is_last_chunk = bytes_equal_nocase(rest, BYTES("LAST"));
+    return bytes_to_u64(size, &command->chunk_size) &&
+           (rest.len == 0 || command->is_last_chunk);
+}
+
 static enum smtp_command_result ok_when(bool condition)
 {
     return condition ? SMTP_COMMAND_OK : SMTP_COMMAND_SYNTAX;
@@ -165,6 +178,7 @@ enum smtp_command_result smtp_command_parse(struct bytes line, bool allow_utf8,
     case SMTP_STARTTLS:
         return ok_when(command->argument.len == 0);
     case SMTP_BDAT:
+        return ok_when(parse_chunk(command));
     case SMTP_VRFY:
     case SMTP_EXPN:
     case SMTP_XCLIENT:

@@ -105,12 +105,22 @@ static void decimal_numbers(void **state)
     }
 }
 
+static void ascii_is_told(void **state)
+{
+    (void)state;
+    CHECK_TRUE("nothing", bytes_is_ascii(BYTES("")));
+    CHECK_TRUE("all of it", bytes_is_ascii(BYTES("\0 ~\x7f")));
+    CHECK_TRUE("128", !bytes_is_ascii(BYTES("a\x80")));
+    CHECK_TRUE("255", !bytes_is_ascii(BYTES("\xff"
+                                            "a")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_of_views),  cmocka_unit_test(comparisons),
         cmocka_unit_test(searches),        cmocka_unit_test(cutting_and_trimming),
-        cmocka_unit_test(decimal_numbers),
+        cmocka_unit_test(decimal_numbers), cmocka_unit_test(ascii_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,18 +105,25 @@ static inline void note_submission(struct queue *queue,
     char *octets = memory_alloc(size + 1);
 
     snprintf(queue->envelope, sizeof queue->envelope,
-             "from=" BYTES_FMT " %s 8bit=%d auto=%d ip=" BYTES_FMT " helo=" BYTES_FMT,
+             "from=" BYTES_FMT " %s 8bit=%d auto=%d utf8=%d%d ret=%d envid=" BYTES_FMT
+             " ip=" BYTES_FMT " helo=" BYTES_FMT,
              BYTES_ARG(envelope->sender),
              envelope->kind == ENVELOPE_RETURN ? "return" : "forward", envelope->is_8bit,
-             envelope->is_auto_submitted, BYTES_ARG(envelope->client_ip),
+             envelope->is_auto_submitted, envelope->is_utf8, envelope->is_utf8_header,
+             envelope->ret, BYTES_ARG(envelope->envid), BYTES_ARG(envelope->client_ip),
              BYTES_ARG(envelope->client_helo));
     queue->deliveries[0] = '\0';
     for (size_t i = 0; i < submission->count && room > 600; i++) {
         const struct queue_recipient *recipient = &submission->recipients[i];
-        int used = snprintf(at, room, BYTES_FMT " for " BYTES_FMT " at " BYTES_FMT "%s\n",
+        char wishes[600] = "";
+        if (recipient->notify != 0 || recipient->orcpt.len > 0) {
+            snprintf(wishes, sizeof wishes, " notify=%u orcpt=" BYTES_FMT, recipient->notify,
+                     BYTES_ARG(recipient->orcpt));
+        }
+        int used = snprintf(at, room, BYTES_FMT " for " BYTES_FMT " at " BYTES_FMT "%s%s\n",
                             BYTES_ARG(recipient->address), BYTES_ARG(recipient->alias),
                             BYTES_ARG(recipient->destination),
-                            srs_is_srs(recipient->sender) ? " srs" : "");
+                            srs_is_srs(recipient->sender) ? " srs" : "", wishes);
         at += used;
         room -= (size_t)used;
     }
@@ -258,7 +265,10 @@ static const char WORLD_ALIASES[] = "postmaster: admin@mail.test\n"
                                     "case: anna@X.TEST\n"
                                     "no: :refuse: 553 5.7.27 Not for you\n"
                                     "later: :defer:\n"
-                                    "void: :discard:\n";
+                                    "void: :discard:\n"
+                                    "j\xc3\xb6rg: anna@x.test\n"
+                                    "uni: \xc3\xa4@x.test, bob@b\xc3\xbc"
+                                    "cher.test\n";
 
 enum { WORLD_CLIENTS = 64, HEARD_LIMIT = 16 * 1024 * 1024 };
 

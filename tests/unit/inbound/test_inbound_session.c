@@ -56,17 +56,29 @@ static const struct failing FAILING[] = {
     {"RSET with an argument", BYTES("RSET x\r\n"), EVERYWHERE("501/5.5.4")},
     {"EXPN", BYTES("EXPN list\r\n"), EVERYWHERE("502/5.5.1")},
     {"STARTTLS", BYTES("STARTTLS\r\n"), FROM_GREETED("502/5.5.1")},
-    {"BDAT", BYTES("BDAT 3\r\n"), {"503/5.5.1", "503/5.5.1", "503/5.5.1", "502/5.5.1"}},
+    {"BDAT too early", BYTES("BDAT 9 LAST\r\nNOOP\r\nX\r\n"), {"503/5.5.1", "503/5.5.1", "554/5.5.1", NULL}},
+    {"BDAT of nothing, too early", BYTES("BDAT 0 LAST\r\n"), {"503/5.5.1", "503/5.5.1", "554/5.5.1", NULL}},
     {"MAIL without FROM", BYTES("MAIL <a@far.test>\r\n"), EVERYWHERE("501/5.5.4")},
     {"MAIL bad path", BYTES("MAIL FROM:<a@far.test\r\n"), EVERYWHERE("501/5.1.7")},
     {"MAIL without domain", BYTES("MAIL FROM:<a>\r\n"), EVERYWHERE("501/5.1.7")},
-    {"RCPT in UTF-8", BYTES("RCPT TO:<\xc3\xa4@own.test>\r\n"), EVERYWHERE("553/5.6.7")},
+    {"RCPT in UTF-8", BYTES("RCPT TO:<\xc3\xa4@own.test>\r\n"), {"553/5.6.7", "503/5.5.1", "553/5.6.7", "553/5.6.7"}},
+    {"MAIL in broken UTF-8", BYTES("MAIL FROM:<\xc3@far.test> SMTPUTF8\r\n"), EVERYWHERE("553/5.6.7")},
+    {"MAIL SMTPUTF8 with a value", BYTES("MAIL FROM:<a@far.test> SMTPUTF8=1\r\n"), FROM_GREETED("501/5.5.4")},
+    {"MAIL in a domain that is none", BYTES("MAIL FROM:<a@\xe2\x88\x80.test> SMTPUTF8\r\n"), {"553/5.6.7", "501/5.1.7", "553/5.6.7", "553/5.6.7"}},
+    {"MAIL RET unknown", BYTES("MAIL FROM:<a@far.test> RET=SOME\r\n"), FROM_GREETED("501/5.5.4")},
+    {"MAIL ENVID that is no xtext", BYTES("MAIL FROM:<a@far.test> ENVID=a+b\r\n"), FROM_GREETED("501/5.5.4")},
+    {"MAIL with a parameter of RCPT", BYTES("MAIL FROM:<a@far.test> NOTIFY=NEVER\r\n"), FROM_GREETED("555/5.5.4")},
+    {"RCPT NOTIFY unknown", BYTES("RCPT TO:<info@own.test> NOTIFY=NEVER,SUCCESS\r\n"), FROM_SENDER("501/5.5.4")},
+    {"RCPT ORCPT without a type", BYTES("RCPT TO:<info@own.test> ORCPT=a@b.test\r\n"), FROM_SENDER("501/5.5.4")},
+    {"RCPT ORCPT in UTF-8", BYTES("RCPT TO:<info@own.test> ORCPT=utf-8;\xc3\xa4@b.test\r\n"), {"501/5.5.4", "503/5.5.1", "501/5.5.4", "501/5.5.4"}},
+    {"RCPT NOTIFY without a value", BYTES("RCPT TO:<info@own.test> NOTIFY\r\n"), FROM_SENDER("501/5.5.4")},
     {"MAIL in UTF-8", BYTES("MAIL FROM:<\xc3\xa4@far.test>\r\n"), EVERYWHERE("553/5.6.7")},
     {"MAIL SIZE without number", BYTES("MAIL FROM:<a@far.test> SIZE=x\r\n"), FROM_GREETED("501/5.5.4")},
     {"MAIL SIZE too big", BYTES("MAIL FROM:<a@far.test> SIZE=4097\r\n"), FROM_GREETED("552/5.3.4")},
     {"MAIL SIZE of 20 digits", BYTES("MAIL FROM:<a@far.test> SIZE=99999999999999999999\r\n"), FROM_GREETED("552/5.3.4")},
     {"MAIL SIZE of 21 digits", BYTES("MAIL FROM:<a@far.test> SIZE=999999999999999999999\r\n"), FROM_GREETED("501/5.5.4")},
-    {"MAIL BODY unknown", BYTES("MAIL FROM:<a@far.test> BODY=BINARYMIME\r\n"), FROM_GREETED("501/5.5.4")},
+    {"MAIL BODY unknown", BYTES("MAIL FROM:<a@far.test> BODY=9BIT\r\n"), FROM_GREETED("501/5.5.4")},
+    {"MAIL BODY without lines", BYTES("MAIL FROM:<a@far.test> BODY=BINARYMIME\r\n"), FROM_GREETED("555/5.6.1")},
     {"MAIL parameter unknown", BYTES("MAIL FROM:<a@far.test> X=1\r\n"), FROM_GREETED("555/5.5.4")},
     {"MAIL parameter twice", BYTES("MAIL FROM:<a@far.test> SIZE=1 SIZE=2\r\n"), EVERYWHERE("501/5.5.4")},
     {"RCPT without TO", BYTES("RCPT <info@own.test>\r\n"), EVERYWHERE("501/5.5.4")},
@@ -146,6 +158,13 @@ static const struct {
      "250/2.1.0 250/2.1.5 250 503/5.5.1"},
     {"no parameters after HELO", "HELO c\r\nMAIL FROM:<a@far.test> SIZE=5\r\nMAIL FROM:<a@far.test>\r\n",
      "250 555/5.5.4 250/2.1.0"},
+    {"no extensions of RCPT after HELO", "HELO c\r\nMAIL FROM:<a@far.test>\r\nRCPT TO:<info@own.test> NOTIFY=NEVER\r\nRCPT TO:<info@own.test>\r\n"
+     "BDAT 4 LAST\r\nNOOPRSET\r\n", "250 250/2.1.0 555/5.5.4 250/2.1.5 503/5.5.1 250/2.0.0"},
+    {"all extensions of MAIL", "MAIL FROM:<a@far.test> SIZE=5 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=q+2B\r\n", "250/2.1.0"},
+    {"VRFY with SMTPUTF8", "VRFY info SMTPUTF8\r\nVRFY j\xc3\xb6rg SMTPUTF8\r\n", "252/2.5.0 252/2.5.0"},
+    {"SMTPUTF8 ends with its transaction", "MAIL FROM:<\xc3\xa4@far.test> SMTPUTF8\r\nRCPT TO:<j\xc3\xb6rg@own.test>\r\nRSET\r\n"
+     "MAIL FROM:<\xc3\xa4@far.test>\r\nMAIL FROM:<a@far.test>\r\nRCPT TO:<j\xc3\xb6rg@own.test>\r\nRCPT TO:<nobody\xc3\xb6@own.test>\r\n",
+     "250/2.1.0 250/2.1.5 250/2.0.0 553/5.6.7 250/2.1.0 553/5.6.7 553/5.6.7"},
     {"one more recipient than allowed",
      "MAIL FROM:<a@far.test>\r\nRCPT TO:<info@own.test>\r\nRCPT TO:<anna@own.test>\r\nRCPT TO:<case@own.test>\r\n"
      "RCPT TO:<postmaster>\r\nRCPT TO:<info@own.test>\r\nDATA\r\n",
@@ -184,7 +203,8 @@ static void test_extensions_offered(void **state)
     CHECK_TEXT(
         "all of it", strbuf_text(&client->heard),
         "220 mx.test ESMTP postilion\r\n250-mx.test\r\n250-PIPELINING\r\n250-SIZE 4096\r\n"
-        "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 HELP\r\n");
+        "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n250-SMTPUTF8\r\n250-"
+        "DSN\r\n250 HELP\r\n");
     world_clear(&world);
 }
 
@@ -196,8 +216,8 @@ static void test_long_lines(void **state)
         size_t length; /* with CRLF */
         const char *want;
     } cases[] = {
-        {"at the limit", 1024, "250/2.0.0 250/2.0.0"},
-        {"one over", 1025, "500/5.5.2 250/2.0.0"},
+        {"at the limit", 2048, "250/2.0.0 250/2.0.0"},
+        {"one over", 2049, "500/5.5.2 250/2.0.0"},
         {"much over", 60000, "500/5.5.2 250/2.0.0"},
         {"no end to it", 200000, "500/5.5.2 421/4.5.2 end"},
     };

@@ -29,6 +29,19 @@ static const struct {
     {"VRFY", BYTES("VRFY ann"), 0, SMTP_COMMAND_OK, SMTP_VRFY, BYTES("ann")},
     {"VRFY without a name", BYTES("VRFY"), 0, SMTP_COMMAND_SYNTAX, SMTP_VRFY, BYTES("")},
     {"BDAT", BYTES("BDAT 10 LAST"), 0, SMTP_COMMAND_OK, SMTP_BDAT, BYTES("10 LAST")},
+    {"BDAT without LAST", BYTES("bdat 10"), 0, SMTP_COMMAND_OK, SMTP_BDAT, BYTES("10")},
+    {"BDAT with blanks", BYTES("BDAT  0   last "), 0, SMTP_COMMAND_OK, SMTP_BDAT, BYTES("0   last")},
+    {"BDAT of the largest size", BYTES("BDAT 18446744073709551615"), 0, SMTP_COMMAND_OK, SMTP_BDAT, BYTES("18446744073709551615")},
+    {"BDAT larger than any number", BYTES("BDAT 18446744073709551616"), 0, SMTP_COMMAND_SYNTAX, SMTP_BDAT, BYTES("18446744073709551616")},
+    {"BDAT alone", BYTES("BDAT"), 0, SMTP_COMMAND_SYNTAX, SMTP_BDAT, BYTES("")},
+    {"BDAT without a size", BYTES("BDAT LAST"), 0, SMTP_COMMAND_SYNTAX, SMTP_BDAT, BYTES("LAST")},
+    {"BDAT below nothing", BYTES("BDAT -1"), 0, SMTP_COMMAND_SYNTAX, SMTP_BDAT, BYTES("-1")},
+    {"BDAT with a sign", BYTES("BDAT +1"), 0, SMTP_COMMAND_SYNTAX, SMTP_BDAT, BYTES("+1")},
+    {"BDAT in hex", BYTES("BDAT 0x10"), 0, SMTP_COMMAND_SYNTAX, SMTP_BDAT, BYTES("0x10")},
+    {"BDAT with a tab", BYTES("BDAT 1\tLAST"), 0, SMTP_COMMAND_SYNTAX, SMTP_BDAT, BYTES("1\tLAST")},
+    {"BDAT with two sizes", BYTES("BDAT 1 2"), 0, SMTP_COMMAND_SYNTAX, SMTP_BDAT, BYTES("1 2")},
+    {"BDAT with LASTLY", BYTES("BDAT 1 LASTLY"), 0, SMTP_COMMAND_SYNTAX, SMTP_BDAT, BYTES("1 LASTLY")},
+    {"BDAT with more", BYTES("BDAT 1 LAST 2"), 0, SMTP_COMMAND_SYNTAX, SMTP_BDAT, BYTES("1 LAST 2")},
     {"HELP", BYTES("HELP"), 0, SMTP_COMMAND_OK, SMTP_HELP, BYTES("")},
     {"nothing", BYTES(""), 0, SMTP_COMMAND_UNKNOWN, SMTP_UNKNOWN, BYTES("")},
     {"HTTP", BYTES("GET / HTTP/1.1"), 0, SMTP_COMMAND_UNKNOWN, SMTP_UNKNOWN, BYTES("/ HTTP/1.1")},
@@ -98,6 +111,21 @@ static void parts_of_mail(void **state)
     arena_free(&arena);
 }
 
+static void parts_of_bdat(void **state)
+{
+    struct arena *arena = arena_new();
+    struct smtp_command command;
+
+    (void)state;
+    smtp_command_parse(BYTES("BDAT 007"), false, arena, &command);
+    CHECK_INT("size", command.chunk_size, 7);
+    CHECK_TRUE("not last", !command.is_last_chunk);
+    smtp_command_parse(BYTES("BDAT 4294967296 LAST"), false, arena, &command);
+    CHECK_INT("size", command.chunk_size, 4294967296);
+    CHECK_TRUE("last", command.is_last_chunk);
+    arena_free(&arena);
+}
+
 static void long_paths_are_told(void **state)
 {
     struct arena *arena = arena_new();
@@ -123,9 +151,8 @@ static void verbs_have_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(commands_are_parsed),
-        cmocka_unit_test(parts_of_mail),
-        cmocka_unit_test(long_paths_are_told),
+        cmocka_unit_test(commands_are_parsed), cmocka_unit_test(parts_of_mail),
+        cmocka_unit_test(parts_of_bdat),       cmocka_unit_test(long_paths_are_told),
         cmocka_unit_test(verbs_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
