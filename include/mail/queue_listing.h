@@ -23,6 +23,15 @@ struct queue_listing_row {
     bool is_held;
     int64_t next_attempt_ms;
     struct bytes last_reply;
+    bool is_given_up;
+    struct bytes fallback; /* or empty */
+};
+
+/* One attempt of a delivery that is still open. */
+struct queue_listing_attempt {
+    uint32_t number; /* of the delivery */
+    int64_t at_ms;
+    struct bytes host, reply;
 };
 
 /* What `show` tells of the message itself. */
@@ -32,6 +41,9 @@ struct queue_listing_message {
     uint64_t size;
     struct bytes sender; /* as it came in; empty: null sender */
     struct bytes client_ip, client_helo, session;
+    struct bytes prefix; /* header fields of ours: what they say of the sender is shown */
+    const struct queue_listing_attempt *attempts; /* by delivery, oldest first */
+    size_t attempt_count;
 };
 
 /* list: header, rows, end. */
@@ -39,6 +51,8 @@ void queue_listing_add_header(struct strbuf *out);
 void queue_listing_add_row(struct strbuf *out, const struct queue_listing_row *row,
                            int64_t now_ms);
 void queue_listing_add_end(struct strbuf *out, uint64_t rows);
+/* Instead of the end, when there may be more behind this row. */
+void queue_listing_add_more(struct strbuf *out, uint64_t rows, uint64_t id, uint32_t number);
 void queue_listing_add_row_json(struct strbuf *out, const struct queue_listing_row *row,
                                 int64_t now_ms);
 /* show */
@@ -49,5 +63,9 @@ void queue_listing_add_message_json(struct strbuf *out,
                                     const struct queue_listing_message *message,
                                     const struct queue_listing_row *rows, size_t count,
                                     int64_t now_ms);
+
+/* For other lists in the same form. */
+void queue_listing_add_escaped(struct strbuf *out, struct bytes text);
+void queue_listing_add_json_text(struct strbuf *out, struct bytes text);
 
 #endif

@@ -1,6 +1,7 @@
 #include "mail/queue_listing.h"
 
 #include "base/calendar.h"
+#include "mail/header_block.h"
 #include "mail/message_id.h"
 
 #include <inttypes.h>
@@ -39,7 +40,7 @@ static bool is_control(struct bytes character)
            (character.len == 2 && first == 0xc2 && (unsigned char)character.data[1] < 0xa0);
 }
 
-static void add_escaped(struct strbuf *out, struct bytes text)
+void queue_listing_add_escaped(struct strbuf *out, struct bytes text)
 {
     while (text.len > 0) {
         size_t length = utf8_length(text);
@@ -70,7 +71,7 @@ static void add_json_character(struct strbuf *out, struct bytes character)
     }
 }
 
-static void add_json_text(struct strbuf *out, struct bytes text)
+void queue_listing_add_json_text(struct strbuf *out, struct bytes text)
 {
     strbuf_add_char(out, '"');
     while (text.len > 0) {
@@ -91,7 +92,7 @@ static void add_json_text(struct strbuf *out, struct bytes text)
 static void add_json_member(struct strbuf *out, const char *key, struct bytes text)
 {
     strbuf_addf(out, ",\"%s\":", key);
-    add_json_text(out, text);
+    queue_listing_add_json_text(out, text);
 }
 
 static void add_json_time(struct strbuf *out, const char *key, int64_t unix_ms)
@@ -130,6 +131,8 @@ static void add_next_attempt(struct strbuf *out, const struct queue_listing_row 
 {
     if (row->is_held) {
         strbuf_add_text(out, "held");
+    } else if (row->is_given_up) {
+        strbuf_add_text(out, "bounce");
     } else if (row->next_attempt_ms <= now_ms) {
         strbuf_add_text(out, "now");
     } else {
@@ -140,7 +143,7 @@ static void add_next_attempt(struct strbuf *out, const struct queue_listing_row 
 static void add_mailbox(struct strbuf *out, struct bytes address)
 {
     strbuf_add_char(out, '<');
-    add_escaped(out, address);
+    queue_listing_add_escaped(out, address);
     strbuf_add_char(out, '>');
 }
 
@@ -174,10 +177,10 @@ void queue_listing_add_row(struct strbuf *out, const struct queue_listing_row *r
     strbuf_add_text(out, " -> ");
     add_mailbox(out, row->recipient);
     strbuf_add_text(out, " at ");
-    add_escaped(out, row->destination);
+    queue_listing_add_escaped(out, row->destination);
     if (row->last_reply.len > 0) {
         strbuf_add_text(out, "\n              ");
-        add_escaped(out, row->last_reply);
+        queue_listing_add_escaped(out, row->last_reply);
     }
     strbuf_add_char(out, '\n');
 }
@@ -189,6 +192,12 @@ void queue_listing_add_end(struct strbuf *out, uint64_t rows)
         return;
     }
     strbuf_addf(out, "%" PRIu64 " deliver%s\n", rows, rows == 1 ? "y" : "ies");
+}
+
+void queue_listing_add_more(struct strbuf *out, uint64_t rows, uint64_t id, uint32_t number)
+{
+    strbuf_addf(out, "%" PRIu64 " deliver%s; for more: --after %s/%" PRIu32 "\n", rows,
+                rows == 1 ? "y" : "ies", message_id_text(id).text, number);
 }
 
 static void add_row_members(struct strbuf *out, const struct queue_listing_row *row,
@@ -207,23 +216,93 @@ static void add_row_members(struct strbuf *out, const struct queue_listing_row *
                 row->attempts);
     add_json_time(out, "next_attempt", row->next_attempt_ms);
     add_json_member(out, "last_reply", row->last_reply);
-    strbuf_add_char(out, '}');
+    if (row->is_given_up) {
+        strbuf_add_text(out, ",\"given_up\":true");
+    }
+    if (row->fallback.len > 0) {
+        add_json_member(out, "fallback", row->fallback);
+    }
 }
 
 void queue_listing_add_row_json(struct strbuf *out, const struct queue_listing_row *row,
                                 int64_t now_ms)
 {
     add_row_members(out, row, now_ms);
-    strbuf_add_char(out, '\n');
+    strbuf_add_text(out, "}\n");
 }
 
 static void add_field(struct strbuf *out, const char *name, struct bytes text)
 {
     if (text.len > 0) {
         strbuf_add_text(out, name);
-        add_escaped(out, text);
+        queue_listing_add_escaped(out, text);
         strbuf_add_char(out, '\n');
     }
+}
+
+/* Each field of ours that says who the sender is, unfolded. */
+static void add_results(struct strbuf *out, struct bytes prefix, bool is_json)
+{
+    struct header_field field;
+    struct strbuf value;
+    size_t count = 0;
+
+    while (header_field_next(&prefix, &field)) {
+        if (!bytes_equal_nocase(field.name, BYTES("Authentication-Results"))) {
+            continue;
+        }
+        strbuf_init(&value, 64 * 1024);
+        header_value_add(&value, field.value);
+        if (is_json) {
+            strbuf_add_text(out, count == 0 ? "" : ",");
+            queue_listing_add_json_text(out, strbuf_bytes(&value));
+        } else {
+            add_field(out, "results   ", strbuf_bytes(&value));
+        }
+        strbuf_clear(&value);
+        count++;
+    }
+}
+
+static void add_attempts(struct strbuf *out, const struct queue_listing_message *message,
+                         uint32_t number)
+{
+    for (size_t i = 0; i < message->attempt_count; i++) {
+        const struct queue_listing_attempt *attempt = &message->attempts[i];
+
+        if (attempt->number != number) {
+            continue;
+        }
+        strbuf_add_text(out, "    ");
+        calendar_add_timestamp(out, attempt->at_ms);
+        strbuf_add_char(out, ' ');
+        queue_listing_add_escaped(out, attempt->host.len > 0 ? attempt->host : BYTES("-"));
+        strbuf_add_text(out, ": ");
+        queue_listing_add_escaped(out, attempt->reply);
+        strbuf_add_char(out, '\n');
+    }
+}
+
+static void add_attempts_json(struct strbuf *out, const struct queue_listing_message *message,
+                              uint32_t number)
+{
+    size_t count = 0;
+
+    strbuf_add_text(out, ",\"history\":[");
+    for (size_t i = 0; i < message->attempt_count; i++) {
+        const struct queue_listing_attempt *attempt = &message->attempts[i];
+
+        if (attempt->number != number) {
+            continue;
+        }
+        strbuf_addf(out, "%s{\"at\":\"", count++ == 0 ? "" : ",");
+        calendar_add_timestamp(out, attempt->at_ms);
+        strbuf_add_char(out, '"');
+        add_json_member(out, "host", attempt->host);
+        add_json_member(out, "reply", attempt->reply);
+        strbuf_add_char(out, '}');
+    }
+    strbuf_add_char(out, ']');
 }
 
 void queue_listing_add_message(struct strbuf *out, const struct queue_listing_message *message,
@@ -240,10 +319,13 @@ void queue_listing_add_message(struct strbuf *out, const struct queue_listing_me
     add_field(out, "client    ", message->client_ip);
     add_field(out, "helo      ", message->client_helo);
     add_field(out, "session   ", message->session);
+    add_results(out, message->prefix, false);
     strbuf_add_char(out, '\n');
     queue_listing_add_header(out);
     for (size_t i = 0; i < count; i++) {
         queue_listing_add_row(out, &rows[i], now_ms);
+        add_field(out, "    fallback ", rows[i].fallback);
+        add_attempts(out, message, rows[i].number);
     }
 }
 
@@ -259,12 +341,16 @@ void queue_listing_add_message_json(struct strbuf *out,
     add_json_member(out, "client_ip", message->client_ip);
     add_json_member(out, "client_helo", message->client_helo);
     add_json_member(out, "session", message->session);
-    strbuf_add_text(out, ",\"deliveries\":[");
+    strbuf_add_text(out, ",\"results\":[");
+    add_results(out, message->prefix, true);
+    strbuf_add_text(out, "],\"deliveries\":[");
     for (size_t i = 0; i < count; i++) {
         if (i > 0) {
             strbuf_add_char(out, ',');
         }
         add_row_members(out, &rows[i], now_ms);
+        add_attempts_json(out, message, rows[i].number);
+        strbuf_add_char(out, '}');
     }
     strbuf_add_text(out, "]}\n");
 }

@@ -238,7 +238,7 @@ static void running_daemon(void **state)
         CHECK_INT(cases[i].name, run(&place, "retry", "d.example", "--json"), cases[i].code);
         pthread_join(thread, NULL);
         close(fake.listener);
-        CHECK_TEXT(cases[i].name, fake.heard, "queue retry d.example json\n");
+        CHECK_TEXT(cases[i].name, fake.heard, "queue retry --destination d.example --json\n");
         CHECK_TEXT(cases[i].name, place.out, cases[i].out);
         if (cases[i].err != NULL) {
             CHECK_TEXT(cases[i].name, place.err, cases[i].err);

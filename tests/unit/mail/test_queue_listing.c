@@ -98,10 +98,33 @@ static void orders(void **state)
         const char *line, *again; /* NULL: refused */
     } cases[] = {
         {"queue list", "queue list\n"},
-        {"queue  list json", "queue list json\n"},
-        {"queue --json list", "queue list json\n"},
-        {"queue retry all", "queue retry all\n"},
-        {"queue retry gmail.example", "queue retry gmail.example\n"},
+        {"queue  list json", "queue list --json\n"},
+        {"queue --json list", "queue list --json\n"},
+        {"queue retry all", "queue retry --all\n"},
+        {"queue retry gmail.example", "queue retry --destination gmail.example\n"},
+        {"queue delete --all", "queue delete --all\n"},
+        {"queue hold --sender <> --recipient a@b --destination d",
+         "queue hold --sender <> --recipient <a@b> --destination d\n"},
+        {"queue bounce --sender a@b", "queue bounce --sender <a@b>\n"},
+        {"queue list --held --limit 20 --after 00000003nqk8n/3 --sender <a@b>",
+         "queue list --held --sender <a@b> --limit 20 --after 00000003nqk8n/3\n"},
+        {"queue list --after 00000003nqk8n", "queue list --after 00000003nqk8n/4294967295\n"},
+        {"queue list --by-domain --json --limit 5",
+         "queue list --by-domain --limit 5 --json\n"},
+        {"queue release 00000003nqk8n", "queue release 00000003nqk8n\n"},
+        {"queue list --limit 0", NULL},
+        {"queue list --limit x", NULL},
+        {"queue list --after 00000003nqk8n/x", NULL},
+        {"queue list --after", NULL},
+        {"queue list --frob 1", NULL},
+        {"queue list --by-domain --held", NULL},
+        {"queue show --by-domain 00000003nqk8n", NULL},
+        {"queue show --all", NULL},
+        {"queue delete 00000003nqk8n --all", NULL},
+        {"queue delete 00000003nqk8n 00000003nqk8n", NULL},
+        {"queue delete --limit 3 --all", NULL},
+        {"queue hold --recipient <>", NULL},
+        {"queue hold gmail.example", NULL},
         {"queue delete all", NULL},
         {"queue delete gmail.example", NULL},
         {"queue delete", NULL},
@@ -131,6 +154,117 @@ static void orders(void **state)
     }
 }
 
+static void filters(void **state)
+{
+    const struct queue_order_row row = {
+        .sender = BYTES("SRS0=ABCDEFGH=AB=Far.example=who=x@here.example"),
+        .recipient = BYTES("r@there.example"),
+        .alias = BYTES("a@here.example"),
+        .destination = BYTES("mx.example")};
+    const struct {
+        const char *name, *line;
+        bool want;
+    } cases[] = {
+        {"all", "queue list", true},
+        {"the sender inside", "queue list --sender who=x@far.example", true},
+        {"the sender outside",
+         "queue list --sender SRS0=ABCDEFGH=AB=far.example=who=x@here.example", true},
+        {"another", "queue list --sender who@far.example", false},
+        {"null", "queue list --sender <>", false},
+        {"next hop's recipient", "queue list --recipient R@THERE.example", true},
+        {"alias", "queue list --recipient a@here.example", true},
+        {"neither", "queue list --recipient b@here.example", false},
+        {"destination", "queue list --destination MX.example", true},
+        {"not its end", "queue list --destination example", false},
+        {"both", "queue list --destination mx.example --recipient a@here.example", true},
+        {"one of two", "queue list --destination mx.example --recipient b@here.example", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct queue_order order;
+        const char *why = NULL;
+
+        CHECK_TRUE(cases[i].name,
+                   queue_order_parse_line(bytes_from_text(cases[i].line), &order, &why));
+        CHECK_INT(cases[i].name, queue_order_matches(&order, &row), cases[i].want);
+    }
+}
+
+static void senders_in_srs(void **state)
+{
+    const struct {
+        const char *sender, *wanted;
+        bool want;
+    } cases[] = {
+        {"SRS1=ABCD=second.example==XYZW=AB=far.example=who@here.example", "who@far.example",
+         true},
+        {"SRS1=ABCD=second.example==XYZW=AB=far.example=who@here.example", "x@second.example",
+         false},
+        {"srs0+ABCD=AB=far.example=who@here.example", "who@far.example", true},
+        {"SRS0=ABCD=AB==TOKEN@here.example", "TOKEN@", false},
+        {"SRS0=ABCD@here.example", "who@far.example", false},
+        {"SRS0=@here.example", "@", false},
+        {"SRS1=ABCD=@here.example", "who@far.example", false},
+        {"SRS0=ABCD=AB=far.example=who", "who@far.example", false},
+        {"", "", true},
+        {"who@far.example", "WHO@far.example", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct queue_order order = {.has_sender = true,
+                                    .sender = bytes_from_text(cases[i].wanted)};
+        struct queue_order_row row = {.sender = bytes_from_text(cases[i].sender)};
+
+        CHECK_INT(cases[i].sender, queue_order_matches(&order, &row), cases[i].want);
+    }
+}
+
+static void words_no_line_can_carry(void **state)
+{
+    struct queue_order order = {
+        .kind = QUEUE_LIST, .has_sender = true, .sender = BYTES("\"a b\"@far.example")};
+    struct strbuf out;
+
+    (void)state;
+    strbuf_init(&out, QUEUE_ORDER_LINE_LIMIT);
+    CHECK_INT("blank", queue_order_write(&out, &order), false);
+    order.sender = BYTES("a\n@far.example");
+    CHECK_INT("line end", queue_order_write(&out, &order), false);
+    strbuf_clear(&out);
+}
+
+static void message_with_history(void **state)
+{
+    const struct queue_listing_attempt attempts[] = {
+        {1, 1000, BYTES("mx.example"), BYTES("450 later")},
+        {1, 61000, BYTES(""), BYTES("no\r address")},
+    };
+    struct queue_listing_row rows[] = {{.id = 7, .number = 0}, {.id = 7, .number = 1}};
+    struct queue_listing_message message = {
+        .id = 7,
+        .prefix = BYTES("Received: by us\r\nAuthentication-Results: us;\r\n spf=pass\r\n"),
+        .attempts = attempts,
+        .attempt_count = 2};
+    struct strbuf out;
+
+    (void)state;
+    strbuf_init(&out, 10000);
+    queue_listing_add_message(&out, &message, rows, 2, 0);
+    CHECK_TRUE("results", strstr(strbuf_text(&out), "results   us; spf=pass\n") != NULL);
+    CHECK_TRUE("first",
+               strstr(strbuf_text(&out), "00:00:01.000Z mx.example: 450 later\n") != NULL);
+    CHECK_TRUE("escaped", strstr(strbuf_text(&out), "-: no\\x0d address\n") != NULL);
+    strbuf_reset(&out);
+    queue_listing_add_message_json(&out, &message, rows, 2, 0);
+    CHECK_TRUE("results", strstr(strbuf_text(&out), "\"results\":[\"us; spf=pass\"]") != NULL);
+    CHECK_TRUE("none of the first", strstr(strbuf_text(&out), "\"history\":[]}") != NULL);
+    CHECK_TRUE("history", strstr(strbuf_text(&out),
+                                 "\"host\":\"mx.example\",\"reply\":\"450 later\"},{") != NULL);
+    strbuf_clear(&out);
+}
+
 static void order_with_an_id(void **state)
 {
     struct queue_order order;
@@ -139,7 +273,7 @@ static void order_with_an_id(void **state)
     struct strbuf out;
 
     (void)state;
-    snprintf(line, sizeof(line), "queue show %s json", message_id_text(ID).text);
+    snprintf(line, sizeof(line), "queue show %s --json", message_id_text(ID).text);
     snprintf(again, sizeof(again), "%s\n", line);
     CHECK_TRUE("parsed", queue_order_parse_line(bytes_from_text(line), &order, &why));
     CHECK_INT("kind", order.kind, QUEUE_SHOW);
@@ -153,9 +287,16 @@ static void order_with_an_id(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(row_as_text),     cmocka_unit_test(row_as_json),
-        cmocka_unit_test(message_as_json), cmocka_unit_test(next_attempt),
-        cmocka_unit_test(orders),          cmocka_unit_test(order_with_an_id),
+        cmocka_unit_test(row_as_text),
+        cmocka_unit_test(row_as_json),
+        cmocka_unit_test(message_as_json),
+        cmocka_unit_test(next_attempt),
+        cmocka_unit_test(orders),
+        cmocka_unit_test(order_with_an_id),
+        cmocka_unit_test(filters),
+        cmocka_unit_test(senders_in_srs),
+        cmocka_unit_test(words_no_line_can_carry),
+        cmocka_unit_test(message_with_history),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
