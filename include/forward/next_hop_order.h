@@ -51,6 +51,7 @@ struct next_hop_list {
     size_t count;
     struct decision failure; /* NEXT_HOP_FAILED: DEFER or REFUSE with codes and text */
     bool is_mx_secure;       /* AD on the MX answer */
+    bool is_partial;         /* there are more hosts; their look-up failed for now */
     uint32_t ttl;            /* seconds the list may be kept */
 };
 

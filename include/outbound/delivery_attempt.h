@@ -13,6 +13,7 @@
  *         destination's answer (RFC 5321 §5.1 leaves the choice); with a 4xx one more host is
  *         asked, and counts only when it takes the message. After content has gone out no other
  *         host is tried.
+ * Sharing destinations with the same mail hosts share connections: see host_group.
  * Reuse   a kept connection that breaks before the content went out is no failure: a new one to
  *         the same host is tried.
  * Time    per-stage deadlines of RFC 5321 §4.5.3.2; connect 30 s a host.
@@ -38,6 +39,7 @@ struct outbound_options {
     struct ip_address source_v4, source_v6; /* IP_NONE: any */
     unsigned reuse_messages;                /* messages over one connection, 100 */
     uint64_t reuse_idle_ms;                 /* how long an idle connection is kept, 10 s */
+    uint64_t reuse_ms;                      /* its whole life between messages, 5 min; 0: any */
     uint64_t connect_timeout_ms;            /* 30 s */
     uint64_t command_timeout_ms;            /* banner, EHLO, MAIL, RCPT: 5 min */
     uint64_t data_timeout_ms;               /* 354: 2 min */
@@ -89,6 +91,10 @@ struct delivery_request {
     struct content *content;               /* borrowed until finish */
     struct delivery_recipient *recipients; /* borrowed until finish */
     size_t count;
+    /* Asked once, as soon as it is known whose hosts the mail goes to and before a connection is used:
+     * `hosts` names them all, the same for every destination they serve (host_group). False: not now;
+     * the attempt ends, report.is_put_off. May be called from inside start. NULL: always. */
+    bool (*may_connect)(void *context, struct bytes hosts);
 };
 
 struct delivery_report {
@@ -96,6 +102,7 @@ struct delivery_report {
     struct ip_endpoint endpoint;
     struct bytes local; /* "" or our source address: text */
     enum delivery_trouble trouble;
+    bool is_put_off;     /* may_connect said so: nothing was tried, there are no results */
     bool is_in_doubt;    /* the dot is out, its reply never came: a retry may double it */
     const char *stage;   /* where it ended: "dns", "connect", "envelope" (MAIL, RCPT, DATA were
                             answered), "dot", or the smtp_stage_text that broke; static */

@@ -3,20 +3,18 @@
  *
  * Next hops    remembered for their TTL (at most NEXT_HOPS_KEPT_MS, so that the shuffle among
  *              equals is drawn anew now and then); shared with the attempts that use them.
- * Failures     a host that just failed is tried behind the others for HOST_FAILURE_MS.
- * Connections  kept between messages, newest first out; whatever arrives on one while it rests
- *              (EOF, 421, anything) closes it.
+ * Hosts        destinations with the same mail hosts share what is known of those hosts, and the connections
+ *              to them (host_group), from when their next hops are remembered until they are others.
  * Limit        DESTINATIONS_KEPT destinations that nobody uses; the longest unused is forgotten
  *              first. Keys come from strangers: the hash is keyed.
  */
 #ifndef OUTBOUND_DESTINATION_POOL_H
 #define OUTBOUND_DESTINATION_POOL_H
 
-#include "outbound/next_hop_connection.h"
+#include "outbound/host_group.h"
 
 enum {
     NEXT_HOPS_KEPT_MS = 5 * 60 * 1000,
-    HOST_FAILURE_MS = 60 * 1000,
     DESTINATIONS_KEPT = 2000,
     CONNECTIONS_KEPT = 500, /* that rest: descriptors are for those that work */
 };
@@ -57,22 +55,26 @@ void destination_remember(struct destination_pool *pool, struct destination *des
  * list is kept for minutes), the addresses of a host stay together. */
 void destination_order_hops(struct destination *destination, const struct next_hop_list *list,
                             uint8_t order[NEXT_HOP_LIMIT]);
-void destination_note_failure(struct destination_pool *pool, struct destination *destination,
+/* The key of its host_group, empty while that is not known; good as long as nothing is remembered. */
+struct bytes destination_hosts(const struct destination *destination);
+
+/* host_group: */
+void destination_note_failure(struct destination *destination,
                               const struct ip_endpoint *endpoint);
 void destination_note_success(struct destination *destination,
                               const struct ip_endpoint *endpoint);
-bool destination_has_failed(const struct destination_pool *pool,
-                            const struct destination *destination,
+void destination_note_try(struct destination *destination, const struct ip_endpoint *endpoint);
+bool destination_has_failed(const struct destination *destination,
                             const struct ip_endpoint *endpoint);
-
-/* A resting connection for its new holder, or NULL. */
+/* A resting connection to one of its hosts for its new holder, or NULL. */
 struct next_hop_connection *destination_take(struct destination *destination,
                                              connection_handler handler, void *context);
-/* *Takes* the connection: keeps it when it is usable, was made since the last
- * destination_pool_forget, idle_ms > 0 and fewer than CONNECTIONS_KEPT rest; says QUIT otherwise. */
+/* A new connection was made for it. */
+void destination_own(struct destination *destination, struct next_hop_connection *connection);
+/* *Takes* the connection: keeps it when it is usable, belongs to the hosts of the destination, was made
+ * since the last destination_pool_forget, idle_ms > 0 and fewer than CONNECTIONS_KEPT rest; says QUIT
+ * otherwise. */
 void destination_give_back(struct destination_pool *pool, struct destination *destination,
                            struct next_hop_connection **connection, uint64_t idle_ms);
-/* Must be put into `generation` of new connections. */
-unsigned destination_pool_generation(const struct destination_pool *pool);
 
 #endif

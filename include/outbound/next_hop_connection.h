@@ -66,8 +66,10 @@ struct next_hop_connection {
 
     /* for the pool */
     struct list node;
-    struct destination *resting_at; /* where it was given back last */
-    unsigned generation;            /* of the pool, when it was made */
+    struct host_group *resting_at; /* while it rests */
+    unsigned generation;           /* of the pool, when it was made */
+    uint64_t group;                /* serial number of the hosts it was made to */
+    uint64_t made_ms;
 
     /* private */
     struct event_loop *loop;

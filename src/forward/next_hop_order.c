@@ -500,5 +500,6 @@ enum next_hop_status next_hop_order(const struct next_hop_options *options, stru
     for (size_t i = 0; i < order.count; i++) {
         add_hops_of(&order, &order.candidates[i]);
     }
+    list->is_partial = order.trouble != NULL;
     return list->count > 0 ? NEXT_HOP_FOUND : fail_without_hops(&order);
 }

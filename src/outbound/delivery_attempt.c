@@ -2,7 +2,8 @@
  * From start to finish, in the order it happens:
  *
  *   1 delivery_attempt_start  takes a connection that rests, and goes on with 5; otherwise
- *   2 find_next_hops          remembered ones, or DNS by replay (on_dns_done asks again)
+ *   2 find_next_hops          remembered ones, or DNS by replay (on_dns_done asks again); now that they
+ *                             are known, one that was made for another domain may rest: 5
  *   3 try_next_host           connects to the next one, until one greets
  *   4 on_broken               a host that fails before the envelope is answered: 3 again
  *   5 start_transaction       MAIL, RCPT ..., DATA, content
@@ -52,6 +53,8 @@ struct delivery_attempt {
     struct ip_endpoint preferred;  /* where a kept connection turned out dead; or IP_NONE */
     struct bytes answered_host;    /* with is_second_opinion: the host that said 4xx */
     bool is_second_opinion;
+    bool is_admitted; /* may_connect said yes */
+    bool has_set_out; /* a connection was taken or made */
 
     struct dns_facts *facts;   /* during look-ups */
     struct dns_lookup *lookup; /* pending, or NULL */
@@ -165,6 +168,47 @@ static void copy_request(struct delivery_attempt *attempt,
     attempt->states = arena_alloc(arena, request->count * sizeof *attempt->states);
 }
 
+static bool is_admitted(struct delivery_attempt *attempt)
+{
+    const struct delivery_request *request = &attempt->request;
+
+    if (!attempt->is_admitted && request->may_connect != NULL) {
+        attempt->is_admitted =
+            request->may_connect(attempt->context, destination_hosts(attempt->destination));
+        return attempt->is_admitted;
+    }
+    return true;
+}
+
+static void put_off(struct delivery_attempt *attempt)
+{
+    attempt->report.is_put_off = true;
+    attempt->report.stage = "waiting";
+    settle(attempt);
+}
+
+static bool use_kept_connection(struct delivery_attempt *attempt)
+{
+    attempt->connection = destination_take(attempt->destination, on_connection_event, attempt);
+    if (attempt->connection == NULL) {
+        return false;
+    }
+    attempt->has_set_out = true;
+    attempt->report.is_reused = true;
+    start_transaction(attempt);
+    return true;
+}
+
+/* The next hops are known. */
+static void set_out(struct delivery_attempt *attempt)
+{
+    if (!is_admitted(attempt)) {
+        put_off(attempt);
+    } else if (attempt->has_set_out || !use_kept_connection(attempt)) {
+        try_next_host(attempt);
+    }
+}
+
 struct delivery_attempt *delivery_attempt_start(struct outbound *outbound,
                                                 const struct delivery_request *request,
                                                 void (*on_done)(void *context), void *context)
@@ -187,11 +231,11 @@ struct delivery_attempt *delivery_attempt_start(struct outbound *outbound,
                                                 .text = BYTES("no host to try")};
     transaction_init(&attempt->transaction, request->prefix.len);
     attempt->destination = destination_pool_hold(outbound->pool, attempt->request.destination);
-    attempt->connection = destination_take(attempt->destination, on_connection_event, attempt);
-    if (attempt->connection != NULL) {
-        attempt->report.is_reused = true;
-        start_transaction(attempt);
-    } else {
+    if (destination_hosts(attempt->destination).len == 0) {
+        find_next_hops(attempt);
+    } else if (!is_admitted(attempt)) {
+        put_off(attempt);
+    } else if (!use_kept_connection(attempt)) {
         find_next_hops(attempt);
     }
     return attempt;
@@ -244,7 +288,7 @@ static void order_next_hops(struct delivery_attempt *attempt)
         dns_facts_free(&attempt->facts);
         destination_remember(attempt->outbound->pool, attempt->destination, hops);
         destination_order_hops(attempt->destination, &hops->list, attempt->order);
-        try_next_host(attempt);
+        set_out(attempt);
         return;
     case NEXT_HOP_NEEDS_DNS:
         look_up(attempt);
@@ -266,7 +310,7 @@ static void find_next_hops(struct delivery_attempt *attempt)
         }
     }
     if (attempt->hops != NULL) {
-        try_next_host(attempt);
+        set_out(attempt);
         return;
     }
     attempt->hops = next_hops_new();
@@ -314,7 +358,7 @@ static const struct next_hop *choose_host(struct delivery_attempt *attempt)
             chosen = i;
             break;
         }
-        if (destination_has_failed(attempt->outbound->pool, attempt->destination, endpoint)) {
+        if (destination_has_failed(attempt->destination, endpoint)) {
             failed = failed == list->count ? i : failed;
         } else if (chosen == list->count) {
             chosen = i;
@@ -351,7 +395,9 @@ static void try_next_host(struct delivery_attempt *attempt)
     attempt->connection =
         next_hop_connection_new(attempt->outbound->loop, &attempt->outbound->scratch, &settings,
                                 hop, on_connection_event, attempt);
-    attempt->connection->generation = destination_pool_generation(attempt->outbound->pool);
+    attempt->has_set_out = true;
+    destination_note_try(attempt->destination, &hop->endpoint);
+    destination_own(attempt->destination, attempt->connection);
 }
 
 /* ---- 4 broken connections ---- */
@@ -440,6 +486,13 @@ static void note_trouble(struct delivery_attempt *attempt)
     struct delivery_result trouble =
         delivery_result_of_fault(attempt->connection, attempt->arena);
 
+    /* ... and there is none whose address could not be looked up. */
+    if (trouble.outcome == DELIVERY_PERMANENT && attempt->hops != NULL &&
+        attempt->hops->list.is_partial) {
+        trouble.outcome = DELIVERY_TEMPORARY;
+        trouble.trouble = DELIVERY_TROUBLE_CONNECTION;
+        trouble.enhanced[0] = '4';
+    }
     if (trouble.outcome == DELIVERY_TEMPORARY || attempt->is_every_host_final) {
         attempt->trouble = trouble;
     }
@@ -468,8 +521,7 @@ static void on_broken(struct delivery_attempt *attempt)
     attempt->report.is_in_doubt = connection->is_in_doubt;
     note_trouble(attempt);
     if (is_harmless) {
-        destination_note_failure(attempt->outbound->pool, attempt->destination,
-                                 &connection->endpoint);
+        destination_note_failure(attempt->destination, &connection->endpoint);
     }
     next_hop_connection_abort(&attempt->connection);
     if (is_harmless && has_state(attempt, RECIPIENT_OPEN) && !attempt->is_second_opinion) {
@@ -682,10 +734,13 @@ const struct delivery_report *delivery_attempt_report(const struct delivery_atte
 
 static void give_connection_back(struct delivery_attempt *attempt)
 {
-    bool may_rest = attempt->connection->messages < attempt->options.reuse_messages;
+    const struct outbound_options *options = &attempt->options;
+    uint64_t age_ms = event_loop_now_ms(attempt->outbound->loop) - attempt->connection->made_ms;
+    bool may_rest = attempt->connection->messages < options->reuse_messages &&
+                    (options->reuse_ms == 0 || age_ms < options->reuse_ms);
 
     destination_give_back(attempt->outbound->pool, attempt->destination, &attempt->connection,
-                          may_rest ? attempt->options.reuse_idle_ms : 0);
+                          may_rest ? options->reuse_idle_ms : 0);
 }
 
 void delivery_attempt_give_back(struct delivery_attempt *attempt)

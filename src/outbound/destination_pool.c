@@ -7,31 +7,25 @@
 #include <assert.h>
 #include <stdlib.h>
 
-struct host_failure {
-    struct ip_endpoint endpoint;
-    uint64_t until_ms;
-};
-
 struct destination {
-    struct bytes key; /* owned */
-    size_t holders;   /* attempts */
-    struct list idle; /* of next_hop_connection.node, newest first */
-    size_t idle_count;
-    struct list node;       /* in pool->unused while nothing holds it and nothing rests */
-    struct next_hops *hops; /* or NULL */
+    struct bytes key;         /* owned */
+    size_t holders;           /* attempts */
+    struct list node;         /* in pool->unused while nothing holds it */
+    struct next_hops *hops;   /* or NULL */
+    struct host_group *group; /* as found the last time, or NULL */
     uint64_t hops_until_ms;
     unsigned turn; /* counts how often the hops were put in order */
-    struct host_failure failures[NEXT_HOP_LIMIT]; /* until_ms 0: free */
     struct destination_pool *pool;
 };
 
 struct destination_pool {
     struct event_loop *loop;
-    struct hash_table *destinations;
+    struct hash_table *destinations, *groups;
     struct list unused; /* longest unused first */
     size_t unused_count;
-    size_t idle_count; /* connections that rest, of all destinations */
+    size_t idle_count; /* connections that rest, of all groups */
     unsigned generation;
+    uint64_t group_serial; /* the last one given */
 };
 
 /* ---- lists of next hops ---- */
@@ -64,11 +58,43 @@ void next_hops_drop(struct next_hops **hops)
 
 /* ---- destinations ---- */
 
-static void forget_destination(struct destination_pool *pool, struct destination *destination)
+static void leave_group(struct destination *destination, bool is_abort)
 {
-    assert(destination->holders == 0 && destination->idle_count == 0);
+    struct host_group *group = destination->group;
+
+    destination->group = NULL;
+    if (group != NULL && --group->holders == 0) {
+        hash_table_remove(destination->pool->groups, group->key);
+        host_group_free(&group, is_abort);
+    }
+}
+
+static void join_group(struct destination *destination, const struct next_hop_list *list)
+{
+    struct destination_pool *pool = destination->pool;
+    struct host_group *group;
+    struct strbuf key;
+
+    strbuf_init(&key, HOST_KEY_LIMIT);
+    host_group_write_key(&key, list);
+    group = hash_table_get(pool->groups, strbuf_bytes(&key));
+    if (group == NULL) {
+        group = host_group_new(strbuf_bytes(&key), ++pool->group_serial, &pool->idle_count);
+        hash_table_put(pool->groups, group->key, group);
+    }
+    strbuf_clear(&key);
+    group->holders++;
+    leave_group(destination, false);
+    destination->group = group;
+}
+
+static void forget_destination(struct destination_pool *pool, struct destination *destination,
+                               bool is_abort)
+{
+    assert(destination->holders == 0);
     hash_table_remove(pool->destinations, destination->key);
     list_remove(&destination->node);
+    leave_group(destination, is_abort);
     next_hops_drop(&destination->hops);
     free((char *)destination->key.data);
     free(destination);
@@ -77,25 +103,25 @@ static void forget_destination(struct destination_pool *pool, struct destination
 /* Puts a destination that nobody uses any more behind the others of that kind. */
 static void enlist_unused(struct destination_pool *pool, struct destination *destination)
 {
-    if (destination->holders == 0 && destination->idle_count == 0 &&
-        list_is_empty(&destination->node)) {
+    if (destination->holders == 0 && list_is_empty(&destination->node)) {
         list_append(&pool->unused, &destination->node);
         pool->unused_count++;
     }
 }
 
-static void trim_unused(struct destination_pool *pool, size_t limit)
+static void trim_unused(struct destination_pool *pool, size_t limit, bool is_abort)
 {
     while (pool->unused_count > limit) {
         pool->unused_count--;
-        forget_destination(pool, list_owner(pool->unused.next, struct destination, node));
+        forget_destination(pool, list_owner(pool->unused.next, struct destination, node),
+                           is_abort);
     }
 }
 
 static void note_unused(struct destination_pool *pool, struct destination *destination)
 {
     enlist_unused(pool, destination);
-    trim_unused(pool, DESTINATIONS_KEPT);
+    trim_unused(pool, DESTINATIONS_KEPT, false);
 }
 
 static void note_used(struct destination_pool *pool, struct destination *destination)
@@ -117,7 +143,6 @@ static struct destination *make_destination(struct destination_pool *pool, struc
     copy[key.len] = '\0';
     destination->key = bytes_of(copy, key.len);
     destination->pool = pool;
-    list_init(&destination->idle);
     list_init(&destination->node);
     hash_table_put(pool->destinations, destination->key, destination);
     return destination;
@@ -167,6 +192,7 @@ void destination_remember(struct destination_pool *pool, struct destination *des
     if (kept_ms > NEXT_HOPS_KEPT_MS) {
         kept_ms = NEXT_HOPS_KEPT_MS;
     }
+    join_group(destination, &hops->list);
     next_hops_drop(&destination->hops);
     if (kept_ms > 0) {
         destination->hops = next_hops_hold(hops);
@@ -213,122 +239,65 @@ void destination_order_hops(struct destination *destination, const struct next_h
     }
 }
 
-static bool is_same_endpoint(const struct ip_endpoint *a, const struct ip_endpoint *b)
+struct bytes destination_hosts(const struct destination *destination)
 {
-    return a->port == b->port && ip_address_equal(&a->address, &b->address);
+    return destination->group == NULL ? BYTES("") : destination->group->key;
 }
 
-/* The entry of an endpoint, or NULL. */
-static struct host_failure *find_failure(const struct destination *destination,
-                                         const struct ip_endpoint *endpoint)
-{
-    for (size_t i = 0; i < NEXT_HOP_LIMIT; i++) {
-        const struct host_failure *failure = &destination->failures[i];
-
-        if (failure->until_ms != 0 && is_same_endpoint(&failure->endpoint, endpoint)) {
-            return (struct host_failure *)failure;
-        }
-    }
-    return NULL;
-}
-
-void destination_note_failure(struct destination_pool *pool, struct destination *destination,
+void destination_note_failure(struct destination *destination,
                               const struct ip_endpoint *endpoint)
 {
-    struct host_failure *failure = find_failure(destination, endpoint);
-
-    if (failure == NULL) { /* the one that ends first, or a free one */
-        failure = &destination->failures[0];
-        for (size_t i = 1; i < NEXT_HOP_LIMIT; i++) {
-            if (destination->failures[i].until_ms < failure->until_ms) {
-                failure = &destination->failures[i];
-            }
-        }
+    if (destination->group != NULL) {
+        host_group_note_failure(destination->group, endpoint,
+                                event_loop_now_ms(destination->pool->loop));
     }
-    *failure =
-        (struct host_failure){*endpoint, event_loop_now_ms(pool->loop) + HOST_FAILURE_MS};
 }
 
 void destination_note_success(struct destination *destination,
                               const struct ip_endpoint *endpoint)
 {
-    struct host_failure *failure = find_failure(destination, endpoint);
-
-    if (failure != NULL) {
-        failure->until_ms = 0;
+    if (destination->group != NULL) {
+        host_group_note_success(destination->group, endpoint);
     }
 }
 
-bool destination_has_failed(const struct destination_pool *pool,
-                            const struct destination *destination,
+void destination_note_try(struct destination *destination, const struct ip_endpoint *endpoint)
+{
+    if (destination->group != NULL) {
+        host_group_note_try(destination->group, endpoint,
+                            event_loop_now_ms(destination->pool->loop));
+    }
+}
+
+bool destination_has_failed(const struct destination *destination,
                             const struct ip_endpoint *endpoint)
 {
-    const struct host_failure *failure = find_failure(destination, endpoint);
-
-    return failure != NULL && failure->until_ms > event_loop_now_ms(pool->loop);
+    return destination->group != NULL &&
+           host_group_has_failed(destination->group, endpoint,
+                                 event_loop_now_ms(destination->pool->loop));
 }
 
 /* ---- connections ---- */
 
-static struct next_hop_connection *first_idle(const struct destination *destination)
-{
-    return list_is_empty(&destination->idle)
-               ? NULL
-               : list_owner(destination->idle.next, struct next_hop_connection, node);
-}
-
-/* One of them rests no more. */
-static void note_taken(struct destination *destination)
-{
-    destination->idle_count--;
-    destination->pool->idle_count--;
-}
-
-static void close_idle(struct destination *destination)
-{
-    struct next_hop_connection *connection;
-
-    while ((connection = first_idle(destination)) != NULL) {
-        note_taken(destination);
-        next_hop_connection_free(&connection);
-    }
-}
-
-/* Whatever happens while a connection rests ends it. */
-static void on_resting_event(void *context, enum connection_event event)
-{
-    struct next_hop_connection *connection = context;
-    struct destination *destination = connection->resting_at;
-
-    switch (event) {
-    case CONNECTION_READY: /* the answer to a RSET that was still to come */
-    case CONNECTION_DONE:
-        return;
-    case CONNECTION_RESTED:
-    case CONNECTION_BROKEN:
-        note_taken(destination);
-        next_hop_connection_free(&connection);
-        note_unused(destination->pool, destination);
-        return;
-    }
-    abort();
-}
-
 struct next_hop_connection *destination_take(struct destination *destination,
                                              connection_handler handler, void *context)
 {
-    struct next_hop_connection *connection;
+    return destination->group == NULL ? NULL
+                                      : host_group_take(destination->group, handler, context);
+}
 
-    while ((connection = first_idle(destination)) != NULL) {
-        list_remove(&connection->node);
-        note_taken(destination);
-        if (next_hop_connection_is_usable(connection)) {
-            next_hop_connection_hand_over(connection, handler, context);
-            return connection;
-        }
-        next_hop_connection_free(&connection);
-    }
-    return NULL;
+/* A host of the group, or the mail of others of the group would go where it does not belong. */
+static bool is_of_group(const struct next_hop_connection *connection,
+                        const struct destination *destination)
+{
+    return destination->group != NULL && connection->group == destination->group->serial;
+}
+
+void destination_own(struct destination *destination, struct next_hop_connection *connection)
+{
+    connection->generation = destination->pool->generation;
+    connection->group = destination->group == NULL ? 0 : destination->group->serial;
+    connection->made_ms = event_loop_now_ms(destination->pool->loop);
 }
 
 void destination_give_back(struct destination_pool *pool, struct destination *destination,
@@ -338,21 +307,12 @@ void destination_give_back(struct destination_pool *pool, struct destination *de
 
     *connection = NULL;
     if (idle_ms == 0 || given->generation != pool->generation ||
-        pool->idle_count >= CONNECTIONS_KEPT || !next_hop_connection_is_usable(given)) {
+        pool->idle_count >= CONNECTIONS_KEPT || !is_of_group(given, destination) ||
+        !next_hop_connection_is_usable(given)) {
         next_hop_connection_free(&given);
         return;
     }
-    given->resting_at = destination;
-    next_hop_connection_hand_over(given, on_resting_event, given);
-    next_hop_connection_rest(given, idle_ms);
-    list_insert(&destination->idle, &given->node);
-    destination->idle_count++;
-    pool->idle_count++;
-}
-
-unsigned destination_pool_generation(const struct destination_pool *pool)
-{
-    return pool->generation;
+    host_group_keep(destination->group, given, idle_ms);
 }
 
 /* ---- the pool ---- */
@@ -363,20 +323,19 @@ struct destination_pool *destination_pool_new(struct event_loop *loop)
 
     pool->loop = loop;
     pool->destinations = hash_table_new(entropy_hash_key());
+    pool->groups = hash_table_new(entropy_hash_key());
     list_init(&pool->unused);
     return pool;
 }
 
 void destination_pool_close_idle(struct destination_pool *pool)
 {
-    struct destination *destination;
+    struct host_group *group;
     size_t position = 0;
 
-    while ((destination = hash_table_next(pool->destinations, &position)) != NULL) {
-        close_idle(destination);
-        enlist_unused(pool, destination);
+    while ((group = hash_table_next(pool->groups, &position)) != NULL) {
+        host_group_close_idle(group);
     }
-    trim_unused(pool, DESTINATIONS_KEPT); /* changes the table, so not during the walk */
 }
 
 void destination_pool_forget(struct destination_pool *pool)
@@ -386,34 +345,24 @@ void destination_pool_forget(struct destination_pool *pool)
 
     pool->generation++;
     destination_pool_close_idle(pool);
-    trim_unused(pool, 0);
+    trim_unused(pool, 0, false);
     while ((destination = hash_table_next(pool->destinations, &position)) != NULL) {
         next_hops_drop(&destination->hops);
-        memset(destination->failures, 0, sizeof destination->failures);
+        leave_group(destination, false);
     }
 }
 
 void destination_pool_free(struct destination_pool **pool)
 {
     struct destination_pool *gone = *pool;
-    struct destination *destination;
-    size_t position = 0;
 
     if (gone == NULL) {
         return;
     }
     *pool = NULL;
-    while ((destination = hash_table_next(gone->destinations, &position)) != NULL) {
-        struct next_hop_connection *connection;
-
-        while ((connection = first_idle(destination)) != NULL) {
-            note_taken(destination);
-            next_hop_connection_abort(&connection); /* the loop may not turn again: no QUIT */
-        }
-        enlist_unused(gone, destination);
-    }
-    trim_unused(gone, 0);
-    assert(hash_table_count(gone->destinations) == 0);
+    trim_unused(gone, 0, true); /* the loop may not turn again: no QUIT */
+    assert(hash_table_count(gone->destinations) == 0 && hash_table_count(gone->groups) == 0);
     hash_table_free(&gone->destinations);
+    hash_table_free(&gone->groups);
     free(gone);
 }
