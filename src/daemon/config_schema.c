@@ -210,7 +210,7 @@ const struct config_option config_options[] = {
     {"policy", "own-domain-spoof", CONFIG_CHOICE, AT(policy.own_domain_spoof), "refuse|tag|accept", "refuse|tag|accept", NULL, NO_RANGE,
      "refuse", ONCE, RELOAD, NULL,
      "Mail from outside that carries one of our domains as its author and cannot prove it by DKIM or SPF. Forwarded with our "
-     "SRS it would pass for ours at the next server."},
+     "SRS it would pass for ours at the next server. A name above or below ours counts as ours where it could, too."},
     {"policy", "iprev", CONFIG_CHOICE, AT(policy.iprev), "off|tag|refuse", "off|tag|refuse", NULL, NO_RANGE, "tag", ONCE, RELOAD, NULL,
      "Clients whose address has no name that leads back to it."},
     {"policy", "arc-trust", CONFIG_NAMES, AT(arc_trust), "DOMAIN ...", NULL, NULL, 1, 1000, NULL, REPEATS, RELOAD,
