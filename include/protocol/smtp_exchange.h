@@ -7,14 +7,21 @@
  *         and DATA in one group when the server offers PIPELINING (RFC 2920), one at a time
  *         otherwise. The content is sent by the caller between READY_FOR_CONTENT and
  *         smtp_exchange_content_sent (dot-stuffed with smtp_content_encode, with final dot).
+ * Chunks  where the server offers CHUNKING there is no DATA: READY_FOR_CONTENT comes when a recipient has
+ *         been accepted, and the caller sends "BDAT size LAST" and the content as it is. Not earlier,
+ *         though RFC 3030 would let it: a server that forgets to read the octets of a BDAT it refuses
+ *         would take them for commands.
  * Reset   a transaction that ended without content (no recipient accepted, DATA refused) is
  *         undone by a RSET in front of the next MAIL, without the caller's doing.
+ * TLS     smtp_exchange_start_tls instead of a transaction, when the server offers STARTTLS and
+ *         the caller wants it; after START_TLS and the handshake smtp_exchange_secured forgets what
+ *         was announced in clear, greets again, and READY comes a second time (RFC 3207 §4.2).
  * 421     at any point ends the connection (BROKEN), and is the answer of every recipient that
  *         has none yet. Other replies nobody asked for leave them unanswered.
  * Stages  each wait has a stage, so that the caller can set RFC 5321 §4.5.3.2 timeouts.
  * Limits  replies as in smtp_reply; replies that nobody asked for end the connection (a
  *         pipelined 354 when every RCPT failed is answered with a lone dot, RFC 2920 §3.1).
- * RFC     5321 §3.3, §4.2, §4.5.3.2; 2920; 1870; 6152; 6531
+ * RFC     5321 §3.3, §4.2, §4.5.3.2; 2920; 1870; 3207; 6152; 6531
  */
 #ifndef PROTOCOL_SMTP_EXCHANGE_H
 #define PROTOCOL_SMTP_EXCHANGE_H
@@ -22,13 +29,14 @@
 #include "protocol/smtp_reply.h"
 
 enum smtp_stage {
-    SMTP_STAGE_BANNER,  /* 5 min */
-    SMTP_STAGE_EHLO,    /* 5 min */
-    SMTP_STAGE_MAIL,    /* 5 min; the whole pipelined envelope group counts as one wait */
-    SMTP_STAGE_RCPT,    /* 5 min */
-    SMTP_STAGE_DATA,    /* 2 min: for 354 */
-    SMTP_STAGE_CONTENT, /* 3 min for each block taken */
-    SMTP_STAGE_DOT,     /* 10 min */
+    SMTP_STAGE_BANNER,   /* 5 min */
+    SMTP_STAGE_EHLO,     /* 5 min */
+    SMTP_STAGE_STARTTLS, /* its answer and the handshake */
+    SMTP_STAGE_MAIL,     /* 5 min; the whole pipelined envelope group counts as one wait */
+    SMTP_STAGE_RCPT,     /* 5 min */
+    SMTP_STAGE_DATA,     /* 2 min: for 354 */
+    SMTP_STAGE_CONTENT,  /* 3 min for each block taken */
+    SMTP_STAGE_DOT,      /* 10 min */
     SMTP_STAGE_RSET,
     SMTP_STAGE_IDLE, /* between transactions: nothing is expected */
     SMTP_STAGE_QUIT,
@@ -37,8 +45,10 @@ enum smtp_stage {
 enum smtp_exchange_event {
     SMTP_EXCHANGE_WAIT,              /* nothing to do until more arrives */
     SMTP_EXCHANGE_READY,             /* greeted (or RSET done): a transaction may begin */
-    SMTP_EXCHANGE_READY_FOR_CONTENT, /* 354: send the content now */
-    SMTP_EXCHANGE_DONE,              /* the transaction is over: see the results */
+    SMTP_EXCHANGE_READY_FOR_CONTENT, /* 354, or BDAT may begin: send the content now */
+    SMTP_EXCHANGE_START_TLS, /* 220 to STARTTLS: shake hands; octets behind it came in clear */
+    SMTP_EXCHANGE_TLS_REFUSED, /* 4xx or 5xx to STARTTLS (`last`); otherwise as after READY */
+    SMTP_EXCHANGE_DONE,        /* the transaction is over: see the results */
     SMTP_EXCHANGE_BROKEN, /* close: garbage, 421, unexpected reply; see `last` and results */
 };
 
@@ -73,11 +83,17 @@ void smtp_exchange_mail(struct smtp_exchange *exchange, struct bytes mail_line,
  * until WAIT. WAIT uses up everything: half a reply is kept inside. */
 enum smtp_exchange_event smtp_exchange_input(struct smtp_exchange *exchange, struct bytes input,
                                              size_t *used, struct strbuf *out);
+/* Writes STARTTLS; only right after READY. START_TLS, TLS_REFUSED or BROKEN follows. */
+void smtp_exchange_start_tls(struct smtp_exchange *exchange, struct strbuf *out);
+/* The handshake is done: writes EHLO; READY or BROKEN follows. */
+void smtp_exchange_secured(struct smtp_exchange *exchange, struct strbuf *out);
 /* The final dot has been handed to the network: from now on stage DOT. */
 void smtp_exchange_content_sent(struct smtp_exchange *exchange);
 /* Writes QUIT; only at stage IDLE. Its answer is told as BROKEN: it is time to close. */
 void smtp_exchange_quit(struct smtp_exchange *exchange, struct strbuf *out);
 
+/* Is the content of this transaction to be sent by BDAT? */
+bool smtp_exchange_is_chunked(const struct smtp_exchange *exchange);
 enum smtp_stage smtp_exchange_stage(const struct smtp_exchange *exchange);
 const struct smtp_extensions *smtp_exchange_extensions(const struct smtp_exchange *exchange);
 /* The last reply read (banner, EHLO ...): the reason when READY never came. */

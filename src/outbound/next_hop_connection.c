@@ -23,6 +23,7 @@ static uint64_t wait_of_stage(const struct connection_times *times, enum smtp_st
     switch (stage) {
     case SMTP_STAGE_BANNER:
     case SMTP_STAGE_EHLO:
+    case SMTP_STAGE_STARTTLS:
     case SMTP_STAGE_MAIL:
     case SMTP_STAGE_RCPT:
     case SMTP_STAGE_RSET:
@@ -223,6 +224,10 @@ static void read_replies(struct next_hop_connection *connection, struct heard *h
             break;
         case SMTP_EXCHANGE_READY:
             heard->is_ready = true;
+            break;
+        case SMTP_EXCHANGE_START_TLS:
+        case SMTP_EXCHANGE_TLS_REFUSED:
+            note_fault(connection, CONNECTION_FAULT_REPLY);
             break;
         case SMTP_EXCHANGE_READY_FOR_CONTENT:
             heard->has_written = true;

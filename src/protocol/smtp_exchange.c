@@ -12,7 +12,9 @@ enum await {
     AWAIT_BANNER,
     AWAIT_EHLO,
     AWAIT_HELO,
-    AWAIT_NOTHING, /* between transactions */
+    AWAIT_STARTTLS,
+    AWAIT_HANDSHAKE, /* the caller's, nothing from the server in clear */
+    AWAIT_NOTHING,   /* between transactions */
     AWAIT_RSET,
     AWAIT_MAIL,
     AWAIT_RCPT, /* of recipients[next] */
@@ -27,6 +29,7 @@ struct smtp_exchange {
     enum await await;
     bool is_broken;
     bool is_group;    /* MAIL, RCPT ... DATA were sent in one go */
+    bool is_chunked;  /* no DATA: the content goes by BDAT */
     bool needs_reset; /* the server still holds a transaction that we have given up */
     struct smtp_extensions extensions;
     struct smtp_reply last;
@@ -88,7 +91,9 @@ static void add_envelope(struct smtp_exchange *exchange, struct bytes mail_line,
         for (size_t i = 0; i < exchange->count; i++) {
             add_rcpt(out, &exchange->recipients[i]);
         }
-        add_command(out, "DATA", BYTES(""));
+        if (!exchange->is_chunked) {
+            add_command(out, "DATA", BYTES(""));
+        }
     }
 }
 
@@ -202,6 +207,19 @@ static enum smtp_exchange_event on_helo(struct smtp_exchange *exchange)
     return SMTP_EXCHANGE_READY;
 }
 
+static enum smtp_exchange_event on_starttls(struct smtp_exchange *exchange)
+{
+    if (is_positive(&exchange->last)) {
+        exchange->await = AWAIT_HANDSHAKE;
+        return SMTP_EXCHANGE_START_TLS;
+    }
+    if (!is_negative(&exchange->last)) {
+        return break_off(exchange);
+    }
+    exchange->await = AWAIT_NOTHING;
+    return SMTP_EXCHANGE_TLS_REFUSED;
+}
+
 static enum smtp_exchange_event on_rset(struct smtp_exchange *exchange, struct strbuf *out)
 {
     if (!is_positive(&exchange->last)) {
@@ -234,6 +252,25 @@ static enum smtp_exchange_event on_mail(struct smtp_exchange *exchange, struct s
     return SMTP_EXCHANGE_WAIT;
 }
 
+/* Every recipient has its answer. A DATA that was sent with them has one to come. */
+static enum smtp_exchange_event end_envelope(struct smtp_exchange *exchange, struct strbuf *out)
+{
+    bool is_data_sent = exchange->is_group && !exchange->is_chunked;
+
+    if (exchange->accepted == 0 && !is_data_sent) {
+        return end_transaction(exchange);
+    }
+    if (exchange->is_chunked) {
+        exchange->await = AWAIT_CONTENT;
+        return SMTP_EXCHANGE_READY_FOR_CONTENT;
+    }
+    if (!is_data_sent) {
+        add_command(out, "DATA", BYTES(""));
+    }
+    exchange->await = AWAIT_DATA;
+    return SMTP_EXCHANGE_WAIT;
+}
+
 static enum smtp_exchange_event on_rcpt(struct smtp_exchange *exchange, struct strbuf *out)
 {
     struct smtp_exchange_recipient *recipient = &exchange->recipients[exchange->next++];
@@ -256,14 +293,7 @@ static enum smtp_exchange_event on_rcpt(struct smtp_exchange *exchange, struct s
         }
         return SMTP_EXCHANGE_WAIT;
     }
-    if (!exchange->is_group) {
-        if (exchange->accepted == 0) {
-            return end_transaction(exchange);
-        }
-        add_command(out, "DATA", BYTES(""));
-    }
-    exchange->await = AWAIT_DATA;
-    return SMTP_EXCHANGE_WAIT;
+    return end_envelope(exchange, out);
 }
 
 static enum smtp_exchange_event on_data(struct smtp_exchange *exchange, struct strbuf *out)
@@ -309,6 +339,8 @@ static enum smtp_exchange_event on_reply(struct smtp_exchange *exchange,
         return on_ehlo(exchange, reply_octets, out);
     case AWAIT_HELO:
         return on_helo(exchange);
+    case AWAIT_STARTTLS:
+        return on_starttls(exchange);
     case AWAIT_RSET:
         return on_rset(exchange, out);
     case AWAIT_MAIL:
@@ -321,6 +353,7 @@ static enum smtp_exchange_event on_reply(struct smtp_exchange *exchange,
     case AWAIT_LONE_DOT:
         return on_dot(exchange);
     case AWAIT_QUIT:
+    case AWAIT_HANDSHAKE:
     case AWAIT_NOTHING:
     case AWAIT_CONTENT:
         break;
@@ -419,7 +452,8 @@ enum smtp_exchange_event smtp_exchange_input(struct smtp_exchange *exchange, str
         struct bytes rest = bytes_skip(input, *used);
         size_t len = 0;
 
-        if (exchange->await == AWAIT_NOTHING || exchange->await == AWAIT_CONTENT) {
+        if (exchange->await == AWAIT_NOTHING || exchange->await == AWAIT_CONTENT ||
+            exchange->await == AWAIT_HANDSHAKE) {
             event = on_unasked(exchange, rest);
         } else {
             event = read_reply(exchange, rest, &len, out);
@@ -435,6 +469,21 @@ enum smtp_exchange_event smtp_exchange_input(struct smtp_exchange *exchange, str
 
 /* --- what the caller starts --- */
 
+void smtp_exchange_start_tls(struct smtp_exchange *exchange, struct strbuf *out)
+{
+    assert(exchange->await == AWAIT_NOTHING && !exchange->is_broken);
+    add_command(out, "STARTTLS", BYTES(""));
+    exchange->await = AWAIT_STARTTLS;
+}
+
+void smtp_exchange_secured(struct smtp_exchange *exchange, struct strbuf *out)
+{
+    assert(exchange->await == AWAIT_HANDSHAKE && !exchange->is_broken);
+    exchange->extensions = (struct smtp_extensions){.esmtp = false};
+    add_command(out, "EHLO ", strbuf_bytes(&exchange->helo_name));
+    exchange->await = AWAIT_EHLO;
+}
+
 void smtp_exchange_mail(struct smtp_exchange *exchange, struct bytes mail_line,
                         struct smtp_exchange_recipient *recipients, size_t count,
                         struct strbuf *out)
@@ -445,6 +494,7 @@ void smtp_exchange_mail(struct smtp_exchange *exchange, struct bytes mail_line,
     exchange->next = 0;
     exchange->accepted = 0;
     exchange->is_group = exchange->extensions.pipelining;
+    exchange->is_chunked = exchange->extensions.chunking;
     for (size_t i = 0; i < count; i++) {
         recipients[i].is_accepted = false;
         recipients[i].is_answered = false;
@@ -477,6 +527,11 @@ void smtp_exchange_quit(struct smtp_exchange *exchange, struct strbuf *out)
     exchange->await = AWAIT_QUIT;
 }
 
+bool smtp_exchange_is_chunked(const struct smtp_exchange *exchange)
+{
+    return exchange->is_chunked;
+}
+
 enum smtp_stage smtp_exchange_stage(const struct smtp_exchange *exchange)
 {
     switch (exchange->await) {
@@ -485,6 +540,9 @@ enum smtp_stage smtp_exchange_stage(const struct smtp_exchange *exchange)
     case AWAIT_EHLO:
     case AWAIT_HELO:
         return SMTP_STAGE_EHLO;
+    case AWAIT_STARTTLS:
+    case AWAIT_HANDSHAKE:
+        return SMTP_STAGE_STARTTLS;
     case AWAIT_NOTHING:
         return SMTP_STAGE_IDLE;
     case AWAIT_RSET:
@@ -529,6 +587,8 @@ const char *smtp_stage_text(enum smtp_stage stage)
         return "banner";
     case SMTP_STAGE_EHLO:
         return "ehlo";
+    case SMTP_STAGE_STARTTLS:
+        return "starttls";
     case SMTP_STAGE_MAIL:
         return "mail";
     case SMTP_STAGE_RCPT:

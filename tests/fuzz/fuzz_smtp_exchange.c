@@ -1,6 +1,6 @@
 /*
- * The client against any server: it comes to an end, asks for content only behind a 354 with a
- * recipient accepted, tells results only that a reply gave, and does all that the same however
+ * The client against any server: it comes to an end, asks for content only behind a 354 (or
+ * where CHUNKING was offered) with a recipient accepted, tells results only that a reply gave, and does all that the same however
  * the server's octets are cut.
  */
 #include "protocol/smtp_exchange.h"
@@ -22,7 +22,7 @@ struct run {
     struct smtp_exchange *exchange;
     struct smtp_exchange_recipient recipients[RECIPIENTS];
     struct strbuf sent;
-    bool is_over;
+    bool is_over, is_secure;
 };
 
 static void start_mail(struct run *run)
@@ -37,12 +37,29 @@ static void act(struct run *run, enum smtp_exchange_event event)
         break;
     case SMTP_EXCHANGE_READY:
         require(smtp_exchange_last(run->exchange)->code / 100 == 2);
+        if (smtp_exchange_extensions(run->exchange)->starttls && !run->is_secure) {
+            smtp_exchange_start_tls(run->exchange, &run->sent);
+        } else {
+            start_mail(run);
+        }
+        break;
+    case SMTP_EXCHANGE_START_TLS:
+        require(!run->is_secure && smtp_exchange_last(run->exchange)->code / 100 == 2);
+        run->is_secure = true;
+        smtp_exchange_secured(run->exchange, &run->sent);
+        require(!smtp_exchange_extensions(run->exchange)->esmtp);
+        break;
+    case SMTP_EXCHANGE_TLS_REFUSED:
+        require(smtp_exchange_last(run->exchange)->code >= 400);
         start_mail(run);
         break;
     case SMTP_EXCHANGE_READY_FOR_CONTENT: {
         size_t open = 0;
 
-        require(smtp_exchange_last(run->exchange)->code == 354);
+        require(smtp_exchange_last(run->exchange)->code == 354 ||
+                smtp_exchange_is_chunked(run->exchange));
+        require(smtp_exchange_is_chunked(run->exchange) ==
+                smtp_exchange_extensions(run->exchange)->chunking);
         for (size_t i = 0; i < RECIPIENTS; i++) {
             open += !run->recipients[i].is_answered;
         }

@@ -4,6 +4,9 @@
 
 #define PIPELINING "220 mx\r\n250-mx\r\n250-PIPELINING\r\n250 SIZE 1000\r\n"
 #define PLAIN "220 mx\r\n250-mx\r\n250 8BITMIME\r\n"
+#define OFFERING "220 mx\r\n250-mx\r\n250-PIPELINING\r\n250 STARTTLS\r\n"
+#define CHUNKING "220 mx\r\n250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n"
+#define CHUNKING_ALONE "220 mx\r\n250-mx\r\n250 CHUNKING\r\n"
 #define EHLO "EHLO us.example\r\n"
 #define MAIL "MAIL FROM:<s@x>\r\n"
 #define RCPTS "RCPT TO:<a@y>\r\nRCPT TO:<b@y> NOTIFY=NEVER\r\n"
@@ -16,7 +19,7 @@ static const struct {
     const char *name;
     const char *server;
     const char *want_sent;
-    const char *want_events;  /* R(eady) C(ontent) D(one) B(roken) */
+    const char *want_events;  /* R(eady) T(LS) F(or TLS a refusal) C(ontent) D(one) B(roken) */
     const char *want_results; /* of the last transaction; code and + when accepted */
     unsigned want_last;
     enum smtp_stage want_stage;
@@ -90,6 +93,33 @@ static const struct {
      EHLO MAIL RCPTS "RSET\r\n" GROUP "{content}", "RDCD", "250+ 250+", 250, SMTP_STAGE_IDLE, false, 2},
     {"RSET refused", PLAIN "250 ok\r\n550 no\r\n551 no\r\n500 no\r\n",
      EHLO MAIL RCPTS "RSET\r\n", "RDB", "- -", 500, SMTP_STAGE_RSET, false, 2},
+    {"TLS, and what was offered in clear is forgotten", OFFERING "220 go\r\n250-mx\r\n250 SIZE\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 kept\r\n",
+     EHLO "STARTTLS\r\n{tls}" EHLO GROUP "{content}", "RTRCD", "250+ 250+", 250, SMTP_STAGE_IDLE, false, 1},
+    {"TLS, several lines", OFFERING "220-go\r\n220 go\r\n", EHLO "STARTTLS\r\n{tls}" EHLO, "RT", "", 220, SMTP_STAGE_EHLO, false, 1},
+    {"TLS not now", OFFERING "454 no key\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 kept\r\n",
+     EHLO "STARTTLS\r\n" GROUP "{content}", "RFCD", "250+ 250+", 250, SMTP_STAGE_IDLE, false, 1},
+    {"TLS refused and gone", OFFERING "421 bye\r\n", EHLO "STARTTLS\r\n", "RB", "", 421, SMTP_STAGE_STARTTLS, false, 1},
+    {"STARTTLS answered 354", OFFERING "354 go\r\n", EHLO "STARTTLS\r\n", "RB", "", 354, SMTP_STAGE_STARTTLS, false, 1},
+    {"STARTTLS unanswered", OFFERING "220-go\r\n22", EHLO "STARTTLS\r\n", "R", "", 250, SMTP_STAGE_STARTTLS, false, 1},
+    {"EHLO refused behind TLS", OFFERING "220 go\r\n550 no\r\n450 no\r\n", EHLO "STARTTLS\r\n{tls}" EHLO "HELO us.example\r\n", "RTB", "", 450, SMTP_STAGE_EHLO, false, 1},
+    {"chunk, pipelined", CHUNKING "250 ok\r\n250 ok\r\n251 ok\r\n250 2.0.0 kept\r\n",
+     EHLO MAIL RCPTS "{chunk}", "RCD", "250+ 250+", 250, SMTP_STAGE_IDLE, false, 1},
+    {"chunk, one by one", CHUNKING_ALONE "250 ok\r\n550 no\r\n251 ok\r\n250 2.0.0 kept\r\n",
+     EHLO MAIL RCPTS "{chunk}", "RCD", "550 250+", 250, SMTP_STAGE_IDLE, false, 1},
+    {"chunk: all refused, pipelined", CHUNKING "250 ok\r\n550 no\r\n450 no\r\n250 reset\r\n250 ok\r\n250 ok\r\n250 ok\r\n250 kept\r\n",
+     EHLO MAIL RCPTS "RSET\r\n" MAIL RCPTS "{chunk}", "RDCD", "250+ 250+", 250, SMTP_STAGE_IDLE, false, 2},
+    {"chunk: MAIL refused, pipelined", CHUNKING "550 no\r\n503 no\r\n503 no\r\n",
+     EHLO MAIL RCPTS, "RD", "550 550", 503, SMTP_STAGE_IDLE, false, 1},
+    {"chunk: MAIL refused, RCPT taken", CHUNKING "550 no\r\n250 ok\r\n250 ok\r\n",
+     EHLO MAIL RCPTS, "RD", "550 550", 250, SMTP_STAGE_IDLE, false, 1},
+    {"chunk refused", CHUNKING "250 ok\r\n250 ok\r\n250 ok\r\n552 too big\r\n",
+     EHLO MAIL RCPTS "{chunk}", "RCD", "552 552", 552, SMTP_STAGE_IDLE, false, 1},
+    {"chunk unanswered", CHUNKING "250 ok\r\n250 ok\r\n250 ok\r\n25",
+     EHLO MAIL RCPTS "{chunk}", "RC", "- -", 250, SMTP_STAGE_DOT, true, 1},
+    {"354 for a chunk", CHUNKING "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n",
+     EHLO MAIL RCPTS "{chunk}", "RCB", "- -", 354, SMTP_STAGE_DOT, true, 1},
+    {"an answer to a DATA that was not said", CHUNKING "250 ok\r\n550 no\r\n550 no\r\n550 no\r\n",
+     EHLO MAIL RCPTS, "RDB", "550 550", 550, SMTP_STAGE_IDLE, false, 1},
     {"no RSET after a lone dot", PIPELINING "250 ok\r\n550 no\r\n450 no\r\n354 go\r\n554 nobody\r\n550 no\r\n503 no\r\n503 no\r\n503 no\r\n",
      EHLO GROUP ".\r\n" GROUP, "RDD", "550 550", 503, SMTP_STAGE_IDLE, false, 2},
     {"no RSET after a refused MAIL", PLAIN "550 no\r\n550 no\r\n", EHLO MAIL MAIL, "RDD", "550 550", 550, SMTP_STAGE_IDLE, false, 2},
@@ -101,6 +131,7 @@ struct run {
     struct smtp_exchange_recipient recipients[2];
     struct strbuf sent, events;
     int mails_left;
+    bool is_secure;
 };
 
 static void start_mail(struct run *run)
@@ -118,11 +149,25 @@ static void act(struct run *run, enum smtp_exchange_event event)
         break;
     case SMTP_EXCHANGE_READY:
         strbuf_add_char(&run->events, 'R');
+        if (smtp_exchange_extensions(run->exchange)->starttls && !run->is_secure) {
+            smtp_exchange_start_tls(run->exchange, &run->sent);
+        } else {
+            start_mail(run);
+        }
+        break;
+    case SMTP_EXCHANGE_START_TLS:
+        strbuf_add_char(&run->events, 'T');
+        strbuf_add_text(&run->sent, "{tls}");
+        run->is_secure = true;
+        smtp_exchange_secured(run->exchange, &run->sent);
+        break;
+    case SMTP_EXCHANGE_TLS_REFUSED:
+        strbuf_add_char(&run->events, 'F');
         start_mail(run);
         break;
     case SMTP_EXCHANGE_READY_FOR_CONTENT:
         strbuf_add_char(&run->events, 'C');
-        strbuf_add_text(&run->sent, "{content}");
+        strbuf_add_text(&run->sent, smtp_exchange_is_chunked(run->exchange) ? "{chunk}" : "{content}");
         smtp_exchange_content_sent(run->exchange);
         break;
     case SMTP_EXCHANGE_DONE:
@@ -326,6 +371,29 @@ static void a_reply_without_end_breaks_the_connection(void **state)
     end_run(&run);
 }
 
+static void a_server_that_speaks_during_the_handshake(void **state)
+{
+    struct smtp_exchange *exchange = smtp_exchange_new(BYTES("us.example"));
+    struct bytes server = BYTES(OFFERING "220 go\r\n250 injected\r\n");
+    struct strbuf sent;
+    size_t used;
+
+    (void)state;
+    strbuf_init(&sent, 1000);
+    CHECK_INT("ready", smtp_exchange_input(exchange, server, &used, &sent),
+              SMTP_EXCHANGE_READY);
+    server = bytes_skip(server, used);
+    smtp_exchange_start_tls(exchange, &sent);
+    CHECK_INT("go", smtp_exchange_input(exchange, server, &used, &sent),
+              SMTP_EXCHANGE_START_TLS);
+    server = bytes_skip(server, used);
+    CHECK_BYTES("left for the caller to see", server, BYTES("250 injected\r\n"));
+    CHECK_INT("never taken", smtp_exchange_input(exchange, server, &used, &sent),
+              SMTP_EXCHANGE_BROKEN);
+    smtp_exchange_free(&exchange);
+    strbuf_clear(&sent);
+}
+
 static void quit_ends_it(void **state)
 {
     struct run run;
@@ -349,6 +417,7 @@ int main(void)
         cmocka_unit_test(a_server_that_leaves_while_idle),
         cmocka_unit_test(a_server_that_speaks_during_the_content),
         cmocka_unit_test(a_reply_without_end_breaks_the_connection),
+        cmocka_unit_test(a_server_that_speaks_during_the_handshake),
         cmocka_unit_test(quit_ends_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
