@@ -639,7 +639,8 @@ def test_wrong_usage_ends_with_64_and_says_how(world, words):
     assert done.stderr and not done.stdout
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "explain-option", "srs", "queue", "version", "help"])
+@pytest.mark.parametrize("command", ["serve", "check", "explain-option", "srs", "queue", "auth", "key", "version",
+                                     "help"])
 def test_every_command_has_its_help(command):
     done = harness.run([harness.program(), command, "--help"])
     assert done.returncode == 0 and f"postilion {command}" in done.stdout, done.stdout + done.stderr
