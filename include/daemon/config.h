@@ -16,6 +16,7 @@
 #include "daemon/config_tree.h"
 #include "forward/accept_policy.h"
 #include "forward/alias_table.h"
+#include "forward/bounce_rule.h"
 #include "forward/delivery_route.h"
 #include "forward/retry_schedule.h"
 #include "forward/rewrite_plan.h"
@@ -62,6 +63,9 @@ struct config_delivery {
     uint64_t reuse;                         /* messages over one connection */
     struct retry_schedule retry;            /* with expire_seconds */
     uint64_t expire_ms;
+    int bounce; /* enum bounce_policy */
+    uint64_t bounce_limit;
+    uint64_t hold_ms;
 };
 
 /* Where the value of an option comes from: for `check --dump`. */
@@ -102,6 +106,8 @@ struct config {
     int srs_long;            /* enum long_sender_rule */
     int srs_separator;       /* index into "=+-" */
     uint64_t srs_max_age_ms;
+    uint64_t srs_return_rate; /* messages an hour to one return or reply address; 0: no limit */
+    uint64_t srs_return_uses; /* messages in all; 0: no limit */
     int srs_format; /* enum srs_format */
 
     struct alias_table *aliases;

@@ -26,6 +26,8 @@ struct inbound_options {
     struct bytes hostname;       /* banner, EHLO, Received */
     struct route_options routes; /* aliases, SRS */
     enum long_sender_rule long_sender;
+    uint64_t return_rate; /* messages an hour to one address we signed; 0: no limit */
+    uint64_t return_uses; /* messages in all; 0: no limit */
     const struct delivery_route_table *delivery_routes;
     uint64_t
         handoff_ms; /* how long the next hops may be asked before the client is answered; 0:

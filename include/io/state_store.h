@@ -24,6 +24,13 @@ enum state_status state_store_read(const char *directory, struct bytes key,
 void state_store_put(struct state_store *store, struct event_loop *loop, struct bytes key,
                      struct bytes value, int64_t expires_unix_ms,
                      void (*done)(void *context, enum state_status status), void *context);
+/* Counts one use of `key`, which is *copied*: `count` says the how-manieth it is, durably, and limit + 1 when
+ * there have been as many as `limit` already. A count lives until it expires; the expiry of its first
+ * use stays, so the next one after that is the first again. */
+void state_store_count(struct state_store *store, struct event_loop *loop, struct bytes key,
+                       uint64_t limit, int64_t expires_unix_ms,
+                       void (*done)(void *context, enum state_status status, uint64_t count),
+                       void *context);
 /* `value` is good during the callback. Expired entries are missing. */
 void state_store_get(struct state_store *store, struct event_loop *loop, struct bytes key,
                      void (*done)(void *context, enum state_status status, struct bytes value),

@@ -21,7 +21,10 @@
  *          whole; expiry makes a bounce (forward/bounce_rule). Nothing expires for an hour after the
  *          wall clock has jumped by more than one.
  * Bounces  one message per failed message and attempt, in the same commit that closes the deliveries.
- *          Their deliveries have no alias.
+ *          Their deliveries have no alias. What has failed and is not bounced is held in the spool
+ *          (SPOOL_UNBOUNCED) until an operator has looked at it or hold_ms is over; what its sender
+ *          did not want to hear of (NOTIFY) is closed. A refused delivery that has a fallback goes
+ *          there instead, once.
  * Failure  an outcome that cannot be recorded (disk full) is kept and tried again; it is never
  *          delivered a second time because of that.
  */
@@ -30,8 +33,10 @@
 
 #include "auth/message_seal.h"
 #include "base/shared.h"
+#include "forward/bounce_rule.h"
 #include "forward/retry_schedule.h"
 #include "io/spool.h"
+#include "io/state_store.h"
 #include "mail/envelope_record.h"
 #include "mail/message_id.h"
 #include "outbound/delivery_attempt.h"
@@ -42,6 +47,9 @@ struct queue_options {
     struct shared *snapshot; /* what the rest points into */
     struct retry_schedule retry;
     unsigned concurrency;           /* attempts at once per destination */
+    enum bounce_policy bounces;     /* to whom; what is not bounced is held ... */
+    uint64_t hold_ms;               /* ... for so long; 0: not at all */
+    unsigned bounce_limit;          /* a day, to one sender; 0: no limit */
     struct bytes our_name;          /* Reporting-MTA, Received of bounces */
     struct bytes bounce_from;       /* "postmaster@..." */
     const struct seal *bounce_seal; /* bounces are signed with it; NULL: they are not */
@@ -54,6 +62,8 @@ struct queue_set;
 
 struct queue_set *queue_set_new(struct spool *spool, size_t loops);
 void queue_set_free(struct queue_set **set); /* after all its queues */
+/* Where bounces are counted by sender; before any loop runs. Without one there is no limit. */
+void queue_set_count_bounces(struct queue_set *set, struct state_store *state);
 
 struct queue;
 

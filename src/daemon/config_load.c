@@ -515,6 +515,35 @@ static void complete_srs(struct config_loading *loading)
     };
 }
 
+static const struct config_setting *find_setting(const struct config *config,
+                                                 const char *context, const char *name)
+{
+    for (const struct config_setting *setting = config->settings; setting != NULL;
+         setting = setting->next) {
+        if (strcmp(setting->option->context, context) == 0 &&
+            strcmp(setting->option->name, name) == 0) {
+            return setting;
+        }
+    }
+    return NULL;
+}
+
+/* Whoever asks nobody who they are cannot know whom a bounce would hit. */
+static void check_bounces(struct config_loading *loading)
+{
+    const struct config *config = loading->config;
+    const struct config_setting *setting = find_setting(config, "policy", "authenticate");
+
+    if (!config->authenticate && setting != NULL && !setting->is_default &&
+        (config->delivery.bounce == BOUNCE_PROVEN ||
+         config->delivery.bounce == BOUNCE_OWN_DOMAINS)) {
+        config_errors_add(loading->errors, CONFIG_WARNING, setting->node->words[1].place,
+                          "\"bounce all\" in the delivery block bounces it, also to strangers",
+                          "nobody's sender is proven, so what cannot be delivered is held and "
+                          "never bounced");
+    }
+}
+
 static void complete(struct config_loading *loading, const struct config_file *file)
 {
     struct config *config = loading->config;
@@ -541,6 +570,7 @@ static void complete(struct config_loading *loading, const struct config_file *f
     config_build_policies(loading);
     config_build_seals(loading);
     config_check_munging(loading);
+    check_bounces(loading);
     config->srs.own_domain_context = config->aliases;
 }
 

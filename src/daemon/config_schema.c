@@ -99,6 +99,11 @@ const struct config_option config_options[] = {
      "How long a bounce may come back, in whole days."},
     {"srs", "accept", CONFIG_CHOICE, AT(srs_accept), "null|any", "null|any", NULL, NO_RANGE, "null", ONCE, RELOAD, NULL,
      "Who may write to SRS addresses: \"null\" takes bounces only (sender <>), \"any\" takes all mail."},
+    {"srs", "return-rate", CONFIG_NUMBER, AT(srs_return_rate), "N", NULL, NULL, 0, 1000000, "50", ONCE, RELOAD, NULL,
+     "Messages an hour to one SRS address, or to one reply address of a munged author; more are asked to come back later. "
+     "0 is no limit."},
+    {"srs", "return-uses", CONFIG_NUMBER, AT(srs_return_uses), "N", NULL, NULL, 0, 10000000, "500", ONCE, RELOAD, NULL,
+     "Messages to one such address in all; then it is used up. 0 is no limit."},
     {"srs", "long", CONFIG_CHOICE, AT(srs_long), "store|refuse", "store|refuse", NULL, NO_RANGE, "store", ONCE, RELOAD, NULL,
      "Senders whose SRS address would be too long: \"store\" keeps them under a short token, \"refuse\" refuses the recipient."},
 
@@ -186,6 +191,16 @@ const struct config_option config_options[] = {
      "Pauses between attempts; the last one repeats. Each is spread by a fifth."},
     {"delivery", "expire", CONFIG_DURATION, AT(delivery.expire_ms), "TIME", NULL, NULL, SECOND, 30 * DAY, "2d", ONCE, RELOAD, NULL,
      "When to give up and tell the sender."},
+    {"delivery", "bounce", CONFIG_CHOICE, AT(delivery.bounce), "proven|own-domains|all|none", "proven|own-domains|all|none", NULL, NO_RANGE,
+     "proven", ONCE, RELOAD, NULL,
+     "Who is told by a bounce what could not be delivered. \"proven\": senders who proved to be that sender (SPF, or DKIM of the "
+     "same domain) when the message came in; the others may be victims of a forger. \"own-domains\": those of them that are in a "
+     "domain served here. With authenticate off nobody is proven, and only \"all\" bounces anything."},
+    {"delivery", "bounce-limit", CONFIG_NUMBER, AT(delivery.bounce_limit), "N", NULL, NULL, 0, 1000000, "20", ONCE, RELOAD, NULL,
+     "Bounces to one sender a day; 0 is no limit."},
+    {"delivery", "hold-for", CONFIG_DURATION, AT(delivery.hold_ms), "TIME", NULL, NULL, 0, 365 * DAY, "7d", ONCE, RELOAD, NULL,
+     "How long failed mail that is not bounced is kept for you to look at (\"queue list\"); then it is dropped, with a line in the "
+     "log. 0 drops it at once."},
 
     {"", "policy", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
      "What is thought of mail before it is taken."},
@@ -289,8 +304,6 @@ static const struct {
     {"listen", "tls"},
     {"listen", "banner-wait"},
     {"delivery", "warn"},
-    {"delivery", "bounce"},
-    {"delivery", "hold-for"},
     {"delivery", "tls"},
 };
 

@@ -100,7 +100,7 @@ static struct queue_listing_row listing_row(const struct spool_delivery *deliver
         .alias = delivery->alias,
         .destination = delivery->destination,
         .attempts = delivery->attempts,
-        .is_held = delivery->state == SPOOL_HELD,
+        .is_held = delivery->state != SPOOL_DUE,
         .next_attempt_ms = delivery->next_attempt_ms,
         .last_reply = delivery->last_reply,
     };

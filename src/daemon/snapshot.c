@@ -95,6 +95,8 @@ static void fill_inbound(struct snapshot *snapshot)
                    .srs_domain = config->srs_domain,
                    .accept_any_return = config->srs_accept == CONFIG_SRS_ACCEPT_ANY},
         .long_sender = (enum long_sender_rule)config->srs_long,
+        .return_rate = config->srs_return_rate,
+        .return_uses = config->srs_return_uses,
         .delivery_routes = &config->routes,
         .handoff_ms =
             config->delivery.mode == CONFIG_MODE_HANDOFF ? config->delivery.handoff_wait_ms : 0,
@@ -143,6 +145,9 @@ struct snapshot *snapshot_new(struct config *config, const struct ip_endpoint *l
         .snapshot = &snapshot->shared,
         .retry = config->delivery.retry,
         .concurrency = (unsigned)config->delivery.concurrency,
+        .bounces = (enum bounce_policy)config->delivery.bounce,
+        .bounce_limit = (unsigned)config->delivery.bounce_limit,
+        .hold_ms = config->delivery.hold_ms,
         .our_name = config->hostname,
         .bounce_from = strbuf_bytes(&snapshot->bounce_from),
         .bounce_seal = config_seal_for(config, config->hostname),

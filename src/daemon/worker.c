@@ -158,6 +158,7 @@ static bool init_loops(struct worker *worker)
     worker->loops = memory_zero(worker->loop_count * sizeof *worker->loops);
     worker->targets = memory_zero(worker->loop_count * sizeof *worker->targets);
     worker->queues = queue_set_new(worker->spool, worker->loop_count);
+    queue_set_count_bounces(worker->queues, worker->state);
     parts.queues = worker->queues;
     strbuf_init(&why, 1024);
     for (size_t i = 0; is_ready && i < worker->loop_count; i++) {

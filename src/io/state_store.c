@@ -1,6 +1,6 @@
 /*
- * One thread over one table. Everything that waits is one transaction: puts first, then gets,
- * so that a get sees what was put before it.
+ * One thread over one table. Everything that waits is one transaction: puts and counts first, then
+ * gets, so that a get sees what was put before it.
  */
 #include "io/state_store.h"
 
@@ -45,22 +45,26 @@ static const char *const SQL[STATEMENTS] = {
     [STATEMENT_EXPIRE] = "DELETE FROM state WHERE expires<=?",
     [STATEMENT_PUT] = ("INSERT INTO state VALUES(?1,?2,?3) ON CONFLICT(key) DO UPDATE SET"
                        " value=excluded.value, expires=max(expires, excluded.expires)"),
-    [STATEMENT_GET] = "SELECT value FROM state WHERE key=? AND expires>?",
+    [STATEMENT_GET] = "SELECT value, expires FROM state WHERE key=? AND expires>?",
     [STATEMENT_COUNT_ALL] = "SELECT count(*) FROM state",
 };
 
+enum state_task_kind { STATE_PUT, STATE_COUNT, STATE_GET };
+
 struct state_task {
     struct state_task *next;
-    bool is_put;
+    enum state_task_kind kind;
     struct event_loop *loop;
     struct loop_task task;
     void *context;
-    struct bytes key, value; /* put: borrowed; get: key and value are ours */
+    struct bytes key, value; /* put: borrowed; else key and value are ours */
     char *owned_key, *owned_value;
     int64_t expires_ms;
+    uint64_t count, limit; /* count */
     enum state_status status;
     void (*put_done)(void *context, enum state_status status);
     void (*get_done)(void *context, enum state_status status, struct bytes value);
+    void (*count_done)(void *context, enum state_status status, uint64_t count);
 };
 
 struct state_store {
@@ -212,14 +216,50 @@ static int put(struct state_store *store, struct state_task *task)
     return code;
 }
 
+/* A count is kept as a number in words; what is no number is begun anew. */
+static int count_use(struct state_store *store, struct state_task *task)
+{
+    sqlite3_stmt *statement = store->statements[STATEMENT_GET];
+    uint64_t before = 0;
+    char text[24];
+    int code;
+
+    bind_blob(statement, 1, task->key);
+    sqlite3_bind_int64(statement, 2, clock_unix_ms());
+    code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        bytes_to_u64(bytes_of(sqlite3_column_blob(statement, 0),
+                              (size_t)sqlite3_column_bytes(statement, 0)),
+                     &before);
+        task->expires_ms = sqlite3_column_int64(statement, 1);
+    }
+    sqlite3_reset(statement);
+    if (code != SQLITE_ROW && code != SQLITE_DONE) {
+        return code;
+    }
+    if (before >= task->limit) {
+        task->count = task->limit + 1;
+        task->status = STATE_OK;
+        return SQLITE_DONE;
+    }
+    task->count = before + 1;
+    task->value = bytes_of(
+        text, (size_t)snprintf(text, sizeof text, "%llu", (unsigned long long)task->count));
+    code = put(store, task);
+    task->value = BYTES("");
+    return code;
+}
+
 static void put_all(struct state_store *store, struct state_task *first)
 {
     int code = make_ready(store) ? step_once(store->statements[STATEMENT_BEGIN]) : SQLITE_IOERR;
 
     for (struct state_task *task = first; task != NULL && code == SQLITE_DONE;
          task = task->next) {
-        if (task->is_put) {
+        if (task->kind == STATE_PUT) {
             code = put(store, task);
+        } else if (task->kind == STATE_COUNT) {
+            code = count_use(store, task);
         }
     }
     if (code == SQLITE_DONE) {
@@ -232,7 +272,7 @@ static void put_all(struct state_store *store, struct state_task *first)
         sqlite3_exec(store->connection, "ROLLBACK", NULL, NULL, NULL);
     }
     for (struct state_task *task = first; task != NULL; task = task->next) {
-        if (task->is_put) {
+        if (task->kind != STATE_GET) {
             task->status = STATE_FAILED;
         }
     }
@@ -275,10 +315,16 @@ static void on_answered(void *context)
 {
     struct state_task *task = context;
 
-    if (task->is_put) {
+    switch (task->kind) {
+    case STATE_PUT:
         task->put_done(task->context, task->status);
-    } else {
+        break;
+    case STATE_COUNT:
+        task->count_done(task->context, task->status, task->count);
+        break;
+    case STATE_GET:
         task->get_done(task->context, task->status, task->value);
+        break;
     }
     free(task->owned_key);
     free(task->owned_value);
@@ -290,7 +336,7 @@ static void serve(struct state_store *store, struct state_task *first)
     bool has_put = false;
 
     for (struct state_task *task = first; task != NULL; task = task->next) {
-        has_put = has_put || task->is_put;
+        has_put = has_put || task->kind != STATE_GET;
     }
     if (has_put) {
         put_all(store, first);
@@ -299,7 +345,7 @@ static void serve(struct state_store *store, struct state_task *first)
         struct state_task *task = first;
 
         first = task->next;
-        if (!task->is_put) {
+        if (task->kind == STATE_GET) {
             get(store, task);
         }
         task->task = (struct loop_task){.run = on_answered, .context = task};
@@ -350,7 +396,7 @@ void state_store_put(struct state_store *store, struct event_loop *loop, struct 
                      struct bytes value, int64_t expires_unix_ms,
                      void (*done)(void *context, enum state_status status), void *context)
 {
-    struct state_task task = {.is_put = true,
+    struct state_task task = {.kind = STATE_PUT,
                               .loop = loop,
                               .context = context,
                               .key = key,
@@ -361,17 +407,39 @@ void state_store_put(struct state_store *store, struct event_loop *loop, struct 
     hand_in(store, &task);
 }
 
+static void own_key(struct state_task *task, struct bytes key)
+{
+    task->owned_key = memory_alloc(key.len + 1);
+    if (key.len > 0) {
+        memcpy(task->owned_key, key.data, key.len);
+    }
+    task->key = bytes_of(task->owned_key, key.len);
+}
+
 void state_store_get(struct state_store *store, struct event_loop *loop, struct bytes key,
                      void (*done)(void *context, enum state_status status, struct bytes value),
                      void *context)
 {
-    struct state_task task = {.loop = loop, .context = context, .get_done = done};
+    struct state_task task = {
+        .kind = STATE_GET, .loop = loop, .context = context, .get_done = done};
 
-    task.owned_key = memory_alloc(key.len + 1);
-    if (key.len > 0) {
-        memcpy(task.owned_key, key.data, key.len);
-    }
-    task.key = bytes_of(task.owned_key, key.len);
+    own_key(&task, key);
+    hand_in(store, &task);
+}
+
+void state_store_count(struct state_store *store, struct event_loop *loop, struct bytes key,
+                       uint64_t limit, int64_t expires_unix_ms,
+                       void (*done)(void *context, enum state_status status, uint64_t count),
+                       void *context)
+{
+    struct state_task task = {.kind = STATE_COUNT,
+                              .loop = loop,
+                              .context = context,
+                              .expires_ms = expires_unix_ms,
+                              .limit = limit,
+                              .count_done = done};
+
+    own_key(&task, key);
     hand_in(store, &task);
 }
 

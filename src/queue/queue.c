@@ -24,6 +24,11 @@ struct queue_set *queue_set_new(struct spool *spool, size_t loops)
     return set;
 }
 
+void queue_set_count_bounces(struct queue_set *set, struct state_store *state)
+{
+    set->state = state;
+}
+
 void queue_set_free(struct queue_set **set)
 {
     if (*set == NULL) {

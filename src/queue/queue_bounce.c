@@ -16,9 +16,10 @@ enum {
     PREFIX_LIMIT = 16 * 1024,
 };
 
-static bool has_failed(const struct queue_job_entry *entry)
+static bool is_reported(const struct queue_job_entry *entry)
 {
-    return entry->result == QUEUE_RESULT_FAILED || entry->result == QUEUE_RESULT_EXPIRED;
+    return (entry->result == QUEUE_RESULT_FAILED || entry->result == QUEUE_RESULT_EXPIRED) &&
+           dsn_wants_failure(entry->delivery->notify);
 }
 
 static bool is_only_expired(const struct queue_job *job)
@@ -58,7 +59,7 @@ static size_t list_recipients(const struct queue_job *job, struct bounce_recipie
     for (size_t i = 0; i < job->count; i++) {
         const struct queue_delivery *delivery = job->entries[i].delivery;
         const struct delivery_recipient *recipient = &job->recipients[i];
-        if (!has_failed(&job->entries[i])) {
+        if (!is_reported(&job->entries[i])) {
             continue;
         }
         out[count++] = (struct bounce_recipient){
@@ -168,14 +169,39 @@ static struct queue_message *make_message(struct queue_job *job, uint64_t id, st
     return bounce;
 }
 
-struct queue_message *queue_bounce_new(struct queue_job *job)
+static bool has_reported(const struct queue_job *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        if (is_reported(&job->entries[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool queue_bounce_is_wanted(struct queue_job *job)
 {
     const struct envelope *envelope = &job->message->envelope;
-    struct bounce_rule_answer answer = bounce_rule_for_failure(envelope, is_only_expired(job));
-    struct strbuf text;
+    struct bounce_rule_answer answer =
+        bounce_rule_for_failure(job->queue->options.bounces, envelope, is_only_expired(job));
 
     job->why = envelope->kind == ENVELOPE_BOUNCE ? "double-bounce" : answer.why;
-    if (!answer.is_sent) {
+    if (!has_reported(job)) {
+        job->why = "not-wanted";
+        return false;
+    }
+    if (answer.is_sent && job->is_bounce_limit_reached) {
+        job->why = "bounce-limit";
+        return false;
+    }
+    return answer.is_sent;
+}
+
+struct queue_message *queue_bounce_new(struct queue_job *job)
+{
+    struct strbuf text;
+
+    if (!queue_bounce_is_wanted(job)) {
         return NULL;
     }
     uint64_t id = message_id_next(job->queue->ids, clock_unix_ms());

@@ -10,6 +10,8 @@
 
 #include "queue_job.h"
 
+/* Is there to be one for the entries that have failed? job->why says why, or why not. */
+bool queue_bounce_is_wanted(struct queue_job *job);
 /* For the entries of the job that have failed. NULL: none is to be sent. job->why says why in
  * both cases. */
 struct queue_message *queue_bounce_new(struct queue_job *job);

@@ -252,6 +252,8 @@ static void tally(struct queue_ticket *ticket, const struct queue_job *job)
             ticket->is_undecided = true;
             break;
         case DELIVERY_PERMANENT:
+            /* Its fallback is asked when the message is safe. */
+            ticket->is_undecided |= job->entries[i].delivery->fallback.len > 0;
             ticket->has_refused = true;
             break;
         }

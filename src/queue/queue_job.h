@@ -12,18 +12,20 @@
 enum queue_result {
     QUEUE_RESULT_SENT,
     QUEUE_RESULT_DEFERRED,
-    QUEUE_RESULT_FAILED,  /* for good: bounced or dropped */
-    QUEUE_RESULT_EXPIRED, /* the same, for its age */
-    QUEUE_RESULT_HELD,    /* its envelope cannot be read, or its content is gone */
-    QUEUE_RESULT_REFUSED, /* for good, and the client was told so */
-    QUEUE_RESULT_MOVED,   /* not tried: its message has rows that belong elsewhere now */
+    QUEUE_RESULT_FAILED,     /* for good: bounced or dropped */
+    QUEUE_RESULT_EXPIRED,    /* the same, for its age */
+    QUEUE_RESULT_HELD,       /* its envelope cannot be read, or its content is gone */
+    QUEUE_RESULT_REFUSED,    /* for good, and the client was told so */
+    QUEUE_RESULT_MOVED,      /* not tried: its message has rows that belong elsewhere now */
+    QUEUE_RESULT_REDIRECTED, /* refused for good: from now on it goes to its fallback */
 };
 
 struct queue_job_entry {
     struct queue_delivery *delivery;
     enum queue_result result;
-    int64_t next_ms;       /* DEFERRED, MOVED: unix */
-    struct bytes moved_to; /* MOVED: its destination now; empty: as before */
+    int64_t next_ms;       /* DEFERRED, MOVED, REDIRECTED: unix; is_unbounced: now */
+    struct bytes moved_to; /* MOVED, REDIRECTED: its destination now; empty: as before */
+    bool is_unbounced;     /* FAILED, EXPIRED: nobody is told, it is held */
 };
 
 struct queue_job {
@@ -43,6 +45,7 @@ struct queue_job {
     struct arena *arena;          /* rows to update, the bounce; made when needed */
     struct queue_message *bounce; /* or NULL */
     const char *why;              /* why there is one, or none */
+    bool is_bounce_limit_reached; /* the sender has had enough of them */
     struct spool_change *changes;
     size_t change_count;
     struct delivery_recipient *recipients;

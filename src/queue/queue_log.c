@@ -89,16 +89,20 @@ struct result_words {
     const char *status;
 };
 
-static struct result_words words_for(const struct queue_job *job, enum queue_result result)
+static struct result_words words_for(const struct queue_job *job,
+                                     const struct queue_job_entry *entry)
 {
-    switch (result) {
+    switch (entry->result) {
     case QUEUE_RESULT_SENT:
         return (struct result_words){LOG_INFO, "delivered", "sent"};
     case QUEUE_RESULT_DEFERRED:
         return (struct result_words){LOG_INFO, "deferred", "deferred"};
     case QUEUE_RESULT_FAILED:
     case QUEUE_RESULT_EXPIRED:
-        if (job->bounce == NULL) {
+        if (entry->is_unbounced) {
+            return (struct result_words){LOG_WARNING, "held", "held"};
+        }
+        if (job->bounce == NULL || !dsn_wants_failure(entry->delivery->notify)) {
             return (struct result_words){LOG_WARNING, "dropped", "bounced"};
         }
         break;
@@ -108,6 +112,8 @@ static struct result_words words_for(const struct queue_job *job, enum queue_res
         return (struct result_words){LOG_INFO, "refused", "refused"};
     case QUEUE_RESULT_MOVED:
         return (struct result_words){LOG_INFO, "rerouted", "deferred"};
+    case QUEUE_RESULT_REDIRECTED:
+        return (struct result_words){LOG_INFO, "redirected", "deferred"};
     }
     return (struct result_words){LOG_INFO, "bounced", "bounced"};
 }
@@ -163,6 +169,10 @@ static void add_result(struct log_line *line, const struct queue_job *job,
         log_text(line, "why",
                  job->message->is_readable ? "content-missing" : "damaged-envelope");
         break;
+    case QUEUE_RESULT_REDIRECTED:
+        log_text(line, "why", "fallback");
+        log_address(line, "fallback", entry->delivery->fallback);
+        break;
     case QUEUE_RESULT_MOVED:
         log_text(line, "why", "route-changed");
         log_bytes(line, "destination",
@@ -188,7 +198,7 @@ void queue_log_outcome(const struct queue_job *job)
     for (size_t i = 0; i < job->count; i++) {
         const struct queue_job_entry *entry = &job->entries[i];
         const struct delivery_recipient *recipient = &job->recipients[i];
-        struct result_words words = words_for(job, entry->result);
+        struct result_words words = words_for(job, entry);
         struct log_line line;
 
         log_begin(&line, words.level, words.event);

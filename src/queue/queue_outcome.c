@@ -1,10 +1,12 @@
 /*
  * The outcome of an attempt, in the order it happens:
  *
- *   1 judge_entry     sent, to be tried again (when?), failed, or too old
- *   2 plan_changes    rows to close, rows to put off, and a bounce for all that have failed
- *   3 commit          all of it at once; while the disk does not take it, again every second
- *   4 on_recorded     the log, the bounce to its owner, the end of the job
+ *   1 judge_entry     sent, to be tried again (when?), refused but with a fallback, failed, or too old
+ *   2 count_bounce    has the sender had enough of them today? Only when there is to be one
+ *   3 plan_changes    rows to close, to put off or to send elsewhere, and a bounce for all that have
+ *                     failed; without one they are held
+ *   4 commit          all of it at once; while the disk does not take it, again every second
+ *   5 on_recorded     the log, the bounce to its owner, the end of the job
  */
 #include "queue_outcome.h"
 
@@ -17,7 +19,9 @@
 
 #include <assert.h>
 
-enum { LAST_REPLY_LIMIT = 512 };
+enum { LAST_REPLY_LIMIT = 512, BOUNCE_KEY_LIMIT = 1024 };
+
+#define DAY_MS (INT64_C(24) * 3600 * 1000)
 
 static void on_recorded(void *context, enum spool_status status);
 
@@ -48,7 +52,8 @@ static void judge_entry(struct queue_job *job, size_t index)
         judge_temporary(job, entry, job->recipients[index].class);
         break;
     case DELIVERY_PERMANENT:
-        entry->result = QUEUE_RESULT_FAILED;
+        entry->result =
+            entry->delivery->fallback.len > 0 ? QUEUE_RESULT_REDIRECTED : QUEUE_RESULT_FAILED;
         break;
     }
 }
@@ -66,7 +71,6 @@ static void close_row(struct queue_job *job, const struct queue_delivery *delive
         .may_wait = job->destination->waiting == 0 && !job->queue->is_draining};
 }
 
-/* The spool borrows until it has answered, and the queue may be gone by then: all is copied. */
 static const struct spool_attempt *
 copy_attempt(struct queue_job *job, const struct queue_job_entry *entry, struct bytes reply)
 {
@@ -86,11 +90,14 @@ copy_attempt(struct queue_job *job, const struct queue_job_entry *entry, struct 
     return attempt;
 }
 
-static void update_row(struct queue_job *job, const struct queue_job_entry *entry,
-                       enum spool_state state, struct bytes why)
+/* The spool borrows until it has answered, and the queue may be gone by then: all is copied. */
+static struct spool_delivery *update_row(struct queue_job *job,
+                                         const struct queue_job_entry *entry,
+                                         enum spool_state state, struct bytes why)
 {
     const struct queue_delivery *delivery = entry->delivery;
     struct spool_delivery *row = arena_alloc(job->arena, sizeof *row);
+    bool is_tried = entry->result != QUEUE_RESULT_MOVED && job->attempt != NULL;
 
     *row = (struct spool_delivery){
         .message = delivery->key.message,
@@ -98,7 +105,7 @@ static void update_row(struct queue_job *job, const struct queue_job_entry *entr
         .state = state,
         .destination = arena_copy(job->arena, entry->moved_to.len > 0 ? entry->moved_to
                                                                       : job->destination->name),
-        .attempts = delivery->attempts + (entry->result == QUEUE_RESULT_DEFERRED),
+        .attempts = delivery->attempts + is_tried,
         .next_attempt_ms = entry->next_ms,
         .created_ms = delivery->created_ms,
         .last_reply = arena_copy(job->arena, bytes_first(why, LAST_REPLY_LIMIT)),
@@ -110,6 +117,7 @@ static void update_row(struct queue_job *job, const struct queue_job_entry *entr
                               .deliveries = row,
                               .delivery_count = 1,
                               .attempt = copy_attempt(job, entry, why)};
+    return row;
 }
 
 /* Behind the closes: when a commit that was answered as failed had happened after all, the
@@ -117,10 +125,6 @@ static void update_row(struct queue_job *job, const struct queue_job_entry *entr
  * already. */
 static void add_bounce(struct queue_job *job)
 {
-    job->bounce = queue_bounce_new(job);
-    if (job->bounce == NULL) {
-        return;
-    }
     struct spool_message *message = arena_alloc(job->arena, sizeof *message);
     struct spool_delivery *row = arena_alloc(job->arena, sizeof *row);
 
@@ -140,20 +144,75 @@ static void need_arena(struct queue_job *job)
     }
 }
 
+/* "550 5.1.1 no such user (not bounced: sender not proven)" */
+static struct bytes unbounced_reason(struct queue_job *job, struct bytes reply)
+{
+    struct bytes words = bytes_from_text(bounce_rule_words(job->why)), reason;
+    struct strbuf text;
+
+    strbuf_init(&text, 2 * LAST_REPLY_LIMIT);
+    strbuf_add(&text, bytes_first(reply, LAST_REPLY_LIMIT - 100));
+    strbuf_addf(&text, " (not bounced: " BYTES_FMT ")", BYTES_ARG(words));
+    reason = arena_copy(job->arena, strbuf_bytes(&text));
+    strbuf_clear(&text);
+    return reason;
+}
+
+/* The bounce tells the sender; or an operator may look at it; or nobody wants to know. */
+static void plan_failure(struct queue_job *job, struct queue_job_entry *entry,
+                         struct bytes reply)
+{
+    if (job->bounce != NULL || job->queue->options.hold_ms == 0 ||
+        !dsn_wants_failure(entry->delivery->notify)) {
+        close_row(job, entry->delivery);
+        return;
+    }
+    entry->is_unbounced = true;
+    entry->next_ms = clock_unix_ms();
+    update_row(job, entry, SPOOL_UNBOUNCED, unbounced_reason(job, reply));
+}
+
+/* Its fallback has no fallback, so this happens once. The attempts begin anew. */
+static void plan_redirection(struct queue_job *job, struct queue_job_entry *entry,
+                             struct bytes reply)
+{
+    const struct queue_delivery *delivery = entry->delivery;
+    struct spool_delivery *row;
+
+    entry->next_ms = clock_unix_ms();
+    entry->moved_to = queue_route_destination(job->queue, delivery->fallback, job->arena);
+    row = update_row(job, entry, SPOOL_DUE, reply);
+    row->attempts = 0;
+    row->recipient = arena_copy(job->arena, delivery->fallback);
+    row->sender = arena_copy(job->arena, delivery->sender);
+}
+
+static bool has_failed(const struct queue_job *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        if (job->entries[i].result == QUEUE_RESULT_FAILED ||
+            job->entries[i].result == QUEUE_RESULT_EXPIRED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void plan_changes(struct queue_job *job)
 {
-    bool has_failed = false;
-
+    if (has_failed(job)) {
+        need_arena(job);
+        job->bounce = queue_bounce_new(job);
+    }
     for (size_t i = 0; i < job->count; i++) {
-        const struct queue_job_entry *entry = &job->entries[i];
+        struct queue_job_entry *entry = &job->entries[i];
         switch (entry->result) {
         case QUEUE_RESULT_SENT:
             close_row(job, entry->delivery);
             break;
         case QUEUE_RESULT_FAILED:
         case QUEUE_RESULT_EXPIRED:
-            close_row(job, entry->delivery);
-            has_failed = true;
+            plan_failure(job, entry, job->recipients[i].text);
             break;
         case QUEUE_RESULT_DEFERRED:
             need_arena(job);
@@ -171,10 +230,13 @@ static void plan_changes(struct queue_job *job)
             need_arena(job);
             update_row(job, entry, SPOOL_DUE, BYTES("the route has changed"));
             break;
+        case QUEUE_RESULT_REDIRECTED:
+            need_arena(job);
+            plan_redirection(job, entry, job->recipients[i].text);
+            break;
         }
     }
-    if (has_failed) {
-        need_arena(job);
+    if (job->bounce != NULL) {
         add_bounce(job);
     }
 }
@@ -186,11 +248,8 @@ static void commit(struct queue_job *job)
                  on_recorded, job);
 }
 
-void queue_record_outcome(struct queue_job *job)
+static void record(struct queue_job *job)
 {
-    for (size_t i = 0; i < job->count; i++) {
-        judge_entry(job, i);
-    }
     plan_changes(job);
     if (job->change_count == 0) {
         queue_log_outcome(job);
@@ -198,6 +257,55 @@ void queue_record_outcome(struct queue_job *job)
         return;
     }
     commit(job);
+}
+
+static void on_bounce_counted(void *context, enum state_status status, uint64_t count)
+{
+    struct queue_job *job = context;
+
+    job->is_with_spool = false;
+    if (job->queue == NULL) {
+        queue_job_free(job);
+        return;
+    }
+    /* When they cannot be counted the sender is told: it has proven itself. */
+    job->is_bounce_limit_reached =
+        status == STATE_OK && count > job->queue->options.bounce_limit;
+    record(job);
+}
+
+/* False: nobody is counted. */
+static bool count_bounce(struct queue_job *job)
+{
+    struct queue *queue = job->queue;
+    struct bytes sender = job->message->envelope.sender;
+    struct strbuf key;
+
+    if (queue->set->state == NULL || queue->options.bounce_limit == 0 || !has_failed(job) ||
+        !queue_bounce_is_wanted(job)) {
+        return false;
+    }
+    strbuf_init(&key, BOUNCE_KEY_LIMIT);
+    strbuf_add_text(&key, "bounces ");
+    for (size_t i = 0; i < sender.len; i++) {
+        strbuf_add_char(&key, (char)ascii_lower((unsigned char)sender.data[i]));
+    }
+    job->is_with_spool = true;
+    state_store_count(queue->set->state, queue->loop, strbuf_bytes(&key),
+                      queue->options.bounce_limit, clock_unix_ms() + DAY_MS, on_bounce_counted,
+                      job);
+    strbuf_clear(&key);
+    return true;
+}
+
+void queue_record_outcome(struct queue_job *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        judge_entry(job, i);
+    }
+    if (!count_bounce(job)) {
+        record(job);
+    }
 }
 
 void queue_record_nothing(struct queue_job *job)

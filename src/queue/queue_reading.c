@@ -9,6 +9,8 @@
  *
  * Sweep    the same rows while the destination is paused: only those that expire are taken.
  *
+ * Holds    with each scan one queue looks for what was held without a bounce for long enough.
+ *
  * Refresh  an operator changed something: forget what waits, lift pauses, read anew.
  */
 #include "base/memory.h"
@@ -77,6 +79,95 @@ static void read_page(struct queue *queue)
                             INT64_MAX, QUEUE_SCAN_ROWS, on_scanned, open_read(queue));
 }
 
+/* -- what nobody wanted back -- */
+
+struct hold_over {
+    struct arena *arena; /* the rest lives in it, and this */
+    struct spool_delivery *rows;
+    struct spool_change *closes;
+    size_t count;
+};
+
+static void log_hold_over(const struct spool_delivery *row)
+{
+    struct message_id_text id = message_id_text(row->message);
+    struct log_line line;
+
+    log_begin(&line, LOG_WARNING, "dropped");
+    log_text(&line, "id", id.text);
+    log_address(&line, "sender", row->sender);
+    log_address(&line, "to", row->recipient);
+    if (row->alias.len > 0) {
+        log_address(&line, "orig_to", row->alias);
+    }
+    log_text(&line, "status", "bounced");
+    log_number(&line, "attempts", row->attempts);
+    log_text(&line, "why", "hold-over");
+    log_bytes(&line, "reply", row->last_reply);
+    log_end(&line);
+}
+
+static void on_hold_over(void *context, enum spool_status status)
+{
+    struct hold_over *over = context;
+    struct arena *arena = over->arena;
+
+    /* Otherwise the next scan finds them again. */
+    for (size_t i = 0; status == SPOOL_OK && i < over->count; i++) {
+        log_hold_over(&over->rows[i]);
+    }
+    arena_free(&arena);
+}
+
+static struct hold_over *copy_rows(const struct spool_delivery *rows, size_t count)
+{
+    struct arena *arena = arena_new();
+    struct hold_over *over = arena_alloc(arena, sizeof *over);
+
+    *over = (struct hold_over){.arena = arena, .count = count};
+    over->rows = arena_alloc(arena, count * sizeof *rows);
+    over->closes = arena_alloc(arena, count * sizeof *over->closes);
+    for (size_t i = 0; i < count; i++) {
+        over->rows[i] = rows[i];
+        over->rows[i].sender = arena_copy(arena, rows[i].sender);
+        over->rows[i].recipient = arena_copy(arena, rows[i].recipient);
+        over->rows[i].alias = arena_copy(arena, rows[i].alias);
+        over->rows[i].last_reply = arena_copy(arena, rows[i].last_reply);
+        over->closes[i] = (struct spool_change){
+            .kind = SPOOL_CLOSE, .id = rows[i].message, .number = rows[i].number};
+    }
+    return over;
+}
+
+static void on_unbounced(void *context, enum spool_status status,
+                         const struct spool_delivery *rows, size_t count)
+{
+    struct queue_read *read = context;
+    struct queue *queue = read->queue;
+
+    close_read(read);
+    if (queue == NULL) {
+        return;
+    }
+    queue_check_idle(queue);
+    if (status != SPOOL_OK) {
+        log_failed_read("held", status);
+    } else if (count > 0 && !queue->is_draining) {
+        struct hold_over *over = copy_rows(rows, count);
+        spool_commit(queue->set->spool, queue->loop, over->closes, count, on_hold_over, over);
+    }
+}
+
+/* A page with each scan: those that have waited for days can wait for minutes. */
+static void end_holds(struct queue *queue)
+{
+    if (queue->index == 0) {
+        spool_read_unbounced(queue->set->spool, queue->loop,
+                             clock_unix_ms() - (int64_t)queue->options.hold_ms, QUEUE_SCAN_ROWS,
+                             on_unbounced, open_read(queue));
+    }
+}
+
 /* Begins a scan, or goes on with one that had to wait. */
 void queue_scan(struct queue *queue)
 {
@@ -88,6 +179,7 @@ void queue_scan(struct queue *queue)
     if (queue->scan_after.len == 0) {
         queue->scan_began_ms = queue_now_ms(queue);
         queue->scanned_until_ms = clock_unix_ms() + QUEUE_HORIZON_MS;
+        end_holds(queue);
     }
     read_page(queue);
 }

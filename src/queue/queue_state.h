@@ -37,6 +37,7 @@ enum {
 
 struct queue_set {
     struct spool *spool;
+    struct state_store *state; /* or NULL */
     size_t loops;
     struct siphash_key key; /* who owns a destination */
     struct queue **queues;  /* each slot is used by its own loop only, once they run */

@@ -102,6 +102,8 @@ class Postilion:
             "extra": "",       # whole directives
             "mode": os.environ.get("POSTILION_TEST_MODE", "store"),
             "delivery": "",    # lines inside delivery { }
+            "bounce": "all",   # nobody is proven without authenticate
+            "bounce_limit": 0,
             "limits": "",
             "next_hop_port": 25,
             "allow": "127.0.0.0/8 ::1",
@@ -134,7 +136,8 @@ class Postilion:
             domain += "\n    forward abuse to admin@dest.test\n"
         text.append(f"domain fwd.test {{\n{domain}\n}}")
         text.append(f"policy {{\n    authenticate {s['authenticate']}\n{s['policy']}\n}}")
-        text.append(f"delivery {{\n    mode {s['mode']}\n    port {s['next_hop_port']}\n{s['delivery']}\n}}")
+        text.append(f"delivery {{\n    mode {s['mode']}\n    port {s['next_hop_port']}\n    bounce {s['bounce']}\n"
+                    f"    bounce-limit {s['bounce_limit']}\n{s['delivery']}\n}}")
         if s["allow"]:
             text.append(f"allow-next-hop {s['allow']}")
         text.append(f"limits {{\n{s['limits']}\n}}")

@@ -2,6 +2,7 @@
 import email
 import email.policy
 import re
+import time
 
 import harness
 from harness import NextHop, a_message
@@ -123,27 +124,74 @@ def test_only_the_refused_of_several_recipients_bounce_and_in_one_message(world)
     assert len(back.messages) == 1 and len(world.daemon.log("bounce-queued")) == 1
 
 
-def test_mail_from_the_null_sender_that_fails_is_logged_and_nothing_more(world):
+def test_mail_from_the_null_sender_that_fails_is_held_and_nobody_is_told(world):
     world.hop(script=refuse_at("rcpt"))
     back = world.hop(world.SENDER)
     world.start()
     ident = world.send(sender="")
-    line = world.daemon.wait_log("dropped", id=ident)
-    assert (line["why"], line["status"], line["level"]) == ("null-sender", "bounced", "warning")
+    line = world.daemon.wait_log("held", id=ident)
+    assert (line["why"], line["status"], line["level"]) == ("null-sender", "held", "warning")
     assert world.daemon.log("bounce-queued") == [] and back.connections == 0
-    assert "empty" in world.daemon.command("queue", "list").stdout
+    listed = world.daemon.command("queue", "list").stdout
+    assert ident in listed and "held" in listed and "not bounced: it has no sender" in listed
 
 
-def test_a_bounce_that_cannot_be_delivered_ends_in_the_log(world):
+def test_a_bounce_that_cannot_be_delivered_ends_in_the_log_and_in_hold(world):
     world.hop(script=refuse_at("rcpt"))
     back = world.hop(world.SENDER, script=refuse_at("rcpt", "550 5.1.1 anna left"))
     world.start()
     ident = world.send()
     bounce = world.daemon.wait_log("bounce-queued", bounce_of=ident)["id"]
-    line = world.daemon.wait_log("dropped", id=bounce)
+    line = world.daemon.wait_log("held", id=bounce)
     assert (line["why"], line["to"]) == ("double-bounce", "<anna@sender.test>")
     assert len(world.daemon.log("bounce-queued")) == 1 and back.messages == []
+    assert bounce in world.daemon.command("queue", "list").stdout
+
+
+def test_hold_for_nothing_drops_at_once(world):
+    world.hop(script=refuse_at("rcpt"))
+    world.start(delivery="    hold-for 0s\n")
+    ident = world.send(sender="")
+    line = world.daemon.wait_log("dropped", id=ident)
+    assert (line["why"], line["status"], line["level"]) == ("null-sender", "bounced", "warning")
     assert "empty" in world.daemon.command("queue", "list").stdout
+
+
+def test_what_was_held_long_enough_is_dropped(world):
+    world.hop(script=refuse_at("rcpt"))
+    world.start(bounce="none", delivery="    hold-for 1s\n")
+    ident = world.send()
+    assert world.daemon.wait_log("held", id=ident)["why"] == "bounces-off"
+    time.sleep(1.1)
+    world.daemon.stop()
+    world.daemon.start()  # a scan begins at once
+    line = world.daemon.wait_log("dropped", id=ident)
+    assert line["why"] == "hold-over" and "not bounced: bounces are off" in line["reply"]
+    assert "empty" in world.daemon.command("queue", "list").stdout
+
+
+def test_an_unproven_sender_is_not_told(world):
+    world.hop(script=refuse_at("rcpt"))
+    back = world.hop(world.SENDER)
+    world.start(bounce="proven")
+    ident = world.send()
+    assert world.daemon.wait_log("held", id=ident)["why"] == "sender-not-proven"
+    assert back.connections == 0
+
+
+def test_one_sender_gets_only_so_many_bounces_a_day(world):
+    world.hop(script=refuse_at("rcpt"))
+    back = world.hop(world.SENDER)
+    world.start(bounce_limit=2)
+    for _ in range(2):
+        world.send()
+    back.wait(2)
+    world.daemon.stop()
+    world.daemon.start()  # the count survives
+    ident = world.send()
+    assert world.daemon.wait_log("held", id=ident)["why"] == "bounce-limit"
+    world.send(sender="bert@sender.test")
+    assert back.wait(3)[-1].recipients == ["bert@sender.test"]
 
 
 def test_what_fails_for_too_long_expires_into_a_bounce(world):
@@ -172,7 +220,7 @@ def test_null_senders_expire_into_the_log(world):
     world.hop(script=lambda at, line, session: NextHop.CLOSE if at == "banner" else None)
     world.start(delivery="    retry 1s\n    expire 1s\n")
     ident = world.send(sender="")
-    assert world.daemon.wait_log("dropped", id=ident)["why"] in ("null-sender", "expired")
+    assert world.daemon.wait_log("held", id=ident)["why"] == "null-sender"
 
 
 def test_a_bounce_for_a_sender_who_was_rewritten_elsewhere_goes_to_that_forwarder(world):

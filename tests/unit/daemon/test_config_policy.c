@@ -100,7 +100,8 @@ static void test_words(void **state)
         char text[1000];
         int got;
 
-        snprintf(text, sizeof text, "%s}\npolicy {\n %s\n}\n", HEAD OWN, cases[i].line);
+        snprintf(text, sizeof text, "%s}\ndelivery {\n bounce all\n}\npolicy {\n %s\n}\n",
+                 HEAD OWN, cases[i].line);
         config = load(text);
         memcpy(&got, (const char *)config + cases[i].offset, sizeof got);
         CHECK_INT(cases[i].line, got, cases[i].want);

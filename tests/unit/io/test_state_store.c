@@ -12,6 +12,7 @@ struct place {
     struct event_loop *loop;
     struct state_store *store;
     enum state_status status;
+    uint64_t count;
     char value[100];
     size_t value_len;
 };
@@ -187,6 +188,58 @@ static void read_without_a_daemon(void **state)
     remove_place(&place);
 }
 
+static void on_count(void *context, enum state_status status, uint64_t count)
+{
+    struct place *place = context;
+
+    place->status = status;
+    place->count = count;
+    event_loop_stop(place->loop);
+}
+
+static uint64_t count_use(struct place *place, const char *key, uint64_t limit,
+                          int64_t milliseconds)
+{
+    state_store_count(place->store, place->loop, bytes_from_text(key), limit,
+                      clock_unix_ms() + milliseconds, on_count, place);
+    event_loop_run(place->loop);
+    return place->count;
+}
+
+static void uses_are_counted(void **state)
+{
+    struct place place;
+
+    (void)state;
+    make_place(&place, 2);
+    CHECK_INT("first", count_use(&place, "a", 3, 60000), 1);
+    CHECK_INT("second", count_use(&place, "a", 3, 60000), 2);
+    CHECK_INT("another one", count_use(&place, "b", 3, 60000), 1);
+    state_store_close(&place.store);
+    open_store(&place, 2);
+    CHECK_INT("survives a restart", count_use(&place, "a", 3, 60000), 3);
+    CHECK_INT("over", count_use(&place, "a", 3, 60000), 4);
+    CHECK_INT("and over", count_use(&place, "a", 3, 60000), 4);
+    CHECK_INT("with more room", count_use(&place, "a", 10, 60000), 4);
+    CHECK_INT("status", place.status, STATE_OK);
+    count_use(&place, "c", 3, 60000);
+    CHECK_INT("no room for a new key", place.status, STATE_FULL);
+    remove_place(&place);
+}
+
+static void counts_begin_anew(void **state)
+{
+    struct place place;
+
+    (void)state;
+    make_place(&place, 10);
+    CHECK_INT("first", count_use(&place, "a", 9, 80), 1);
+    CHECK_INT("does not prolong it", count_use(&place, "a", 9, 60000), 2);
+    usleep(100 * 1000);
+    CHECK_INT("anew", count_use(&place, "a", 9, 60000), 1);
+    remove_place(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +248,8 @@ int main(void)
         cmocka_unit_test(full_store_refuses_new_keys),
         cmocka_unit_test(second_opener_is_refused),
         cmocka_unit_test(read_without_a_daemon),
+        cmocka_unit_test(uses_are_counted),
+        cmocka_unit_test(counts_begin_anew),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

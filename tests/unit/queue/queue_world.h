@@ -22,7 +22,13 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { WORLD_LOOPS = 2, WORLD_LINES = 4096, WORLD_START_MS = 1000 * 1000 };
+enum {
+    WORLD_LOOPS = 2,
+    WORLD_LINES = 4096,
+    WORLD_START_MS = 1000 * 1000,
+    WORLD_HOLD_MS = 7 * 86400 * 1000,
+    WORLD_BOUNCE_LIMIT = 3,
+};
 
 struct delivery_attempt {
     struct list link;
@@ -46,7 +52,7 @@ struct world_message {
 
 struct world_request {
     struct list link;
-    enum { WORLD_COMMIT, WORLD_DESTINATIONS, WORLD_DUE, WORLD_MESSAGE } kind;
+    enum { WORLD_COMMIT, WORLD_DESTINATIONS, WORLD_DUE, WORLD_UNBOUNCED, WORLD_MESSAGE } kind;
     bool is_answered; /* executed, the answer waits */
     enum spool_status status;
     const struct spool_change *changes;
@@ -103,6 +109,9 @@ struct world {
     size_t attempts_open, attempts_open_most, commits_when_finished;
     char commit_kinds[256]; /* of the last commit: "ACU.." */
     struct bytes last_update_reply;
+    struct state_store *state; /* not NULL: bounces are counted */
+    enum state_status state_status;
+    uint64_t state_counts;
     struct queue_set *set;
     struct queue *queues[WORLD_LOOPS];
     struct message_id_source ids[WORLD_LOOPS];
@@ -297,6 +306,20 @@ void content_drop(struct content **content)
     *content = NULL;
 }
 
+/* -- state store: one count for every key -- */
+
+void state_store_count(struct state_store *store, struct event_loop *loop, struct bytes key,
+                       uint64_t limit, int64_t expires_unix_ms,
+                       void (*done)(void *context, enum state_status status, uint64_t count),
+                       void *context)
+{
+    (void)store, (void)loop, (void)expires_unix_ms;
+    CHECK_TRUE("key", bytes_starts_with(key, BYTES("bounces ")));
+    world.state_counts++;
+    done(context, world.state_status,
+         world.state_counts > limit ? limit + 1 : world.state_counts);
+}
+
 /* -- spool -- */
 
 static inline struct bytes own(struct bytes text)
@@ -366,6 +389,17 @@ void spool_read_due(struct spool *spool, struct event_loop *loop, struct bytes d
     request->rows_done = done;
 }
 
+void spool_read_unbounced(struct spool *spool, struct event_loop *loop, int64_t until_ms,
+                          size_t limit, spool_rows_done done, void *context)
+{
+    struct world_request *request = new_request(WORLD_UNBOUNCED, context);
+
+    (void)spool, (void)loop;
+    request->until_ms = until_ms;
+    request->limit = limit;
+    request->rows_done = done;
+}
+
 void spool_read_message(struct spool *spool, struct event_loop *loop, uint64_t id,
                         bool with_content, spool_message_done done, void *context)
 {
@@ -407,6 +441,8 @@ static inline void world_add_row(const struct spool_delivery *from)
     row->delivery.alias = own(from->alias);
     row->delivery.sender = own(from->sender);
     row->delivery.last_reply = own(from->last_reply);
+    row->delivery.orcpt = own(from->orcpt);
+    row->delivery.fallback = own(from->fallback);
 }
 
 static inline void world_add_message(const struct spool_message *from)
@@ -444,6 +480,11 @@ static inline void apply_change(const struct spool_change *change)
         row->delivery.last_reply = own(change->deliveries->last_reply);
         disown(row->delivery.destination);
         row->delivery.destination = own(change->deliveries->destination);
+        if (change->deliveries->recipient.len > 0) {
+            row->delivery.recipient = own(change->deliveries->recipient);
+            row->delivery.sender = own(change->deliveries->sender);
+            row->delivery.fallback = own(change->deliveries->fallback);
+        }
         break;
     case SPOOL_RETRY:
         for (size_t i = 0; i < world.row_count && change->id == 0; i++) {
@@ -582,6 +623,19 @@ static inline void answer_message(struct world_request *request)
     free(rows);
 }
 
+static inline void answer_unbounced(struct world_request *request)
+{
+    request->rows = memory_resize(NULL, world.row_count + 1, sizeof *request->rows);
+    for (size_t i = 0; i < world.row_count && request->row_count < request->limit; i++) {
+        const struct spool_delivery *row = &world.rows[i].delivery;
+        if (world.rows[i].is_open && row->state == SPOOL_UNBOUNCED &&
+            row->next_attempt_ms < request->until_ms) {
+            request->rows[request->row_count++] = *row;
+        }
+    }
+    request->rows_done(request->context, SPOOL_OK, request->rows, request->row_count);
+}
+
 static inline void answer_request(struct world_request *request)
 {
     switch (request->kind) {
@@ -597,6 +651,9 @@ static inline void answer_request(struct world_request *request)
             execute_due(request);
         }
         request->rows_done(request->context, SPOOL_OK, request->rows, request->row_count);
+        break;
+    case WORLD_UNBOUNCED:
+        answer_unbounced(request);
         break;
     case WORLD_MESSAGE:
         answer_message(request);
@@ -833,6 +890,9 @@ static inline struct queue_options world_options(void)
         .concurrency = 3,
         .our_name = BYTES("mx.example.org"),
         .bounce_from = BYTES("postmaster@example.org"),
+        .bounces = BOUNCE_ALL,
+        .hold_ms = WORLD_HOLD_MS,
+        .bounce_limit = WORLD_BOUNCE_LIMIT,
         .routes = &world_routes,
     };
 }
@@ -843,6 +903,7 @@ static inline void world_boot(size_t loops)
     struct queue_options options = world_options();
 
     world.set = queue_set_new(NULL, loops);
+    queue_set_count_bounces(world.set, world.state);
     for (size_t i = 0; i < loops; i++) {
         world.ids[i].loop = (unsigned)i;
         world.queues[i] = queue_new(world.set, i, &world.loops[i], &world.outbounds[i],

@@ -9,12 +9,21 @@
 enum { WAIT_MS = 15 * 1000, QUEUE_SILENCE_MS = 5 * 1000 };
 
 static const struct queue_recipient one[] = {
-    {BYTES("next.test"), BYTES("bob@next.test"), BYTES("info@example.org"), BYTES("s@e.org")},
+    {.destination = BYTES("next.test"),
+     .address = BYTES("bob@next.test"),
+     .alias = BYTES("info@example.org"),
+     .sender = BYTES("s@e.org")},
 };
 
 static const struct queue_recipient two[] = {
-    {BYTES("next.test"), BYTES("bob@next.test"), BYTES("info@example.org"), BYTES("s@e.org")},
-    {BYTES("other.test"), BYTES("eve@other.test"), BYTES("info@example.org"), BYTES("s@e.org")},
+    {.destination = BYTES("next.test"),
+     .address = BYTES("bob@next.test"),
+     .alias = BYTES("info@example.org"),
+     .sender = BYTES("s@e.org")},
+    {.destination = BYTES("other.test"),
+     .address = BYTES("eve@other.test"),
+     .alias = BYTES("info@example.org"),
+     .sender = BYTES("s@e.org")},
 };
 
 struct answer {
@@ -331,8 +340,14 @@ static void test_window_is_dropped(void **state)
 static void test_part_of_one_transaction(void **state)
 {
     static const struct queue_recipient pair[] = {
-        {BYTES("next.test"), BYTES("a@next.test"), BYTES("x@example.org"), BYTES("s@e.org")},
-        {BYTES("next.test"), BYTES("b@next.test"), BYTES("y@example.org"), BYTES("s@e.org")},
+        {.destination = BYTES("next.test"),
+         .address = BYTES("a@next.test"),
+         .alias = BYTES("x@example.org"),
+         .sender = BYTES("s@e.org")},
+        {.destination = BYTES("next.test"),
+         .address = BYTES("b@next.test"),
+         .alias = BYTES("y@example.org"),
+         .sender = BYTES("s@e.org")},
     };
     struct answer answer = {0};
 

@@ -16,8 +16,12 @@ static void submit(uint64_t id, struct bytes destination)
     struct content *content = content_from_bytes(BYTES("Subject: x\r\n\r\n"));
     struct envelope envelope = {.kind = ENVELOPE_FORWARD, .sender = BYTES("a@sender.test")};
     struct queue_recipient recipients[] = {
-        {destination, BYTES("bob@next.test"), BYTES("info@example.org"), BYTES("")},
-        {destination, BYTES("eve@other.test"), BYTES("info@example.org"), BYTES("")},
+        {.destination = destination,
+         .address = BYTES("bob@next.test"),
+         .alias = BYTES("info@example.org")},
+        {.destination = destination,
+         .address = BYTES("eve@other.test"),
+         .alias = BYTES("info@example.org")},
     };
     struct queue_submission submission = {.id = id,
                                           .created_ms = clock_unix_ms(),

@@ -1,0 +1,249 @@
+#include "queue_world.h"
+
+/*
+ * Who is told of a failure, who is not, and what becomes of the mail then.
+ */
+
+static struct envelope envelope;
+static struct queue_options options;
+
+static const struct queue_recipient plain = {.destination = BYTES("next.test"),
+                                             .address = BYTES("bob@next.test"),
+                                             .alias = BYTES("info@example.org"),
+                                             .sender = BYTES("s@e.org")};
+
+static int set_up(void **state)
+{
+    (void)state;
+    world_init(1);
+    envelope =
+        (struct envelope){.kind = ENVELOPE_FORWARD, .sender = BYTES("Alice@Sender.test")};
+    options = world_options();
+    world.attempt = attempt_unknown;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    world_clear();
+    return 0;
+}
+
+static void on_answer(void *context, const struct queue_answer *said)
+{
+    *(enum queue_verdict *)context = said->verdict;
+}
+
+static enum queue_verdict submit_with(uint64_t id, const struct queue_recipient *recipients,
+                                      size_t count, uint64_t handoff_ms)
+{
+    struct content *content = content_from_bytes(BYTES("Subject: hello\r\n\r\nbody\r\n"));
+    struct queue_submission submission = {.id = id,
+                                          .created_ms = clock_unix_ms(),
+                                          .envelope = &envelope,
+                                          .content = content,
+                                          .recipients = recipients,
+                                          .count = count,
+                                          .handoff_ms = handoff_ms};
+    enum queue_verdict verdict = QUEUE_FAILED;
+
+    queue_set_options(world.queues[0], &options);
+    queue_submit(world.queues[0], &submission, on_answer, &verdict);
+    content_drop(&content);
+    world_run();
+    return verdict;
+}
+
+static void submit(uint64_t id, const struct queue_recipient *recipient)
+{
+    CHECK_INT("safe", submit_with(id, recipient, 1, 0), QUEUE_SAFE);
+}
+
+static void test_only_the_proven_are_told(void **state)
+{
+    static const struct {
+        const char *name;
+        enum bounce_policy policy;
+        bool is_proven, is_own, is_told;
+        const char *why;
+    } cases[] = {
+        {"not proven", BOUNCE_PROVEN, false, true, false, "why=sender-not-proven"},
+        {"proven", BOUNCE_PROVEN, true, false, true, "why=permanent-failure"},
+        {"proven, not own", BOUNCE_OWN_DOMAINS, true, false, false, "why=not-own-domain"},
+        {"proven and own", BOUNCE_OWN_DOMAINS, true, true, true, "why=permanent-failure"},
+        {"nobody", BOUNCE_NONE, true, true, false, "why=bounces-off"},
+        {"all", BOUNCE_ALL, false, false, true, "why=permanent-failure"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        size_t held = world_lines_with("held id", cases[i].why);
+        size_t bounces = world_lines_with("bounce-queued", "");
+
+        options.bounces = cases[i].policy;
+        envelope.is_proven = cases[i].is_proven;
+        envelope.is_own_sender = cases[i].is_own;
+        submit(i + 1, &plain);
+        CHECK_INT(cases[i].name, world_lines_with("bounce-queued", "") - bounces,
+                  cases[i].is_told);
+        CHECK_INT(cases[i].name, world_lines_with("held id", cases[i].why) - held,
+                  !cases[i].is_told);
+    }
+}
+
+static void test_what_is_not_bounced_is_held_for_a_time(void **state)
+{
+    const struct spool_delivery *row = NULL;
+
+    (void)state;
+    world_start();
+    options.bounces = BOUNCE_PROVEN;
+    submit(1, &plain);
+    row = &world.rows[0].delivery;
+    CHECK_INT("one row", world_open_rows(), 1);
+    CHECK_INT("state", row->state, SPOOL_UNBOUNCED);
+    CHECK_INT("since now", row->next_attempt_ms, clock_unix_ms());
+    CHECK_BYTES("reason", row->last_reply,
+                BYTES("550 5.1.1 no such user (not bounced: sender not proven)"));
+    CHECK_INT("no bounce", world.message_count, 1);
+    for (int hours = 0; hours < 7 * 24 - 1; hours++) {
+        world_advance(3600 * 1000);
+    }
+    CHECK_INT("still there", world_open_rows(), 1);
+    CHECK_INT("tried once", world.attempts_started, 1);
+    world_advance(3700 * 1000);
+    world_advance(120 * 1000);
+    CHECK_INT("gone", world_open_rows(), 0);
+    CHECK_INT("line", world_lines_with("dropped id=0000000000001", "why=hold-over"), 1);
+}
+
+static void test_held_not_at_all(void **state)
+{
+    (void)state;
+    options.bounces = BOUNCE_NONE;
+    options.hold_ms = 0;
+    submit(1, &plain);
+    CHECK_INT("gone", world_open_rows(), 0);
+    CHECK_INT("line", world_lines_with("dropped", "why=bounces-off"), 1);
+}
+
+static void test_only_so_many_a_day(void **state)
+{
+    static struct queue_recipient recipient;
+
+    (void)state;
+    recipient = plain;
+    queue_set_count_bounces(world.set, (struct state_store *)&world);
+    for (uint64_t id = 1; id <= WORLD_BOUNCE_LIMIT + 2; id++) {
+        submit(id, &recipient);
+    }
+    CHECK_INT("bounces", world_lines_with("bounce-queued", ""), WORLD_BOUNCE_LIMIT);
+    CHECK_INT("the rest is held", world_lines_with("held", "why=bounce-limit"), 2);
+    CHECK_INT("bounces of bounces are not counted", world.state_counts, WORLD_BOUNCE_LIMIT + 2);
+    world.state_status = STATE_FAILED;
+    submit(100, &recipient);
+    CHECK_INT("uncounted, so told", world_lines_with("bounce-queued", ""),
+              WORLD_BOUNCE_LIMIT + 1);
+}
+
+static void test_those_who_want_silence_get_it(void **state)
+{
+    struct queue_recipient recipients[] = {plain, plain};
+
+    (void)state;
+    recipients[0].notify = DSN_NOTIFY_NEVER;
+    submit(1, &recipients[0]);
+    CHECK_INT("never", world_open_rows(), 0);
+    CHECK_INT("line", world_lines_with("dropped", "why=not-wanted"), 1);
+    recipients[0].notify = DSN_NOTIFY_SUCCESS | DSN_NOTIFY_DELAY;
+    recipients[0].alias = BYTES("quiet@example.org");
+    CHECK_INT("two", submit_with(2, recipients, 2, 0), QUEUE_SAFE);
+    CHECK_INT("one bounce", world_lines_with("bounce-queued", "bounce_of=0000000000002"), 1);
+    CHECK_TRUE(
+        "about the other one only",
+        strstr(content_memory(world.messages[world.message_count - 1].message.content).data,
+               "quiet@") == NULL);
+}
+
+/* ---- fallback ---- */
+
+static void attempt_by_address(struct delivery_attempt *attempt)
+{
+    if (bytes_equal(attempt->request.recipients[0].address, BYTES("bob@next.test"))) {
+        attempt_unknown(attempt);
+    } else {
+        attempt_sent(attempt);
+    }
+}
+
+static struct queue_recipient with_fallback(void)
+{
+    struct queue_recipient recipient = plain;
+
+    recipient.fallback = BYTES("box@other.test");
+    return recipient;
+}
+
+static void test_refused_goes_to_the_fallback(void **state)
+{
+    struct queue_recipient recipient = with_fallback();
+
+    (void)state;
+    world_start();
+    world.attempt = attempt_by_address;
+    submit(1, &recipient);
+    world_advance(1000);
+    CHECK_INT("two attempts", world.attempts_started, 2);
+    CHECK_INT("delivered there",
+              world_lines_with("delivered", "to=<box@other.test> orig_to=<info@example.org>"),
+              1);
+    CHECK_INT("line", world_lines_with("redirected", "fallback=<box@other.test>"), 1);
+    CHECK_INT("no bounce", world.message_count, 1);
+    CHECK_INT("rows left", world_open_rows(), 0);
+}
+
+static void test_fallback_has_no_fallback(void **state)
+{
+    struct queue_recipient recipient = with_fallback();
+
+    (void)state;
+    world_start();
+    submit(1, &recipient);
+    world_advance(1000);
+    CHECK_INT("once", world_lines_with("redirected", ""), 1);
+    CHECK_INT("then it has failed", world_lines_with("bounced", "to=<box@other.test>"), 1);
+    CHECK_TRUE("hidden", strstr(content_memory(world.messages[1].message.content).data,
+                                "box@other.test") == NULL);
+}
+
+static void test_client_is_not_refused_what_has_a_fallback(void **state)
+{
+    struct queue_recipient recipient = with_fallback();
+
+    (void)state;
+    world_start();
+    world.attempt = attempt_by_address;
+    CHECK_INT("stored first", submit_with(1, &recipient, 1, 15000), QUEUE_SAFE);
+    world_advance(1000);
+    CHECK_INT("delivered there", world_lines_with("delivered", "to=<box@other.test>"), 1);
+    CHECK_INT("rows left", world_open_rows(), 0);
+}
+
+#define BOUNCE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BOUNCE_TEST(test_only_the_proven_are_told),
+        BOUNCE_TEST(test_what_is_not_bounced_is_held_for_a_time),
+        BOUNCE_TEST(test_held_not_at_all),
+        BOUNCE_TEST(test_only_so_many_a_day),
+        BOUNCE_TEST(test_those_who_want_silence_get_it),
+        BOUNCE_TEST(test_refused_goes_to_the_fallback),
+        BOUNCE_TEST(test_fallback_has_no_fallback),
+        BOUNCE_TEST(test_client_is_not_refused_what_has_a_fallback),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
