@@ -137,5 +137,11 @@ void queue_ticket_abandon(struct queue_ticket **ticket);
 /* Operator: rows were changed through the spool (retry, delete ...). The queue forgets what it has
  * in memory of this message (0: of everything that waits) and reads it anew. Any thread. */
 void queue_set_refresh(struct queue_set *set, uint64_t id);
+/* The same of what waits for one destination (empty: for all). `is_retry`: it is to be tried now,
+ * even if it could not be reached a moment ago. */
+void queue_set_look_again(struct queue_set *set, struct bytes destination, bool is_retry);
+/* Operator: no new attempts for one destination (empty: for any), until the pause is lifted. What
+ * comes meanwhile is written and waits; nothing of it expires. Any thread; not remembered here. */
+void queue_set_pause(struct queue_set *set, struct bytes destination, bool is_paused);
 
 #endif

@@ -288,6 +288,7 @@ void queue_free(struct queue **pointer)
     free_destinations(queue);
     hash_table_free(&queue->destinations);
     hash_table_free(&queue->known);
+    queue_pauses_forget(queue);
     loop_timer_free(&queue->timer);
     queue_agenda_clear(&queue->agenda);
     strbuf_clear(&queue->scan_after);

@@ -128,8 +128,8 @@ static void update_wake(struct queue_destination *destination, bool is_paused, u
 {
     struct queue *queue = destination->queue;
     /* While a read is open or the window is well filled, the next review comes by itself. */
-    uint64_t when = is_paused ? destination->paused_until_ms
-                    : destination->is_reading || destination->due_ms <= now
+    uint64_t when = now < destination->paused_until_ms ? destination->paused_until_ms
+                    : is_paused || destination->is_reading || destination->due_ms <= now
                         ? QUEUE_NEVER
                         : destination->due_ms;
 
@@ -154,18 +154,38 @@ static bool wants_read(const struct queue_destination *destination, bool is_paus
            (destination->has_more || destination->due_ms <= now);
 }
 
+static bool is_unreachable(const struct queue_destination *destination)
+{
+    return queue_now_ms(destination->queue) < destination->paused_until_ms;
+}
+
+bool queue_destination_is_paused(const struct queue_destination *destination)
+{
+    return is_unreachable(destination) ||
+           queue_is_paused(destination->queue, destination->name);
+}
+
+void queue_destination_sweep(struct queue_destination *destination)
+{
+    destination->is_sweeping = destination->has_more;
+    destination->sweep_after_ms = -1;
+    destination->sweep_after_message = 0;
+    destination->sweep_after_number = 0;
+}
+
 static bool is_needed(const struct queue_destination *destination, bool is_paused)
 {
     return destination->known > 0 || destination->is_reading || destination->jobs_open > 0 ||
            (!destination->queue->is_draining &&
-            (is_paused || destination->has_more || destination->due_ms != QUEUE_NEVER));
+            (is_paused ? is_unreachable(destination) || destination->is_sweeping
+                       : destination->has_more || destination->due_ms != QUEUE_NEVER));
 }
 
 void queue_destination_review(struct queue_destination *destination)
 {
     struct queue *queue = destination->queue;
     uint64_t now = queue_now_ms(queue);
-    bool is_paused = now < destination->paused_until_ms;
+    bool is_paused = queue_destination_is_paused(destination);
 
     if (!is_paused) {
         destination->is_sweeping = false;
@@ -208,10 +228,7 @@ void queue_destination_pause(struct queue_destination *destination, struct bytes
     strbuf_reset(&destination->trouble);
     strbuf_add(&destination->trouble, bytes_first(why, destination->trouble.limit - 1));
     queue_destination_drop_window(destination);
-    destination->is_sweeping = destination->has_more;
-    destination->sweep_after_ms = -1;
-    destination->sweep_after_message = 0;
-    destination->sweep_after_number = 0;
+    queue_destination_sweep(destination);
     log_begin(&line, LOG_WARNING, "destination-paused");
     log_bytes(&line, "destination", destination->name);
     log_number(&line, "failures", destination->failures);
@@ -271,8 +288,8 @@ struct queue_delivery *queue_delivery_from_row(struct queue_destination *destina
                                                const struct spool_delivery *row)
 {
     struct queue_delivery *delivery =
-        memory_alloc(sizeof *delivery + row->recipient.len + row->alias.len +
-                     row->sender.len + row->orcpt.len + row->fallback.len);
+        memory_alloc(sizeof *delivery + row->recipient.len + row->alias.len + row->sender.len +
+                     row->orcpt.len + row->fallback.len);
     char *text = (char *)(delivery + 1);
 
     *delivery = (struct queue_delivery){
@@ -288,6 +305,7 @@ struct queue_delivery *queue_delivery_from_row(struct queue_destination *destina
         .orcpt = append_text(&text, row->orcpt),
         .fallback = append_text(&text, row->fallback),
         .is_warned = row->is_warned,
+        .must_bounce = row->is_given_up,
     };
     queue_delivery_know(destination, delivery);
     return delivery;

@@ -115,7 +115,7 @@ static bool is_silent(const struct queue_destination *destination)
 static bool may_be_asked(const struct queue_destination *destination)
 {
     return destination->failures == 0 && !destination->has_more &&
-           queue_now_ms(destination->queue) >= destination->paused_until_ms &&
+           !queue_destination_is_paused(destination) &&
            !is_silent(destination) && destination->waiting < QUEUE_ASK_BACKLOG &&
            queue_destination_room(destination) > 0;
 }

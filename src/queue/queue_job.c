@@ -189,6 +189,11 @@ static void fill_expired(struct queue_job *job)
                                         .outcome = DELIVERY_TEMPORARY,
                                         .enhanced = "4.4.7",
                                         .text = strbuf_bytes(&job->destination->trouble)};
+        if (delivery->must_bounce) {
+            job->recipients[i].outcome = DELIVERY_PERMANENT;
+            memcpy(job->recipients[i].enhanced, "5.0.0", sizeof "5.0.0");
+            job->recipients[i].text = BYTES("given up by the operator");
+        }
     }
 }
 

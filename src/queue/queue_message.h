@@ -44,6 +44,7 @@ struct queue_delivery {
     unsigned notify;
     struct bytes orcpt, fallback;
     bool is_warned;
+    bool must_bounce; /* an operator has given it up */
 };
 
 struct queue_handover {

@@ -79,6 +79,14 @@ static void read_page(struct queue *queue)
                             INT64_MAX, QUEUE_SCAN_ROWS, on_scanned, open_read(queue));
 }
 
+void queue_scan_again(struct queue *queue)
+{
+    if (!queue->is_scanning) {
+        strbuf_reset(&queue->scan_after);
+        scan_again_at(queue, queue_now_ms(queue));
+    }
+}
+
 /* -- what nobody wanted back -- */
 
 struct hold_over {
@@ -330,6 +338,17 @@ static bool is_on_its_way(struct queue *queue, const struct spool_delivery *row)
     return row->attempts == 0 && queue_set_is_handing_over(queue->set, row->message);
 }
 
+static void take_row(struct queue_destination *destination, const struct spool_delivery *row)
+{
+    struct queue_delivery *delivery = queue_delivery_from_row(destination, row);
+
+    if (delivery->must_bounce) {
+        queue_job_expire(destination, &delivery, 1);
+    } else {
+        queue_delivery_wait(delivery);
+    }
+}
+
 static void take_rows(struct queue_destination *destination, const struct spool_delivery *rows,
                       size_t count, size_t limit)
 {
@@ -351,7 +370,7 @@ static void take_rows(struct queue_destination *destination, const struct spool_
             is_held_up = true;
             continue;
         }
-        queue_delivery_wait(queue_delivery_from_row(destination, &rows[i]));
+        take_row(destination, &rows[i]);
         taken++;
     }
     if (is_full && taken > 0) {
@@ -368,13 +387,15 @@ static void sweep_rows(struct queue_destination *destination, const struct spool
     struct queue *queue = destination->queue;
     int64_t resume_ms =
         clock_unix_ms() + (int64_t)(destination->paused_until_ms - queue_now_ms(queue));
+    bool is_stopped = queue_is_paused(queue, destination->name);
     struct queue_delivery *old[QUEUE_GROUP];
     size_t old_count = 0;
 
     for (size_t i = 0; i < count; i++) {
         const struct spool_delivery *row = &rows[i];
         if (!may_take(queue, row) || is_on_its_way(queue, row) ||
-            !queue_is_expired(queue, row->created_ms, resume_ms)) {
+            (!row->is_given_up &&
+             (is_stopped || !queue_is_expired(queue, row->created_ms, resume_ms)))) {
             continue;
         }
         if (old_count == QUEUE_GROUP ||
@@ -401,7 +422,7 @@ static void use_rows(const struct queue_read *read, enum spool_status status,
 {
     struct queue_destination *destination = read->destination;
     struct queue *queue = destination->queue;
-    bool is_paused = queue_now_ms(queue) < destination->paused_until_ms;
+    bool is_paused = queue_destination_is_paused(destination);
 
     if (status != SPOOL_OK) {
         log_failed_read("due", status);
@@ -472,7 +493,7 @@ void queue_set_refresh(struct queue_set *set, uint64_t id)
     }
 }
 
-static void forget_waiting(struct queue_destination *destination, uint64_t id)
+void queue_destination_forget_waiting(struct queue_destination *destination, uint64_t id)
 {
     struct list *node = destination->window.next;
 
@@ -513,6 +534,7 @@ static void on_refreshed(void *context, enum spool_status status,
         if (destination != NULL) {
             queue_destination_resume(destination);
             destination->has_more = true;
+            queue_destination_sweep(destination);
             queue_destination_review(destination);
         }
     }
@@ -524,7 +546,7 @@ void queue_refresh(struct queue *queue, uint64_t id)
     struct queue_destination **all = queue_destination_list(queue, &count);
 
     for (size_t i = 0; i < count; i++) {
-        forget_waiting(all[i], id);
+        queue_destination_forget_waiting(all[i], id);
         if (id == 0) {
             queue_destination_resume(all[i]);
             all[i]->has_more = true;
@@ -537,8 +559,5 @@ void queue_refresh(struct queue *queue, uint64_t id)
                            open_read(queue));
         return;
     }
-    if (!queue->is_scanning) {
-        strbuf_reset(&queue->scan_after);
-        scan_again_at(queue, queue_now_ms(queue));
-    }
+    queue_scan_again(queue);
 }

@@ -110,6 +110,9 @@ struct queue {
     uint64_t no_expiry_until_ms;
     /* drain */
     bool is_draining, is_idle_said;
+    /* pauses (queue_pause.c) */
+    bool is_paused;            /* all */
+    struct hash_table *pauses; /* some; NULL: none ever */
     void (*on_idle)(void *context);
     void *on_idle_context;
     struct strbuf scratch; /* for one log line */
@@ -156,7 +159,18 @@ void queue_delivery_unwait(struct queue_delivery *delivery); /* out of it */
 /* Not known any more. */
 void queue_delivery_release(struct queue_delivery *delivery);
 
+/* It could not be reached lately, or an operator wants it so. */
+bool queue_destination_is_paused(const struct queue_destination *destination);
+/* While it is paused: look for what is not to wait for the end of that. */
+void queue_destination_sweep(struct queue_destination *destination);
+void queue_destination_forget_waiting(struct queue_destination *destination, uint64_t id);
+
+/* queue_pause.c */
+bool queue_is_paused(const struct queue *queue, struct bytes destination);
+void queue_pauses_forget(struct queue *queue);
+
 /* queue_reading.c */
+void queue_scan_again(struct queue *queue); /* from the start, now */
 void queue_scan(struct queue *queue);
 void queue_read_due(struct queue_destination *destination);
 void queue_reads_forget(struct queue *queue);

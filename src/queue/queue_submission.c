@@ -187,7 +187,7 @@ static bool may_wait(const struct queue_destination *destination,
                      const struct queue_delivery *delivery)
 {
     return !delivery->is_given_up && queue_destination_room(destination) > 0 &&
-           queue_now_ms(destination->queue) >= destination->paused_until_ms;
+           !queue_destination_is_paused(destination);
 }
 
 void queue_accept_handover(struct queue *queue, struct queue_message *message)
