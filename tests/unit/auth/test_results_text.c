@@ -31,10 +31,17 @@ static void test_all_is_well(void **state)
     struct arc_sealer sealers[] = {{.instance = 1, .domain = BYTES("list.example")},
                                    {.instance = 2, .domain = BYTES("relay.example")}};
     struct dkim_verdict signatures[] = {
-        {AUTH_PASS, BYTES("sender.example"), BYTES("sel1"), BYTES("aB3+/x9="), "rsa-sha256",
-         NULL, false},
-        {AUTH_TEMPERROR, BYTES("list.example"), BYTES("k"), BYTES("0123abcd"), "ed25519-sha256",
-         "key not available", false},
+        {.result = AUTH_PASS,
+         .domain = BYTES("sender.example"),
+         .selector = BYTES("sel1"),
+         .signature_start = BYTES("aB3+/x9="),
+         .algorithm = "rsa-sha256"},
+        {.result = AUTH_TEMPERROR,
+         .domain = BYTES("list.example"),
+         .selector = BYTES("k"),
+         .signature_start = BYTES("0123abcd"),
+         .algorithm = "ed25519-sha256",
+         .why = "key not available"},
     };
     struct message_check_facts facts = plain_facts();
     struct message_verdicts verdicts = {
