@@ -1,7 +1,8 @@
 /*
  * content_sender - the octets of one message on their way into a stream.
  *
- * Order   the head (our own fields), the content, the final dot; dot-stuffed.
+ * Order   the head (our own fields), the content, the final dot; dot-stuffed. Chunked: "BDAT size LAST",
+ *         the head, the content, as they are.
  * Pace    in pieces of CONTENT_PIECE octets until more than STREAM_OUTPUT_HIGH waits in the
  *         stream; fill again from on_drained. What fits goes out with its final dot in one
  *         system call.
@@ -29,13 +30,16 @@ struct content_sender {
     const struct content *content; /* borrowed */
     uint64_t offset;
     struct smtp_content_encoder encoder;
-    bool is_finished; /* the final dot has been written into the stream */
+    bool is_chunked; /* by BDAT */
+    bool has_begun;  /* chunked: the command has been written */
+    bool
+        is_finished; /* the final dot, or the last octet of the chunk, has been written into the stream */
 };
 
 enum content_sender_status {
     CONTENT_SENDER_FINISHED,
     CONTENT_SENDER_WAIT,  /* for on_drained */
-    CONTENT_SENDER_FAILED /* the content cannot be read: close the connection without a dot */
+    CONTENT_SENDER_FAILED /* the content cannot be read: close the connection before its end */
 };
 
 enum content_sender_status content_sender_fill(struct content_sender *sender,

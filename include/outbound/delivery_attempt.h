@@ -14,6 +14,9 @@
  *         asked, and counts only when it takes the message. After content has gone out no other
  *         host is tried.
  * Sharing destinations with the same mail hosts share connections: see host_group.
+ * UTF-8   a next hop without SMTPUTF8 gets a message that does not need it without saying so; else a
+ *         header or a sender in UTF-8 fails them all (5.6.7), a recipient in UTF-8 that one.
+ * Reports RET, ENVID, NOTIFY and ORCPT are passed on where DSN is offered (RFC 3461 §5.2).
  * Reuse   a kept connection that breaks before the content went out is no failure: a new one to
  *         the same host is tried.
  * Time    per-stage deadlines of RFC 5321 §4.5.3.2; connect 30 s a host.
@@ -29,6 +32,7 @@
 #include "io/dns_resolver.h"
 #include "io/event_loop.h"
 #include "mail/trace_field.h"
+#include "protocol/dsn_parameter.h"
 
 struct outbound_options {
     struct shared *snapshot; /* what the rest points into; held by each attempt */
@@ -73,20 +77,27 @@ enum delivery_trouble {
 
 struct delivery_recipient {
     struct bytes address; /* "local@domain" as sent in RCPT (borrowed until finish) */
-    struct bytes alias;   /* for the loop mark */
+    struct bytes alias;   /* for the loop mark; ORCPT where the sender said none */
+    unsigned notify;      /* what the sender wants to hear of it: enum dsn_notify */
+    struct bytes orcpt;   /* as the sender wrote it, or empty */
     /* out, good until finish: */
     enum delivery_outcome outcome;
     unsigned code;          /* reply code, or 0 when the reason is ours */
     char enhanced[12];      /* "5.1.1", never empty */
     struct bytes text;      /* "250 2.0.0 ok" as far as kept, or our reason; printable */
     enum reply_class class; /* unless it was sent */
+    bool is_dsn_passed; /* SENT, and the next hop has been told what the sender wants to hear */
 };
 
 struct delivery_request {
     uint64_t id; /* of the message: log */
     struct bytes destination;
     struct bytes sender; /* "local@domain", empty: null */
-    bool is_8bit, is_utf8;
+    bool is_8bit;
+    bool is_utf8;        /* SMTPUTF8 was said */
+    bool is_utf8_header; /* ... and the header needs it */
+    enum dsn_return ret; /* for the next hop's reports */
+    struct bytes envid;
     struct bytes prefix;                   /* goes before the content */
     struct content *content;               /* borrowed until finish */
     struct delivery_recipient *recipients; /* borrowed until finish */

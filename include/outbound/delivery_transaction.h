@@ -37,6 +37,16 @@ void transaction_choose(struct transaction *transaction, const struct delivery_r
 void transaction_write_head(struct transaction *transaction,
                             const struct delivery_request *request,
                             const struct outbound_options *options, struct arena *arena);
+/* Can a message with this header and sender go to no next hop without SMTPUTF8? */
+bool transaction_needs_utf8(const struct delivery_request *request);
+/* Leaves out recipients that only a next hop with SMTPUTF8 takes; their indexes go to `left_out`, which
+ * has room for all. Returns how many. */
+size_t transaction_leave_out_utf8(struct transaction *transaction, size_t *left_out);
+/* What goes behind each RCPT; lives in the arena. */
+void transaction_write_rcpt_parameters(struct transaction *transaction,
+                                       const struct delivery_request *request,
+                                       const struct smtp_extensions *extensions,
+                                       struct arena *arena);
 /* `size`: of head and content together. */
 void transaction_write_mail_line(struct transaction *transaction,
                                  const struct delivery_request *request,

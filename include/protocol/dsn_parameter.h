@@ -57,9 +57,11 @@ unsigned dsn_notify_without_success(unsigned notify);
 /* One delivery stands for two recipients: what either of them wants. */
 unsigned dsn_notify_both(unsigned one, unsigned other);
 
-/* " RET=HDRS ENVID=x", " NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a@b"; nothing where nothing is said. */
+/* " RET=HDRS ENVID=x", " NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a@b"; nothing where nothing is said. An ORCPT in
+ * UTF-8 is written as \x{HEX} unless `is_utf8`: SMTPUTF8 is said. */
 void dsn_add_mail_parameters(struct strbuf *out, enum dsn_return ret, struct bytes envid);
-void dsn_add_rcpt_parameters(struct strbuf *out, unsigned notify, struct bytes orcpt);
+void dsn_add_rcpt_parameters(struct strbuf *out, unsigned notify, struct bytes orcpt,
+                             bool is_utf8);
 /* "rfc822;" and the address in xtext. */
 void dsn_add_orcpt(struct strbuf *out, struct bytes address);
 /* The text that xtext stands for; what is no xtext stays as it is. */

@@ -1,5 +1,7 @@
 #include "forward/delivery_route.h"
 
+#include "auth/idn_domain.h"
+
 /* Without the trailing dot that a name in full may have. */
 static struct bytes without_dot(struct bytes domain)
 {
@@ -54,10 +56,13 @@ delivery_route_by_destination(const struct delivery_route_table *table,
 struct bytes delivery_route_destination(const struct delivery_route_table *table,
                                         struct bytes domain, struct arena *arena)
 {
-    const struct delivery_route *route = delivery_route_find(table, domain);
+    struct bytes ascii = domain;
+    bool is_name = bytes_is_ascii(domain) || idn_domain_to_ascii(domain, arena, &ascii);
+    /* What is no name stays as it is: looking it up says so. */
+    const struct delivery_route *route = delivery_route_find(table, is_name ? ascii : domain);
     bool is_static = route != NULL && !route->use_mx;
     struct bytes first = is_static ? BYTES(DELIVERY_ROUTE_KEY) : BYTES("");
-    struct bytes rest = is_static ? route->destination : without_dot(domain);
+    struct bytes rest = is_static ? route->destination : without_dot(is_name ? ascii : domain);
     char *key = arena_alloc(arena, first.len + rest.len + 1);
 
     memcpy(key, first.data, first.len);

@@ -55,6 +55,39 @@ static bool next_piece(struct content_sender *sender, struct content_scratch *sc
     return true;
 }
 
+static uint64_t octets_left(const struct content_sender *sender)
+{
+    return sender->head.len + content_size(sender->content) - sender->offset;
+}
+
+/* One BDAT for all of it: its size is known (RFC 3030 §2). */
+static void begin_chunk(struct content_sender *sender, struct strbuf *wire)
+{
+    strbuf_add_text(wire, "BDAT ");
+    strbuf_add_u64(wire, octets_left(sender));
+    strbuf_add_text(wire, " LAST\r\n");
+    sender->has_begun = true;
+}
+
+/* The next octets as they go over the wire; views of the message itself where nothing changes. */
+static struct bytes to_wire(struct content_sender *sender, struct bytes piece,
+                            struct strbuf *wire)
+{
+    strbuf_reset(wire);
+    if (sender->is_chunked) {
+        sender->is_finished = octets_left(sender) == 0;
+        return piece;
+    }
+    if (piece.len > 0) {
+        smtp_content_encode(&sender->encoder, piece, wire);
+    } else {
+        smtp_content_finish(&sender->encoder, wire);
+        sender->is_finished = true;
+    }
+    assert(!wire->overflowed);
+    return strbuf_bytes(wire);
+}
+
 enum content_sender_status content_sender_fill(struct content_sender *sender,
                                                struct stream *stream,
                                                struct content_scratch *scratch)
@@ -62,20 +95,17 @@ enum content_sender_status content_sender_fill(struct content_sender *sender,
     struct strbuf *wire = &scratch->wire;
     struct bytes piece;
 
+    if (sender->is_chunked && !sender->has_begun) {
+        strbuf_reset(wire);
+        begin_chunk(sender, wire);
+        stream_write(stream, strbuf_bytes(wire));
+    }
     /* "<=": on_drained is promised only after the output was over the mark. */
     while (!sender->is_finished && stream_output_waiting(stream) <= STREAM_OUTPUT_HIGH) {
         if (!next_piece(sender, scratch, &piece)) {
             return CONTENT_SENDER_FAILED;
         }
-        strbuf_reset(wire);
-        if (piece.len > 0) {
-            smtp_content_encode(&sender->encoder, piece, wire);
-        } else {
-            smtp_content_finish(&sender->encoder, wire);
-            sender->is_finished = true;
-        }
-        assert(!wire->overflowed);
-        stream_write(stream, strbuf_bytes(wire));
+        stream_write(stream, to_wire(sender, piece, wire));
     }
     return sender->is_finished ? CONTENT_SENDER_FINISHED : CONTENT_SENDER_WAIT;
 }

@@ -423,6 +423,7 @@ static bool is_before_content(const struct next_hop_connection *connection)
     switch (connection->stage) {
     case SMTP_STAGE_BANNER:
     case SMTP_STAGE_EHLO:
+    case SMTP_STAGE_STARTTLS:
     case SMTP_STAGE_MAIL:
     case SMTP_STAGE_RCPT:
     case SMTP_STAGE_DATA:
@@ -548,6 +549,31 @@ static void refuse_unsent(struct delivery_attempt *attempt,
     settle(attempt);
 }
 
+/* Without SMTPUTF8: false when nothing can be sent, and it is settled. */
+static bool can_go_without_utf8(struct delivery_attempt *attempt)
+{
+    struct transaction *transaction = &attempt->transaction;
+    struct delivery_result refusal =
+        delivery_result_of_announcement("5.6.7", "the next hop does not take SMTPUTF8");
+    size_t *left_out, count;
+
+    if (transaction_needs_utf8(&attempt->request)) {
+        refuse_unsent(attempt, &refusal);
+        return false;
+    }
+    left_out = arena_alloc(attempt->arena, (transaction->count + 1) * sizeof *left_out);
+    count = transaction_leave_out_utf8(transaction, left_out);
+    for (size_t i = 0; i < count && !attempt->is_second_opinion; i++) {
+        delivery_result_give(&refusal, &attempt->request.recipients[left_out[i]]);
+        attempt->states[left_out[i]] = RECIPIENT_CLOSED;
+    }
+    if (transaction->count == 0) {
+        refuse_unsent(attempt, &refusal);
+        return false;
+    }
+    return true;
+}
+
 static void begin_mail(struct delivery_attempt *attempt)
 {
     const struct smtp_extensions *extensions =
@@ -556,20 +582,19 @@ static void begin_mail(struct delivery_attempt *attempt)
     struct delivery_result refusal;
     uint64_t size;
 
-    transaction_write_head(transaction, &attempt->request, &attempt->options, attempt->arena);
-    size = transaction->head.len + content_size(attempt->request.content);
-    if (attempt->request.is_utf8 && !extensions->smtputf8) {
-        refusal =
-            delivery_result_of_announcement("5.6.7", "the next hop does not take SMTPUTF8");
-        refuse_unsent(attempt, &refusal);
+    if (!extensions->smtputf8 && !can_go_without_utf8(attempt)) {
         return;
     }
+    transaction_write_head(transaction, &attempt->request, &attempt->options, attempt->arena);
+    size = transaction->head.len + content_size(attempt->request.content);
     if (extensions->size && extensions->size_limit > 0 && size > extensions->size_limit) {
         refusal = delivery_result_of_announcement("5.3.4", "larger than the next hop's limit");
         refuse_unsent(attempt, &refusal);
         return;
     }
     transaction_write_mail_line(transaction, &attempt->request, extensions, size);
+    transaction_write_rcpt_parameters(transaction, &attempt->request, extensions,
+                                      attempt->arena);
     attempt->transfer_began_ms = event_loop_now_ms(attempt->outbound->loop);
     next_hop_connection_mail(attempt->connection, strbuf_bytes(&transaction->mail_line),
                              transaction->recipients, transaction->count,
@@ -600,6 +625,9 @@ static void take_result(struct delivery_attempt *attempt, size_t position, bool 
         return;
     }
     delivery_result_give(&result, &attempt->request.recipients[index]);
+    attempt->request.recipients[index].is_dsn_passed =
+        result.outcome == DELIVERY_SENT &&
+        next_hop_connection_extensions(attempt->connection)->dsn;
     switch (result.outcome) {
     case DELIVERY_SENT:
     case DELIVERY_PERMANENT:

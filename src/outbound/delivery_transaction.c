@@ -6,6 +6,7 @@ enum {
     LOOP_FIELD_LIMIT =
         1024 * 1024, /* a mark is 17 octets: more recipients than any request has */
     MAIL_LINE_LIMIT = 2048,
+    RCPT_PARAMETERS_LIMIT = 16384, /* every octet of the longest ORCPT in its longest form */
 };
 
 void transaction_init(struct transaction *transaction, size_t prefix_len)
@@ -75,6 +76,69 @@ void transaction_write_head(struct transaction *transaction,
     assert(!transaction->head.overflowed);
 }
 
+bool transaction_needs_utf8(const struct delivery_request *request)
+{
+    return request->is_utf8_header || !bytes_is_ascii(request->sender);
+}
+
+size_t transaction_leave_out_utf8(struct transaction *transaction, size_t *left_out)
+{
+    size_t kept = 0, count = 0;
+
+    for (size_t i = 0; i < transaction->count; i++) {
+        if (!bytes_is_ascii(transaction->recipients[i].path)) {
+            left_out[count++] = transaction->indexes[i];
+            continue;
+        }
+        transaction->recipients[kept] = transaction->recipients[i];
+        transaction->indexes[kept++] = transaction->indexes[i];
+    }
+    transaction->count = kept;
+    return count;
+}
+
+/* Does MAIL say SMTPUTF8? A client that said it is believed where it costs nothing. */
+static bool says_utf8(const struct transaction *transaction,
+                      const struct delivery_request *request,
+                      const struct smtp_extensions *extensions)
+{
+    bool is_wanted = request->is_utf8 || transaction_needs_utf8(request);
+
+    for (size_t i = 0; i < transaction->count && !is_wanted; i++) {
+        is_wanted = !bytes_is_ascii(transaction->recipients[i].path);
+    }
+    return is_wanted && extensions->smtputf8;
+}
+
+void transaction_write_rcpt_parameters(struct transaction *transaction,
+                                       const struct delivery_request *request,
+                                       const struct smtp_extensions *extensions,
+                                       struct arena *arena)
+{
+    bool is_utf8 = says_utf8(transaction, request, extensions);
+    struct strbuf text;
+
+    strbuf_init(&text, RCPT_PARAMETERS_LIMIT);
+    for (size_t i = 0; i < transaction->count; i++) {
+        const struct delivery_recipient *recipient =
+            &request->recipients[transaction->indexes[i]];
+
+        strbuf_reset(&text);
+        if (extensions->dsn) {
+            dsn_add_rcpt_parameters(&text, recipient->notify, recipient->orcpt, is_utf8);
+            /* The sender knows the alias and not where it leads: so will a report (RFC 3461 §5.2.1). */
+            if (recipient->orcpt.len == 0 && recipient->alias.len > 0 &&
+                bytes_is_ascii(recipient->alias)) {
+                strbuf_add_text(&text, " ORCPT=");
+                dsn_add_orcpt(&text, recipient->alias);
+            }
+        }
+        assert(!text.overflowed);
+        transaction->recipients[i].parameters = arena_copy(arena, strbuf_bytes(&text));
+    }
+    strbuf_clear(&text);
+}
+
 void transaction_write_mail_line(struct transaction *transaction,
                                  const struct delivery_request *request,
                                  const struct smtp_extensions *extensions, uint64_t size)
@@ -94,8 +158,11 @@ void transaction_write_mail_line(struct transaction *transaction,
     if (request->is_8bit && extensions->eight_bit_mime) {
         strbuf_add_text(line, " BODY=8BITMIME");
     }
-    if (request->is_utf8) {
+    if (says_utf8(transaction, request, extensions)) {
         strbuf_add_text(line, " SMTPUTF8");
+    }
+    if (extensions->dsn) {
+        dsn_add_mail_parameters(line, request->ret, request->envid);
     }
     assert(!line->overflowed);
 }

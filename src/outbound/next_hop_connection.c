@@ -323,6 +323,7 @@ void next_hop_connection_mail(struct next_hop_connection *connection, struct byt
     /* Its own buffer, because the envelope of many recipients may be longer than a piece. */
     strbuf_init(&out, SIZE_MAX / 2);
     smtp_exchange_mail(connection->exchange, mail_line, recipients, count, &out);
+    connection->sender.is_chunked = smtp_exchange_is_chunked(connection->exchange);
     stream_write(connection->stream, strbuf_bytes(&out));
     strbuf_clear(&out);
     note_stage(connection, true);

@@ -183,7 +183,42 @@ void dsn_add_mail_parameters(struct strbuf *out, enum dsn_return ret, struct byt
     }
 }
 
-void dsn_add_rcpt_parameters(struct strbuf *out, unsigned notify, struct bytes orcpt)
+/* Valid UTF-8, or it would not have been taken: the lead octet says how many there are. */
+static size_t utf8_length(unsigned char lead)
+{
+    return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
+static unsigned long code_point(struct bytes sequence)
+{
+    unsigned char lead = (unsigned char)sequence.data[0];
+    unsigned long code = sequence.len == 2   ? lead & 0x1fU
+                         : sequence.len == 3 ? lead & 0x0fU
+                                             : lead & 0x07U;
+
+    for (size_t i = 1; i < sequence.len; i++) {
+        code = code << 6 | ((unsigned char)sequence.data[i] & 0x3fU);
+    }
+    return code;
+}
+
+/* RFC 6533 §3: utf-8-addr-xtext. */
+static void add_in_ascii(struct strbuf *out, struct bytes orcpt)
+{
+    while (orcpt.len > 0) {
+        struct bytes sequence = bytes_first(orcpt, utf8_length((unsigned char)orcpt.data[0]));
+
+        if (sequence.len == 1) {
+            strbuf_add_char(out, orcpt.data[0]);
+        } else {
+            strbuf_addf(out, "\\x{%lX}", code_point(sequence));
+        }
+        orcpt = bytes_skip(orcpt, sequence.len);
+    }
+}
+
+void dsn_add_rcpt_parameters(struct strbuf *out, unsigned notify, struct bytes orcpt,
+                             bool is_utf8)
 {
     const char *before = " NOTIFY=";
 
@@ -196,7 +231,11 @@ void dsn_add_rcpt_parameters(struct strbuf *out, unsigned notify, struct bytes o
     }
     if (orcpt.len > 0) {
         strbuf_add_text(out, " ORCPT=");
-        strbuf_add(out, orcpt);
+        if (is_utf8) {
+            strbuf_add(out, orcpt);
+        } else {
+            add_in_ascii(out, orcpt);
+        }
     }
 }
 

@@ -66,8 +66,10 @@ static void start_attempt(struct queue_job *job)
 
     for (size_t i = 0; i < job->count; i++) {
         const struct queue_delivery *delivery = job->entries[i].delivery;
-        job->recipients[i] =
-            (struct delivery_recipient){.address = delivery->address, .alias = delivery->alias};
+        job->recipients[i] = (struct delivery_recipient){.address = delivery->address,
+                                                         .alias = delivery->alias,
+                                                         .notify = delivery->notify,
+                                                         .orcpt = delivery->orcpt};
     }
     struct delivery_request request = {
         .id = message->id,
@@ -75,6 +77,9 @@ static void start_attempt(struct queue_job *job)
         .sender = job->entries[0].delivery->sender,
         .is_8bit = message->envelope.is_8bit,
         .is_utf8 = message->envelope.is_utf8,
+        .is_utf8_header = message->envelope.is_utf8_header,
+        .ret = message->envelope.ret,
+        .envid = message->envelope.envid,
         .prefix = message->prefix,
         .content = message->content,
         .recipients = job->recipients,

@@ -138,16 +138,22 @@ static void parameters_are_written(void **state)
     (void)state;
     strbuf_init(&out, 1000);
     dsn_add_mail_parameters(&out, DSN_RETURN_UNSAID, BYTES(""));
-    dsn_add_rcpt_parameters(&out, 0, BYTES(""));
+    dsn_add_rcpt_parameters(&out, 0, BYTES(""), false);
     CHECK_BYTES("nothing", strbuf_bytes(&out), BYTES(""));
     dsn_add_mail_parameters(&out, DSN_RETURN_HEADERS, BYTES("x+2B"));
     dsn_add_mail_parameters(&out, DSN_RETURN_FULL, BYTES(""));
     CHECK_BYTES("mail", strbuf_bytes(&out), BYTES(" RET=HDRS ENVID=x+2B RET=FULL"));
     strbuf_reset(&out);
-    dsn_add_rcpt_parameters(&out, S | F | D, BYTES("rfc822;a@b"));
-    dsn_add_rcpt_parameters(&out, N, BYTES(""));
+    dsn_add_rcpt_parameters(&out, S | F | D, BYTES("rfc822;a@b"), false);
+    dsn_add_rcpt_parameters(&out, N, BYTES(""), true);
     CHECK_BYTES("rcpt", strbuf_bytes(&out),
                 BYTES(" NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;a@b NOTIFY=NEVER"));
+    strbuf_reset(&out);
+    dsn_add_rcpt_parameters(&out, 0, BYTES("utf-8;j\xc3\xb6\xe2\x82\xac\xf0\x9f\x98\x80@b"),
+                            false);
+    dsn_add_rcpt_parameters(&out, 0, BYTES("utf-8;j\xc3\xb6@b"), true);
+    CHECK_BYTES("UTF-8", strbuf_bytes(&out),
+                BYTES(" ORCPT=utf-8;j\\x{F6}\\x{20AC}\\x{1F600}@b ORCPT=utf-8;j\xc3\xb6@b"));
     strbuf_reset(&out);
     dsn_add_orcpt(&out, BYTES("\"a +b\"=@x.test"));
     CHECK_BYTES("orcpt", strbuf_bytes(&out), BYTES("rfc822;\"a+20+2Bb\"+3D@x.test"));

@@ -167,7 +167,8 @@ static void act(struct run *run, enum smtp_exchange_event event)
         break;
     case SMTP_EXCHANGE_READY_FOR_CONTENT:
         strbuf_add_char(&run->events, 'C');
-        strbuf_add_text(&run->sent, smtp_exchange_is_chunked(run->exchange) ? "{chunk}" : "{content}");
+        strbuf_add_text(&run->sent,
+                        smtp_exchange_is_chunked(run->exchange) ? "{chunk}" : "{content}");
         smtp_exchange_content_sent(run->exchange);
         break;
     case SMTP_EXCHANGE_DONE:
