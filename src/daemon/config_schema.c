@@ -103,7 +103,7 @@ const struct config_option config_options[] = {
      "Messages an hour to one SRS address, or to one reply address of a munged author; more are asked to come back later. "
      "0 is no limit."},
     {"srs", "return-uses", CONFIG_NUMBER, AT(srs_return_uses), "N", NULL, NULL, 0, 10000000, "500", ONCE, RELOAD, NULL,
-     "Messages to one such address in all; then it is used up. 0 is no limit."},
+     "Messages to one SRS address in all; then it is used up. 0 is no limit."},
     {"srs", "long", CONFIG_CHOICE, AT(srs_long), "store|refuse", "store|refuse", NULL, NO_RANGE, "store", ONCE, RELOAD, NULL,
      "Senders whose SRS address would be too long: \"store\" keeps them under a short token, \"refuse\" refuses the recipient."},
 

@@ -15,6 +15,7 @@
 
 #include "auth/results_text.h"
 #include "forward/alias_table.h"
+#include "forward/sender_proof.h"
 #include "io/clock.h"
 
 #include <assert.h>
@@ -324,6 +325,20 @@ static bool is_own_sender(const struct inbound_session *session)
 
     return is_own(session, domain) &&
            !alias_table_is_srs(session->options->routes.aliases, domain);
+}
+
+bool inbound_auth_is_own_sender(const struct inbound_session *session)
+{
+    return is_own_sender(session);
+}
+
+bool inbound_auth_is_proven(const struct inbound_session *session)
+{
+    const struct inbound_transaction *transaction = &session->transaction;
+
+    return transaction->check != NULL &&
+           sender_is_proven(&transaction->sender, message_check_verdicts(transaction->check),
+                            transaction->arena);
 }
 
 static struct sender_facts sender_facts(const struct inbound_session *session)

@@ -7,7 +7,8 @@
  *   3 inbound_content_end    what the octets themselves forbid: bare CR or LF, size
  *   4 inbound_content_judge  who sent it, and was it here before? May wait for DNS
  *   5 is_munged_if_wanted    the author in our own name, where the policy has it so
- *   6 store_long_addresses   stored tokens are made durable, so that no bounce or reply is lost
+ *   6 inbound_returns_count  addresses that we signed may be used so often and not more
+ *     store_long_addresses   stored tokens are made durable, so that no bounce or reply is lost
  *   7 submit                 sealed, the message goes to the queue ...
  *   8 on_answer              ... and only when it is safe, here or at its next hops, the client reads 250
  */
@@ -450,6 +451,8 @@ static void submit(struct inbound_session *session)
         .is_8bit = transaction->is_8bit,
         .is_utf8 = transaction->is_utf8,
         .is_auto_submitted = transaction->is_auto_submitted,
+        .is_proven = inbound_auth_is_proven(session),
+        .is_own_sender = inbound_auth_is_own_sender(session),
         .client_ip = bytes_from_text(session->peer_text.text),
         .client_helo = strbuf_bytes(&session->helo),
         .session = bytes_from_text(session->id),
@@ -632,8 +635,29 @@ void inbound_content_judge(struct inbound_session *session)
 {
     if (may_be_accepted(session) &&
         may_travel_on(session, strbuf_bytes(&session->transaction.header)) &&
-        is_munged_if_wanted(session) && !store_long_addresses(session)) {
-        submit(session);
+        is_munged_if_wanted(session) && !inbound_returns_count(session)) {
+        inbound_content_counted(session, INBOUND_RETURN_FINE);
+    }
+}
+
+void inbound_content_counted(struct inbound_session *session,
+                             enum inbound_return_verdict verdict)
+{
+    switch (verdict) {
+    case INBOUND_RETURN_FINE:
+        if (!store_long_addresses(session)) {
+            submit(session);
+        }
+        break;
+    case INBOUND_RETURN_TOO_OFTEN:
+        refuse_content(session, 450, "4.7.1",
+                       "too many messages to this return address, try again later",
+                       "return-rate");
+        break;
+    case INBOUND_RETURN_USED_UP:
+        refuse_content(session, 550, "5.7.1", "this return address has been used too often",
+                       "return-used-up");
+        break;
     }
 }
 

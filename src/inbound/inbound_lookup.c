@@ -14,6 +14,8 @@ struct inbound_lookup {
     void (*on_read)(struct inbound_session *session, enum state_status status,
                     struct bytes value);
     void (*on_written)(struct inbound_session *session, enum state_status status);
+    void (*on_counted)(struct inbound_session *session, enum state_status status,
+                       uint64_t count);
     struct bytes key, value; /* behind the struct: the store borrows them */
     char octets[];
 };
@@ -92,6 +94,29 @@ void inbound_store_token(struct inbound_session *session, struct bytes token,
     lookup->on_written = done;
     state_store_put(session->server->state, session->server->loop, lookup->key, lookup->value,
                     expires_ms, on_written, lookup);
+}
+
+static void on_counted(void *context, enum state_status status, uint64_t count)
+{
+    struct inbound_lookup *lookup = context;
+    struct inbound_session *session = end(lookup);
+
+    if (session != NULL) {
+        lookup->on_counted(session, status, count);
+    }
+    free(lookup);
+}
+
+void inbound_count_use(struct inbound_session *session, struct bytes key, uint64_t limit,
+                       int64_t expires_ms,
+                       void (*done)(struct inbound_session *session, enum state_status status,
+                                    uint64_t count))
+{
+    struct inbound_lookup *lookup = begin(session, key, BYTES(""));
+
+    lookup->on_counted = done;
+    state_store_count(session->server->state, session->server->loop, lookup->key, limit,
+                      expires_ms, on_counted, lookup);
 }
 
 void inbound_lookup_abandon(struct inbound_session *session)

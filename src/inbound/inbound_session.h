@@ -90,6 +90,8 @@ struct inbound_transaction {
     bool is_munged;
     struct bytes reply_token, reply_author; /* to be stored; empty: nothing */
     size_t tokens_open;                     /* over-long addresses being stored */
+    size_t counted;       /* recipients whose use was counted (inbound_returns.c) */
+    bool is_rate_counted; /* the next one's, of this hour */
     bool tokens_failed;
 };
 
@@ -259,6 +261,9 @@ bool inbound_auth_needs_sender(const struct inbound_session *session);
 struct decision inbound_auth_judge_sender(struct inbound_session *session);
 /* The decision about the message; sets transaction.judgement. */
 struct decision inbound_auth_judge(struct inbound_session *session);
+/* May a failure be told to the sender? After the content has been judged. */
+bool inbound_auth_is_proven(const struct inbound_session *session);
+bool inbound_auth_is_own_sender(const struct inbound_session *session);
 /* Authentication-Results and what belongs to it. */
 void inbound_auth_add_results(struct inbound_session *session, struct strbuf *prefix);
 /* The client's name, when its address confirms it; else empty. */
@@ -279,6 +284,16 @@ bool inbound_seal_munge(struct inbound_session *session);
 /* Our signatures over the message with `trace` (results, Received) on its top. */
 void inbound_seal_add(struct inbound_session *session, struct bytes trace, struct strbuf *out);
 
+/* inbound_returns.c */
+enum inbound_return_verdict {
+    INBOUND_RETURN_FINE,
+    INBOUND_RETURN_TOO_OFTEN, /* within this hour */
+    INBOUND_RETURN_USED_UP,
+};
+
+/* Counts the uses of addresses we signed. True: inbound_content_counted follows. */
+bool inbound_returns_count(struct inbound_session *session);
+
 /* inbound_trust.c */
 bool inbound_trusts(const struct inbound_options *options, const struct ip_address *address);
 /* Before the first octet: greets, or waits for a PROXY header. */
@@ -297,6 +312,8 @@ bool inbound_trust_find_client(const struct inbound_options *options, struct byt
 void inbound_content_add_kept(const struct inbound_session *session, struct bytes header,
                               struct strbuf *out);
 void inbound_content_judge(struct inbound_session *session);
+void inbound_content_counted(struct inbound_session *session,
+                             enum inbound_return_verdict verdict);
 void inbound_content_begin(struct inbound_session *session);
 /* By BDAT: some of it; no more of it. */
 void inbound_content_chunk(struct inbound_session *session, struct bytes octets);
@@ -316,6 +333,11 @@ void inbound_store_token(struct inbound_session *session, struct bytes token,
                          struct bytes address, int64_t expires_ms,
                          void (*done)(struct inbound_session *session,
                                       enum state_status status));
+/* The key is copied. */
+void inbound_count_use(struct inbound_session *session, struct bytes key, uint64_t limit,
+                       int64_t expires_ms,
+                       void (*done)(struct inbound_session *session, enum state_status status,
+                                    uint64_t count));
 /* Their `done` will not run any more. */
 void inbound_lookup_abandon(struct inbound_session *session);
 

@@ -8,6 +8,7 @@
 #include "io/clock.h"
 #include "sim_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { SIM_STATE_ROWS = 1024, SYNC_MOST_US = 5000 };
@@ -32,10 +33,12 @@ struct state_request {
     struct state_store *store;
     struct sim_event event;
     struct bytes key, value;
-    struct strbuf own_key; /* get */
+    struct strbuf own_key; /* get, count */
     int64_t expires_unix_ms;
+    uint64_t limit; /* count */
     void (*put_done)(void *context, enum state_status status);
     void (*get_done)(void *context, enum state_status status, struct bytes value);
+    void (*count_done)(void *context, enum state_status status, uint64_t count);
     void *context;
 };
 
@@ -111,6 +114,30 @@ static void on_get(void *context)
     free_request(request);
 }
 
+static void on_count(void *context)
+{
+    struct state_request *request = context;
+    struct row *row;
+    uint64_t count = 0;
+    char text[24];
+    enum state_status status = STATE_OK;
+
+    request->key = strbuf_bytes(&request->own_key);
+    row = find_row(request->key);
+    if (row != NULL && row->expires_unix_ms > clock_unix_ms()) {
+        bytes_to_u64(strbuf_bytes(&row->value), &count);
+        request->expires_unix_ms = row->expires_unix_ms;
+    }
+    count++;
+    if (count <= request->limit) {
+        request->value = bytes_of(
+            text, (size_t)snprintf(text, sizeof text, "%llu", (unsigned long long)count));
+        status = put_row(request);
+    }
+    request->count_done(request->context, status, count);
+    free_request(request);
+}
+
 static struct state_request *new_request(struct state_store *store, struct event_loop *loop,
                                          void (*run)(void *context), void *context)
 {
@@ -154,6 +181,19 @@ void state_store_put(struct state_store *store, struct event_loop *loop, struct 
     request->value = value;
     request->expires_unix_ms = expires_unix_ms;
     request->put_done = done;
+}
+
+void state_store_count(struct state_store *store, struct event_loop *loop, struct bytes key,
+                       uint64_t limit, int64_t expires_unix_ms,
+                       void (*done)(void *context, enum state_status status, uint64_t count),
+                       void *context)
+{
+    struct state_request *request = new_request(store, loop, on_count, context);
+
+    strbuf_add(&request->own_key, key);
+    request->limit = limit;
+    request->expires_unix_ms = expires_unix_ms;
+    request->count_done = done;
 }
 
 void state_store_get(struct state_store *store, struct event_loop *loop, struct bytes key,

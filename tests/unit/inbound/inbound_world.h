@@ -177,6 +177,7 @@ struct state_request {
     void *context;
     void (*put_done)(void *context, enum state_status status);
     void (*get_done)(void *context, enum state_status status, struct bytes value);
+    void (*count_done)(void *context, enum state_status status, uint64_t count);
     struct bytes key, value; /* borrowed: ASan finds what was not kept */
 };
 
@@ -188,13 +189,21 @@ struct state_store {
     struct loop_task task;
     char key[256], value[1024]; /* the one entry it has */
     unsigned gets, puts;
+    unsigned counts;
+    char counted[64];     /* the kind of key that `count` is about */
+    uint64_t count;       /* how often that was used so far */
+    uint64_t count_limit; /* that was asked with */
+    char counted_key[1024];
 };
 
 static inline void answer_request(struct state_store *store, struct state_request *request)
 {
     enum state_status status = store->status;
 
-    if (request->put_done != NULL) {
+    if (request->count_done != NULL) {
+        bool is_meant = bytes_starts_with(request->key, bytes_from_text(store->counted));
+        request->count_done(request->context, status, is_meant ? ++store->count : 1);
+    } else if (request->put_done != NULL) {
         snprintf(store->key, sizeof store->key, BYTES_FMT, BYTES_ARG(request->key));
         snprintf(store->value, sizeof store->value, BYTES_FMT, BYTES_ARG(request->value));
         request->put_done(request->context, status);
@@ -255,6 +264,22 @@ void state_store_get(struct state_store *store, struct event_loop *loop, struct 
     store->gets++;
     take_request(store, loop,
                  (struct state_request){.context = context, .get_done = done, .key = key});
+}
+
+void state_store_count(struct state_store *store, struct event_loop *loop, struct bytes key,
+                       uint64_t limit, int64_t expires_unix_ms,
+                       void (*done)(void *context, enum state_status status, uint64_t count),
+                       void *context)
+{
+    assert_true(expires_unix_ms > clock_unix_ms());
+    store->counts++;
+    store->count_limit = limit;
+    /* The key is copied by the store: here for as long as the request lives, and a little longer. */
+    snprintf(store->counted_key, sizeof store->counted_key, BYTES_FMT, BYTES_ARG(key));
+    take_request(store, loop,
+                 (struct state_request){.context = context,
+                                        .count_done = done,
+                                        .key = bytes_from_text(store->counted_key)});
 }
 
 /* -- the server -- */
