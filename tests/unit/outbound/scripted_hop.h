@@ -48,6 +48,8 @@ struct hop_connection {
     unsigned rcpt_count;
     size_t content_start; /* in hop->wire */
     bool is_content;
+    bool is_chunk; /* the content ends after so many octets */
+    size_t chunk_left;
 };
 
 static inline void hop_close(struct hop_connection *connection)
@@ -119,10 +121,41 @@ static inline void hop_command(struct hop_connection *connection, struct bytes l
         hop_say(connection, answer, "");
         connection->is_content = strncmp(answer, "354", 3) == 0;
         connection->content_start = connection->hop->wire.len;
+    } else if (bytes_starts_with(line, BYTES("BDAT "))) {
+        connection->chunk_left = (size_t)strtoull(line.data + 5, NULL, 10);
+        connection->is_content = connection->is_chunk = true;
+        connection->content_start = connection->hop->wire.len;
     } else if (bytes_starts_with(line, BYTES("QUIT"))) {
         hop_say(connection, "!221 2.0.0 bye\r\n", "");
     } else {
         hop_say(connection, NULL, "250 ok\r\n");
+    }
+}
+
+static inline void hop_end_content(struct hop_connection *connection, const char *note)
+{
+    connection->is_content = connection->is_chunk = false;
+    strbuf_add_text(&connection->hop->commands, note);
+    hop_say(connection, connection->script->dot, "250 2.0.0 taken\r\n");
+    if (connection->script->unasked != NULL) {
+        hop_say(connection, connection->script->unasked, "");
+    }
+}
+
+static inline void hop_chunk(struct hop_connection *connection)
+{
+    struct strbuf *input = &connection->input;
+    struct bytes piece = bytes_first(strbuf_bytes(input), connection->chunk_left);
+
+    strbuf_add(&connection->hop->wire, piece);
+    connection->chunk_left -= piece.len;
+    strbuf_drop_first(input, piece.len);
+    if (connection->script->drop_after_content > 0 &&
+        connection->hop->wire.len - connection->content_start >=
+            connection->script->drop_after_content) {
+        hop_close(connection);
+    } else if (connection->chunk_left == 0) {
+        hop_end_content(connection, "(chunk)\n");
     }
 }
 
@@ -153,12 +186,7 @@ static inline void hop_content(struct hop_connection *connection)
     }
     strbuf_add(&connection->input, bytes_skip(fresh, end));
     strbuf_truncate(wire, before + end);
-    connection->is_content = false;
-    strbuf_add_text(&connection->hop->commands, "(content)\n");
-    hop_say(connection, connection->script->dot, "250 2.0.0 taken\r\n");
-    if (connection->script->unasked != NULL) {
-        hop_say(connection, connection->script->unasked, "");
-    }
+    hop_end_content(connection, "(content)\n");
 }
 
 static inline void hop_on_input(void *context)
@@ -177,7 +205,11 @@ static inline void hop_on_input(void *context)
         size_t end = bytes_find(strbuf_bytes(&connection->input), '\n');
 
         if (connection->is_content) {
-            hop_content(connection);
+            if (connection->is_chunk) {
+                hop_chunk(connection);
+            } else {
+                hop_content(connection);
+            }
             if (connection->is_content) {
                 return;
             }
