@@ -27,10 +27,12 @@
 
 #include "base/shared.h"
 #include "forward/next_hop_order.h"
+#include "forward/tls_policy.h"
 #include "forward/reply_class.h"
 #include "io/content.h"
 #include "io/dns_resolver.h"
 #include "io/event_loop.h"
+#include "io/stream.h"
 #include "mail/trace_field.h"
 #include "protocol/dsn_parameter.h"
 
@@ -39,6 +41,8 @@ struct outbound_options {
     struct bytes helo_name;
     struct bytes loop_secret; /* for trace_field_loop_mark */
     const struct delivery_route_table *routes;
+    struct tls_policy_table tls_policies;
+    struct tls_context *tls_context; /* NULL: all policies are off */
     struct next_hop_options next_hops;
     struct ip_address source_v4, source_v6; /* IP_NONE: any */
     unsigned reuse_messages;                /* messages over one connection, 100 */
@@ -49,6 +53,7 @@ struct outbound_options {
     uint64_t data_timeout_ms;               /* 354: 2 min */
     uint64_t block_timeout_ms;              /* no progress in the content: 3 min */
     uint64_t dot_timeout_ms;                /* 10 min */
+    uint64_t handshake_timeout_ms;          /* 60 s; 0: as command_timeout_ms */
 };
 
 struct outbound;
@@ -120,6 +125,7 @@ struct delivery_report {
     uint64_t connect_ms; /* 0 on a reused connection */
     uint64_t transfer_ms;
     bool is_reused;
+    struct stream_tls_facts tls; /* with `endpoint` */
 };
 
 struct delivery_attempt;

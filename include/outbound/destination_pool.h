@@ -66,9 +66,10 @@ void destination_note_success(struct destination *destination,
 void destination_note_try(struct destination *destination, const struct ip_endpoint *endpoint);
 bool destination_has_failed(const struct destination *destination,
                             const struct ip_endpoint *endpoint);
-/* A resting connection to one of its hosts for its new holder, or NULL. */
+/* A resting connection to one of its hosts that suits its new holder, or NULL. */
 struct next_hop_connection *destination_take(struct destination *destination,
-                                             connection_handler handler, void *context);
+                                             connection_suits suits, connection_handler handler,
+                                             void *context);
 /* A new connection was made for it. */
 void destination_own(struct destination *destination, struct next_hop_connection *connection);
 /* *Takes* the connection: keeps it when it is usable, belongs to the hosts of the destination, was made

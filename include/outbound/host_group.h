@@ -28,6 +28,8 @@ struct host_failure {
     uint64_t until_ms;
 };
 
+typedef bool (*connection_suits)(void *context, const struct next_hop_connection *connection);
+
 struct host_group {
     struct bytes key; /* owned */
     uint64_t serial;
@@ -53,8 +55,8 @@ void host_group_note_try(struct host_group *group, const struct ip_endpoint *end
 bool host_group_has_failed(const struct host_group *group, const struct ip_endpoint *endpoint,
                            uint64_t now_ms);
 
-/* A resting connection for its new holder, or NULL. */
-struct next_hop_connection *host_group_take(struct host_group *group,
+/* A resting connection that suits its new holder, or NULL. `suits` NULL: any. */
+struct next_hop_connection *host_group_take(struct host_group *group, connection_suits suits,
                                             connection_handler handler, void *context);
 /* *Takes* a usable connection, to rest for so long. */
 void host_group_keep(struct host_group *group, struct next_hop_connection *connection,

@@ -10,6 +10,8 @@
  *         trickle in do not extend it. While content goes out, progress does, if it is enough to
  *         come to an end (CONNECTION_RATE). One timer,
  *         re-armed lazily, so a message on a kept connection costs no timer work.
+ * TLS     by the level given (forward/tls_policy), before READY. A handshake that failed is
+ *         remembered: a new connection of an opportunistic level then stays in clear.
  * Memory  nothing of the options that made it is kept, so it may outlive a reload.
  */
 #ifndef OUTBOUND_NEXT_HOP_CONNECTION_H
@@ -17,7 +19,9 @@
 
 #include "base/list.h"
 #include "forward/next_hop_order.h"
+#include "forward/tls_policy.h"
 #include "outbound/content_sender.h"
+#include "outbound/tls_memory.h"
 #include "protocol/smtp_exchange.h"
 
 /* Octets of content a second that a next hop has to take: 50 MB in two days, when a message that is
@@ -37,17 +41,26 @@ enum connection_fault {
     CONNECTION_FAULT_END,     /* the peer closed, reset ...: `end` */
     CONNECTION_FAULT_TIMEOUT,
     CONNECTION_FAULT_REPLY,   /* garbage, 421, a refused greeting: next_hop_connection_last */
+    CONNECTION_FAULT_TLS,     /* not as the policy wants it: `tls_trouble` */
     CONNECTION_FAULT_CONTENT, /* our own content could not be read */
 };
 
 struct connection_times {
     uint64_t connect_ms, command_ms, data_ms, block_ms, dot_ms;
+    uint64_t handshake_ms; /* 0: as command_ms */
+};
+
+struct connection_tls {
+    enum tls_level level;
+    struct tls_context *context; /* NULL: level is off; *holds* it */
+    struct tls_memory *memory;   /* *borrows*; NULL: level is off */
 };
 
 struct connection_settings {
     struct bytes helo_name;
     const struct ip_address *source; /* or NULL: any */
     struct connection_times times;
+    struct connection_tls tls;
 };
 
 typedef void (*connection_handler)(void *context, enum connection_event event);
@@ -63,6 +76,10 @@ struct next_hop_connection {
     bool is_connected;
     bool is_in_doubt;  /* the final dot is out and unanswered */
     unsigned messages; /* transactions that were begun */
+    struct stream_tls_facts tls;
+    const char *tls_trouble; /* with CONNECTION_FAULT_TLS; good as long as the connection */
+    bool is_tls_missing;     /* ... and it was not even begun */
+    bool may_be_retried_in_clear; /* ... by a new connection to the same host */
 
     /* for the pool */
     struct list node;
@@ -78,6 +95,8 @@ struct next_hop_connection {
     struct content_sender sender;
     struct content_scratch *scratch; /* borrowed */
     struct connection_times times;
+    struct connection_tls tls_wanted;
+    bool is_greeted; /* READY was told, or will be now */
     struct loop_timer *timer;
     uint64_t deadline_ms; /* 0: none */
     uint64_t timer_at_ms; /* 0: not armed */
@@ -94,6 +113,9 @@ struct next_hop_connection *next_hop_connection_new(struct event_loop *loop,
                                                     const struct connection_settings *settings,
                                                     const struct next_hop *hop,
                                                     connection_handler handler, void *context);
+/* May mail that wants this level go over it? */
+bool next_hop_connection_fulfils(const struct next_hop_connection *connection,
+                                 enum tls_level level);
 /* Gives the connection to another holder. */
 void next_hop_connection_hand_over(struct next_hop_connection *connection,
                                    connection_handler handler, void *context);

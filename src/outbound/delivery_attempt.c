@@ -33,6 +33,7 @@ struct outbound {
     struct dns_resolver *resolver;
     struct outbound_options options;
     struct destination_pool *pool;
+    struct tls_memory *tls_memory;
     struct content_scratch scratch;
 };
 
@@ -104,6 +105,7 @@ struct outbound *outbound_new(struct event_loop *loop, struct dns_resolver *reso
     outbound->resolver = resolver;
     take_options(&outbound->options, options);
     outbound->pool = destination_pool_new(loop);
+    outbound->tls_memory = tls_memory_new(loop);
     content_scratch_init(&outbound->scratch);
     return outbound;
 }
@@ -114,6 +116,7 @@ void outbound_set_options(struct outbound *outbound, const struct outbound_optio
 
     take_options(&outbound->options, options);
     drop_options(&old);
+    tls_memory_forget(outbound->tls_memory);
     destination_pool_forget(outbound->pool); /* routes, sources and names may be others now */
 }
 
@@ -131,6 +134,7 @@ void outbound_free(struct outbound **outbound)
     }
     *outbound = NULL;
     destination_pool_free(&gone->pool);
+    tls_memory_free(&gone->tls_memory);
     content_scratch_clear(&gone->scratch);
     drop_options(&gone->options);
     free(gone);
@@ -187,9 +191,23 @@ static void put_off(struct delivery_attempt *attempt)
     settle(attempt);
 }
 
+static enum tls_level level_for(const struct delivery_attempt *attempt, struct bytes host)
+{
+    return tls_policy_find(&attempt->options.tls_policies, attempt->options.routes,
+                           attempt->request.destination, host);
+}
+
+/* Another domain with the same hosts may have wanted less. */
+static bool is_protected_enough(void *context, const struct next_hop_connection *connection)
+{
+    return next_hop_connection_fulfils(connection,
+                                       level_for(context, bytes_from_text(connection->host)));
+}
+
 static bool use_kept_connection(struct delivery_attempt *attempt)
 {
-    attempt->connection = destination_take(attempt->destination, on_connection_event, attempt);
+    attempt->connection = destination_take(attempt->destination, is_protected_enough,
+                                           on_connection_event, attempt);
     if (attempt->connection == NULL) {
         return false;
     }
@@ -379,7 +397,9 @@ static void try_next_host(struct delivery_attempt *attempt)
     struct connection_settings settings = {
         .helo_name = options->helo_name,
         .times = {options->connect_timeout_ms, options->command_timeout_ms,
-                  options->data_timeout_ms, options->block_timeout_ms, options->dot_timeout_ms},
+                  options->data_timeout_ms, options->block_timeout_ms, options->dot_timeout_ms,
+                  options->handshake_timeout_ms},
+        .tls = {.context = options->tls_context, .memory = attempt->outbound->tls_memory},
     };
     const struct ip_address *source;
 
@@ -389,6 +409,7 @@ static void try_next_host(struct delivery_attempt *attempt)
     }
     source = hop->endpoint.address.family == IP_V6 ? &options->source_v6 : &options->source_v4;
     settings.source = source->family == IP_NONE ? NULL : source;
+    settings.tls.level = level_for(attempt, hop->host);
     attempt->connect_began_ms = event_loop_now_ms(attempt->outbound->loop);
     attempt->report.is_reused = false;
     attempt->report.stage = "connect";
@@ -409,6 +430,7 @@ static void report_connection(struct delivery_attempt *attempt)
 
     report->host = arena_copy(attempt->arena, bytes_from_text(connection->host));
     report->endpoint = connection->endpoint;
+    report->tls = connection->tls;
     report->local = (struct bytes){"", 0};
     if (connection->local.address.family != IP_NONE) {
         struct ip_text text = ip_address_text(&connection->local.address);
@@ -501,6 +523,22 @@ static void note_trouble(struct delivery_attempt *attempt)
         attempt->is_every_host_final && trouble.outcome == DELIVERY_PERMANENT;
 }
 
+/* To the host whose TLS failed, once more: it is remembered, so this time in clear. */
+static void retry_in_clear(struct delivery_attempt *attempt)
+{
+    const struct next_hop_list *list = &attempt->hops->list;
+
+    attempt->preferred = attempt->connection->endpoint;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->hops[i].endpoint.port == attempt->preferred.port &&
+            ip_address_equal(&list->hops[i].endpoint.address, &attempt->preferred.address)) {
+            attempt->is_tried[i] = false;
+        }
+    }
+    next_hop_connection_abort(&attempt->connection);
+    find_next_hops(attempt);
+}
+
 static void on_broken(struct delivery_attempt *attempt)
 {
     struct next_hop_connection *connection = attempt->connection;
@@ -513,6 +551,10 @@ static void on_broken(struct delivery_attempt *attempt)
         attempt->preferred = connection->endpoint;
         next_hop_connection_abort(&attempt->connection);
         find_next_hops(attempt);
+        return;
+    }
+    if (connection->may_be_retried_in_clear && attempt->hops != NULL) {
+        retry_in_clear(attempt);
         return;
     }
     report_connection(attempt);

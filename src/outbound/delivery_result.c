@@ -89,6 +89,9 @@ static void add_fault(struct strbuf *text, const struct next_hop_connection *con
     case CONNECTION_FAULT_REPLY:
         strbuf_addf(text, "unexpected answer in stage %s", stage);
         break;
+    case CONNECTION_FAULT_TLS:
+        strbuf_add_text(text, connection->tls_trouble);
+        break;
     case CONNECTION_FAULT_CONTENT:
         strbuf_add_text(text, "the content could not be read");
         break;
@@ -125,6 +128,8 @@ static const char *enhanced_of_fault(const struct next_hop_connection *connectio
         return "4.4.2";
     case CONNECTION_FAULT_REPLY:
         return "4.5.0";
+    case CONNECTION_FAULT_TLS:
+        return connection->is_tls_missing ? "4.7.4" : "4.7.5";
     case CONNECTION_FAULT_CONTENT:
         return "4.3.0";
     }

@@ -280,10 +280,12 @@ bool destination_has_failed(const struct destination *destination,
 /* ---- connections ---- */
 
 struct next_hop_connection *destination_take(struct destination *destination,
-                                             connection_handler handler, void *context)
+                                             connection_suits suits, connection_handler handler,
+                                             void *context)
 {
-    return destination->group == NULL ? NULL
-                                      : host_group_take(destination->group, handler, context);
+    return destination->group == NULL
+               ? NULL
+               : host_group_take(destination->group, suits, handler, context);
 }
 
 /* A host of the group, or the mail of others of the group would go where it does not belong. */

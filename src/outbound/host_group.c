@@ -153,12 +153,19 @@ static void on_resting_event(void *context, enum connection_event event)
     abort();
 }
 
-struct next_hop_connection *host_group_take(struct host_group *group,
+struct next_hop_connection *host_group_take(struct host_group *group, connection_suits suits,
                                             connection_handler handler, void *context)
 {
-    struct next_hop_connection *connection;
+    struct list *next;
 
-    while ((connection = first_idle(group)) != NULL) {
+    for (struct list *node = group->idle.next; node != &group->idle; node = next) {
+        struct next_hop_connection *connection =
+            list_owner(node, struct next_hop_connection, node);
+
+        next = node->next;
+        if (suits != NULL && !suits(context, connection)) {
+            continue;
+        }
         list_remove(&connection->node);
         (*group->idle_total)--;
         if (next_hop_connection_is_usable(connection)) {

@@ -3,6 +3,7 @@
  *
  *   1 next_hop_connection_new   connects; on_connected waits for the banner
  *   2 on_input                  the dialogue reads replies and writes the next commands
+ *     follow_policy             ... STARTTLS, on_secure, EHLO again; then READY
  *   3 next_hop_connection_mail  the envelope goes out
  *   4 send_content              after 354, again on_drained until the final dot is written
  *   5 on_input                  the results are there: DONE
@@ -135,6 +136,141 @@ static void on_timer(void *context)
     tell(connection, CONNECTION_BROKEN);
 }
 
+/* ---- TLS ---- */
+
+static void fail_tls(struct next_hop_connection *connection, const char *trouble)
+{
+    connection->tls_trouble = trouble;
+    note_fault(connection, CONNECTION_FAULT_TLS);
+    connection->stage = SMTP_STAGE_STARTTLS;
+}
+
+/* Somebody on the way put it there: what comes after cannot be believed, and clear text even less. */
+static void fail_injected(struct next_hop_connection *connection)
+{
+    fail_tls(connection, "plaintext injected behind the answer to STARTTLS");
+}
+
+/* The handshake, or the protection before the first message. */
+static void fail_handshake(struct next_hop_connection *connection)
+{
+    fail_tls(connection, stream_tls_error(connection->stream));
+    connection->may_be_retried_in_clear =
+        tls_policy_may_fall_back(connection->tls_wanted.level);
+    tls_memory_note_failure(connection->tls_wanted.memory, bytes_from_text(connection->host),
+                            connection->endpoint.port);
+}
+
+static void keep_session(struct next_hop_connection *connection)
+{
+    if (connection->tls.version != NULL && connection->stream != NULL) {
+        tls_memory_keep_session(connection->tls_wanted.memory,
+                                bytes_from_text(connection->host), connection->endpoint.port,
+                                stream_tls_session(connection->stream));
+    }
+}
+
+static void write_and_note(struct next_hop_connection *connection, const struct strbuf *out)
+{
+    stream_write(connection->stream, strbuf_bytes(out));
+    note_stage(connection, true);
+}
+
+static void on_secure(void *context)
+{
+    struct next_hop_connection *connection = context;
+    struct strbuf *out = &connection->scratch->wire;
+
+    if (connection->fault != CONNECTION_FAULT_NONE) {
+        return;
+    }
+    connection->tls = stream_tls_facts(connection->stream);
+    strbuf_reset(out);
+    smtp_exchange_secured(connection->exchange, out);
+    write_and_note(connection, out);
+}
+
+static void start_handshake(struct next_hop_connection *connection)
+{
+    struct connection_tls *wanted = &connection->tls_wanted;
+    struct bytes host = bytes_from_text(connection->host);
+    struct stream_tls_options options = {
+        .context = wanted->context,
+        .name = host,
+        .verify = tls_policy_wants_name(wanted->level) ? STREAM_TLS_VERIFY_NAME
+                                                       : STREAM_TLS_VERIFY_NONE,
+        .session = tls_memory_session(wanted->memory, host, connection->endpoint.port),
+        .timeout_ms = connection->times.handshake_ms,
+        .on_secure = on_secure,
+    };
+
+    connection->deadline_ms = 0; /* the stream has one */
+    if (!stream_start_tls(connection->stream, &options)) {
+        fail_injected(connection);
+    }
+}
+
+/* The host has greeted us. True: a transaction may begin. */
+static bool follow_policy(struct next_hop_connection *connection, bool is_refused)
+{
+    struct connection_tls *wanted = &connection->tls_wanted;
+    struct strbuf *out = &connection->scratch->wire;
+    struct tls_circumstances now = {
+        .is_offered = next_hop_connection_extensions(connection)->starttls,
+        .is_refused = is_refused,
+    };
+    const char *why = NULL;
+
+    if (wanted->level == TLS_LEVEL_OFF || connection->tls.version != NULL) {
+        return true;
+    }
+    now.failed_lately = tls_memory_has_failed(wanted->memory, bytes_from_text(connection->host),
+                                              connection->endpoint.port);
+    switch (tls_policy_next_step(wanted->level, now, &why)) {
+    case TLS_STEP_CLEAR:
+        return true;
+    case TLS_STEP_START:
+        if (stream_input(connection->stream).len > 0) {
+            fail_injected(connection); /* an answer before the question */
+            return false;
+        }
+        strbuf_reset(out);
+        smtp_exchange_start_tls(connection->exchange, out);
+        write_and_note(connection, out);
+        return false;
+    case TLS_STEP_GIVE_UP:
+        fail_tls(connection, why);
+        connection->is_tls_missing = true;
+        return false;
+    }
+    abort();
+}
+
+static void note_greeted(struct next_hop_connection *connection)
+{
+    connection->is_greeted = true;
+    if (connection->tls.version != NULL) {
+        tls_memory_note_success(connection->tls_wanted.memory,
+                                bytes_from_text(connection->host), connection->endpoint.port);
+        keep_session(connection);
+    }
+}
+
+bool next_hop_connection_fulfils(const struct next_hop_connection *connection,
+                                 enum tls_level level)
+{
+    switch (level) {
+    case TLS_LEVEL_OFF:
+    case TLS_LEVEL_OPPORTUNISTIC:
+        return true;
+    case TLS_LEVEL_REQUIRED:
+        return connection->tls.version != NULL;
+    case TLS_LEVEL_VERIFIED:
+        return connection->tls.is_verified;
+    }
+    abort();
+}
+
 /* ---- the stream ---- */
 
 static void on_connected(void *context)
@@ -155,8 +291,12 @@ static void on_end(void *context, enum stream_end end)
         return;
     }
     connection->end = end;
-    note_fault(connection,
-               connection->is_connected ? CONNECTION_FAULT_END : CONNECTION_FAULT_CONNECT);
+    if (end == STREAM_END_TLS && !connection->is_greeted) {
+        fail_handshake(connection);
+    } else {
+        note_fault(connection,
+                   connection->is_connected ? CONNECTION_FAULT_END : CONNECTION_FAULT_CONNECT);
+    }
     tell(connection, CONNECTION_BROKEN);
 }
 
@@ -223,11 +363,13 @@ static void read_replies(struct next_hop_connection *connection, struct heard *h
         case SMTP_EXCHANGE_WAIT:
             break;
         case SMTP_EXCHANGE_READY:
-            heard->is_ready = true;
+            heard->is_ready = follow_policy(connection, false);
             break;
         case SMTP_EXCHANGE_START_TLS:
+            start_handshake(connection);
+            break;
         case SMTP_EXCHANGE_TLS_REFUSED:
-            note_fault(connection, CONNECTION_FAULT_REPLY);
+            heard->is_ready = follow_policy(connection, true);
             break;
         case SMTP_EXCHANGE_READY_FOR_CONTENT:
             heard->has_written = true;
@@ -261,6 +403,7 @@ static void on_input(void *context)
     } else if (connection->fault != CONNECTION_FAULT_NONE) {
         tell(connection, CONNECTION_BROKEN);
     } else if (heard.is_ready && connection->messages == 0) {
+        note_greeted(connection);
         tell(connection, CONNECTION_READY);
     }
 }
@@ -287,6 +430,13 @@ struct next_hop_connection *next_hop_connection_new(struct event_loop *loop,
     connection->loop = loop;
     connection->scratch = scratch;
     connection->times = settings->times;
+    if (connection->times.handshake_ms == 0) {
+        connection->times.handshake_ms = connection->times.command_ms;
+    }
+    connection->tls_wanted = settings->tls;
+    assert(settings->tls.level == TLS_LEVEL_OFF ||
+           (settings->tls.context != NULL && settings->tls.memory != NULL));
+    tls_context_hold(settings->tls.context);
     connection->handler = handler;
     connection->context = context;
     connection->exchange = smtp_exchange_new(settings->helo_name);
@@ -353,6 +503,7 @@ static void let_go(struct next_hop_connection **connection)
     list_remove(&gone->node);
     loop_timer_free(&gone->timer);
     smtp_exchange_free(&gone->exchange);
+    tls_context_drop(&gone->tls_wanted.context);
     free(gone->host);
     free(gone);
     *connection = NULL;
@@ -373,6 +524,7 @@ void next_hop_connection_free(struct next_hop_connection **connection)
     strbuf_reset(out);
     smtp_exchange_quit((*connection)->exchange, out);
     stream_write((*connection)->stream, strbuf_bytes(out));
+    keep_session(*connection);
     stream_finish(&(*connection)->stream);
     let_go(connection);
 }
