@@ -6,6 +6,7 @@
  */
 #include "ctl/auth_command.h"
 #include "ctl/key_command.h"
+#include "ctl/control_command.h"
 #include "ctl/queue_command.h"
 #include "ctl/srs_command.h"
 #include "daemon/check_command.h"
@@ -117,6 +118,21 @@ static int run_queue(const struct arguments *arguments)
     return status;
 }
 
+/* pause, resume, status: only a running daemon can say or do it. */
+static int run_control(const struct arguments *arguments)
+{
+    struct config *config = load(arguments->config_path, false);
+    int status;
+
+    if (config == NULL) {
+        return EX_CONFIG;
+    }
+    status = control_command_run(config->control.data, arguments->argc, arguments->argv, stdout,
+                                 stderr);
+    config_free(&config);
+    return status;
+}
+
 /* A configuration is only needed for its resolver, and need not be there. */
 static int run_auth(const struct arguments *arguments)
 {
@@ -166,8 +182,16 @@ static const struct command commands[] = {
     {"srs", "srs forward|reverse ADDRESS ...",
      "what a sender becomes when it is forwarded, and whom an SRS or reply address stands for",
      run_srs},
-    {"queue", "queue list|show|retry|delete [ID|all] [--json]",
-     "the queue of a running or a stopped daemon", run_queue},
+    {"queue", "queue list|show|retry|hold|release|bounce|delete",
+     "the queue of a running or a stopped daemon: ID, --sender A, --recipient A, --destination "
+     "D, "
+     "--all, --held, --by-domain, --limit N, --after ID, --json",
+     run_queue},
+    {"pause", "pause inbound|outbound|DESTINATION",
+     "take no mail, or make no attempts, until it is resumed; also over a restart",
+     run_control},
+    {"resume", "resume inbound|outbound|DESTINATION", "the end of a pause", run_control},
+    {"status", "status [--json]", "what the running daemon does and has", run_control},
     {"auth", "auth spf|message [FILE] --ip A [--helo H] [--from F]",
      "who sent this: SPF, DKIM, DMARC, ARC by hand [--resolver HOST:PORT] [--json]", run_auth},
     {"key", "key make SELECTOR|show FILE [--domain D]",

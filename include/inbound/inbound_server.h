@@ -86,6 +86,8 @@ void inbound_accept_proxied(struct inbound_server *server,
  * once, when no session is left. */
 void inbound_drain(struct inbound_server *server, void (*on_idle)(void *context),
                    void *context);
+/* Like a drain that may end: until then who comes, and who is between messages, gets 421. */
+void inbound_pause(struct inbound_server *server, bool is_paused);
 size_t inbound_session_count(const struct inbound_server *server); /* any thread, approximate */
 /* Closes what is open; after the loop has stopped. */
 void inbound_server_free(struct inbound_server **server);

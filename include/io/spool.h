@@ -18,6 +18,7 @@
 #ifndef IO_SPOOL_H
 #define IO_SPOOL_H
 
+#include "base/arena.h"
 #include "base/strbuf.h"
 #include "io/content.h"
 #include "io/event_loop.h"
@@ -215,6 +216,9 @@ typedef void (*spool_summary_done)(void *context, enum spool_status status,
                                    const struct spool_summary *summary);
 void spool_read_summary(struct spool *spool, struct event_loop *loop, spool_summary_done done,
                         void *context);
+/* The same at once, for the start: it waits for the disk. Lives in `arena`. */
+enum spool_status spool_summary_now(struct spool *spool, struct arena *arena,
+                                    struct spool_summary *summary);
 struct spool_counters spool_count(const struct spool *spool); /* any thread, approximate */
 const char *spool_status_text(enum spool_status status);
 

@@ -71,7 +71,7 @@ enum spool_status spool_database_read_message(struct spool_database *database,
                                               struct arena *arena, uint64_t id,
                                               bool with_content, struct spool_message *message,
                                               struct spool_delivery **rows, size_t *count);
-/* For operators, from any one other thread beside the writer's (spool_listing.c). */
+/* For operators; any thread (spool_listing.c). */
 enum spool_status spool_database_read_all(struct spool_database *database, struct arena *arena,
                                           const struct spool_filter *filter,
                                           const struct spool_position *after, size_t limit,

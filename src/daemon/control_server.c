@@ -1,22 +1,20 @@
 #include "daemon/control_server.h"
 
-#include "base/arena.h"
 #include "base/list.h"
 #include "base/memory.h"
 #include "io/clock.h"
 #include "io/log.h"
-#include "mail/queue_listing.h"
-#include "mail/queue_order.h"
+#include "mail/message_id.h"
+#include "queue/queue_clerk.h"
 
 #include <stdlib.h>
 
-enum { TEXT_LIMIT = 16 * 1024 * 1024 };
+enum { TEXT_LIMIT = 1024 * 1024, WORDS_LIMIT = 3 };
 
 struct control_server {
     struct event_loop *loop;
     struct listener *listener;
-    struct spool *spool;
-    struct queue_set *queues;
+    struct control_server_options options;
     struct list clients;
     size_t client_count;
 };
@@ -27,16 +25,14 @@ struct client {
     struct control_server *server;
     struct stream *stream; /* NULL: gone */
     struct loop_timer *timer;
-    struct queue_order order;
-    struct strbuf line; /* what order.destination points into */
-    struct spool_change change;
-    struct arena *arena; /* `retry all`: a page of destinations */
-    struct bytes after;  /* the last of them */
+    struct strbuf line;
     bool has_order;
-    bool is_asking; /* the spool owes an answer */
-    uint64_t after_message;
-    uint32_t after_number;
-    uint64_t rows;
+    bool is_json;
+    struct queue_clerk *clerk; /* has the order; or NULL */
+    bool is_asking;            /* the spool owes us an answer (not the clerk) */
+    struct arena *arena;       /* what the change points to */
+    struct spool_change change;
+    const char *done; /* static: what is said when it is remembered */
     struct loop_task bury;
 };
 
@@ -54,6 +50,7 @@ static void close_client(struct client *client)
 {
     struct control_server *server = client->server;
 
+    queue_clerk_forget(&client->clerk);
     if (client->timer != NULL) {
         loop_timer_free(&client->timer);
         stream_close(&client->stream);
@@ -77,6 +74,21 @@ static void end_answer(struct client *client, char mark, const char *text)
     close_client(client);
 }
 
+static void end_with_usage(struct client *client, const char *why)
+{
+    struct strbuf text;
+
+    strbuf_init(&text, 1024);
+    strbuf_addf(&text, "usage: %s", why);
+    end_answer(client, '-', strbuf_text(&text));
+    strbuf_clear(&text);
+}
+
+static void end_with_status(struct client *client, enum spool_status status)
+{
+    end_answer(client, status == SPOOL_OK ? '+' : '-', spool_status_text(status));
+}
+
 /* After an answer of the spool: is there still somebody to tell? */
 static bool is_heard(struct client *client)
 {
@@ -88,247 +100,229 @@ static bool is_heard(struct client *client)
     return true;
 }
 
-static struct queue_listing_row listing_row(const struct spool_delivery *delivery)
-{
-    return (struct queue_listing_row){
-        .id = delivery->message,
-        .number = delivery->number,
-        .created_ms = delivery->created_ms,
-        .size = delivery->content_size,
-        .sender = delivery->sender,
-        .recipient = delivery->recipient,
-        .alias = delivery->alias,
-        .destination = delivery->destination,
-        .attempts = delivery->attempts,
-        .is_held = delivery->state != SPOOL_DUE,
-        .next_attempt_ms = delivery->next_attempt_ms,
-        .last_reply = delivery->last_reply,
-    };
-}
+/* ---- queue ---- */
 
-static void read_page(struct client *client);
-
-static void end_list(struct client *client)
-{
-    struct strbuf text;
-
-    strbuf_init(&text, 4096);
-    if (!client->order.is_json) {
-        queue_listing_add_end(&text, client->rows);
-        stream_write(client->stream, strbuf_bytes(&text));
-    }
-    strbuf_clear(&text);
-    end_answer(client, '+', "ok");
-}
-
-static void on_page(void *context, enum spool_status status, const struct spool_delivery *rows,
-                    size_t count)
+static void write_part(void *context, struct bytes text)
 {
     struct client *client = context;
-    int64_t now_ms = clock_unix_ms();
-    struct strbuf text;
 
-    if (!is_heard(client)) {
-        return;
-    }
-    if (status != SPOOL_OK) {
-        end_answer(client, '-', spool_status_text(status));
-        return;
-    }
-    strbuf_init(&text, TEXT_LIMIT);
-    for (size_t i = 0; i < count; i++) {
-        struct queue_listing_row row = listing_row(&rows[i]);
-        if (client->order.is_json) {
-            queue_listing_add_row_json(&text, &row, now_ms);
-        } else {
-            queue_listing_add_row(&text, &row, now_ms);
-        }
-        client->after_message = row.id;
-        client->after_number = row.number;
-    }
-    client->rows += count;
-    stream_write(client->stream, strbuf_bytes(&text));
-    strbuf_clear(&text);
-    if (count < CONTROL_PAGE) {
-        end_list(client);
-    } else if (stream_output_waiting(client->stream) <= STREAM_OUTPUT_HIGH) {
-        read_page(client);
-    } /* else on_drained goes on */
+    stream_write(client->stream, text);
 }
 
-/* A long listing takes as long as it takes, page by page: each has the whole time. */
-static void read_page(struct client *client)
+/* The client has its time for what is on its way; the spool takes as long as it takes. */
+static bool may_go_on(void *context)
 {
+    struct client *client = context;
+
     loop_timer_set(client->timer, CONTROL_TIMEOUT_MS);
-    client->is_asking = true;
-    spool_read_all(client->server->spool, client->server->loop, NULL, client->after_message,
-                   client->after_number, CONTROL_PAGE, on_page, client);
+    return stream_output_waiting(client->stream) <= STREAM_OUTPUT_HIGH;
 }
 
-static void add_shown(struct client *client, struct strbuf *text,
-                      const struct spool_message *message,
-                      const struct spool_delivery *deliveries, size_t count)
-{
-    struct queue_listing_row *rows = memory_zero((count + 1) * sizeof *rows);
-    struct queue_listing_message shown = {
-        .id = message->id, .created_ms = message->created_ms, .size = message->content_size};
-    struct envelope envelope;
-
-    if (envelope_record_read(message->envelope, &envelope)) {
-        shown.sender = envelope.sender;
-        shown.client_ip = envelope.client_ip;
-        shown.client_helo = envelope.client_helo;
-        shown.session = envelope.session;
-    }
-    for (size_t i = 0; i < count; i++) {
-        rows[i] = listing_row(&deliveries[i]);
-    }
-    if (client->order.is_json) {
-        queue_listing_add_message_json(text, &shown, rows, count, clock_unix_ms());
-    } else {
-        queue_listing_add_message(text, &shown, rows, count, clock_unix_ms());
-    }
-    free(rows);
-}
-
-static void on_message(void *context, enum spool_status status,
-                       const struct spool_message *message,
-                       const struct spool_delivery *deliveries, size_t count)
+static void on_queue_done(void *context, enum spool_status status, uint64_t changed)
 {
     struct client *client = context;
-    struct strbuf text;
 
-    if (!is_heard(client)) {
-        return;
+    bool is_change = client->done != NULL;
+    client->clerk = NULL;
+    if (status == SPOOL_OK && is_change && changed == 0) {
+        end_answer(client, '-', "none " QUEUE_CLERK_NONE);
+    } else {
+        end_with_status(client, status);
     }
-    if (status != SPOOL_OK) {
-        end_answer(client, '-', spool_status_text(status));
-        return;
-    }
-    strbuf_init(&text, TEXT_LIMIT);
-    add_shown(client, &text, message, deliveries, count);
-    stream_write(client->stream, strbuf_bytes(&text));
-    strbuf_clear(&text);
-    end_answer(client, '+', "ok");
 }
 
-static void log_change(const struct client *client)
+static const char *event_of(enum queue_order_kind kind)
+{
+    switch (kind) {
+    case QUEUE_RETRY:
+        return "queue-retried";
+    case QUEUE_HOLD:
+        return "queue-held";
+    case QUEUE_RELEASE:
+        return "queue-released";
+    case QUEUE_BOUNCE:
+        return "queue-given-up";
+    case QUEUE_DELETE:
+        return "queue-deleted";
+    case QUEUE_LIST:
+    case QUEUE_AGES:
+    case QUEUE_SHOW:
+        break;
+    }
+    return "queue-read";
+}
+
+static void log_change(const struct queue_order *order, uint64_t changed)
 {
     struct log_line line;
 
-    log_begin(&line, LOG_INFO,
-              client->order.kind == QUEUE_DELETE ? "queue-deleted" : "queue-retried");
-    if (client->order.id != 0) {
-        log_text(&line, "id", message_id_text(client->order.id).text);
-    } else if (client->order.destination.len > 0) {
-        log_bytes(&line, "destination", client->order.destination);
+    log_begin(&line, LOG_INFO, event_of(order->kind));
+    if (order->id != 0) {
+        log_text(&line, "id", message_id_text(order->id).text);
     }
+    if (order->has_sender) {
+        log_bytes(&line, "from", order->sender);
+    }
+    if (order->recipient.len > 0) {
+        log_bytes(&line, "to", order->recipient);
+    }
+    if (order->destination.len > 0) {
+        log_bytes(&line, "destination", order->destination);
+    }
+    log_number(&line, "deliveries", (int64_t)changed);
     log_text(&line, "why", "operator");
     log_end(&line);
 }
 
-static void on_changed(void *context, enum spool_status status)
+/* What is to be tried or bounced now is looked for at once. */
+static void on_changed(void *context, const struct queue_order *order, uint64_t changed)
 {
-    struct client *client = context;
+    struct control_server *server = context;
+    bool is_now = order->kind != QUEUE_HOLD && order->kind != QUEUE_DELETE;
+    bool is_one_destination = order->destination.len > 0;
 
-    /* In any case: of `retry all`, pages before this one have been changed. */
-    queue_set_refresh(client->server->queues, client->order.id);
-    if (status == SPOOL_OK) {
-        log_change(client);
-    }
-    if (is_heard(client)) {
-        end_answer(client, status == SPOOL_OK ? '+' : '-', spool_status_text(status));
-    }
-}
-
-static void retry_page(struct client *client);
-
-static void on_page_retried(void *context, enum spool_status status)
-{
-    struct client *client = context;
-
-    if (status != SPOOL_OK) {
-        on_changed(client, status);
-    } else if (is_heard(client)) {
-        retry_page(client);
+    if (order->id != 0) {
+        queue_set_refresh(server->options.queues, order->id);
     } else {
-        queue_set_refresh(client->server->queues, 0); /* it stops here, half done */
+        queue_set_look_again(server->options.queues,
+                             is_one_destination ? order->destination : BYTES(""), is_now);
     }
+    log_change(order, changed);
 }
 
-static void on_destinations(void *context, enum spool_status status,
-                            const struct spool_destination *rows, size_t count)
+static void run_queue(struct client *client, struct bytes line)
 {
-    struct client *client = context;
-    struct spool_change *changes;
+    struct queue_clerk_options options = {.spool = client->server->options.spool,
+                                          .loop = client->server->loop,
+                                          .write = write_part,
+                                          .may_go_on = may_go_on,
+                                          .done = on_queue_done,
+                                          .context = client,
+                                          .on_changed = on_changed,
+                                          .changed_context = client->server};
+    struct queue_order order;
+    const char *why = "";
 
-    if (status != SPOOL_OK || count == 0) {
-        on_changed(client, status);
+    if (!queue_order_parse_line(line, &order, &why)) {
+        end_with_usage(client, why);
         return;
     }
-    arena_reset(client->arena); /* `after` points into it, and is not needed any more */
-    changes = arena_alloc(client->arena, count * sizeof *changes);
-    for (size_t i = 0; i < count; i++) {
-        client->after = arena_copy(client->arena, rows[i].name);
-        changes[i] = (struct spool_change){
-            .kind = SPOOL_RETRY, .destination = client->after, .now_ms = clock_unix_ms()};
+    client->done = queue_order_done_text(order.kind);
+    loop_timer_stop(client->timer);
+    client->clerk = queue_clerk_start(&options, &order);
+}
+
+/* ---- pause, resume ---- */
+
+static void on_remembered(void *context, enum spool_status status)
+{
+    struct client *client = context;
+
+    if (is_heard(client)) {
+        stream_write(client->stream, bytes_from_text(client->done));
+        end_with_status(client, status);
     }
-    spool_commit(client->server->spool, client->server->loop, changes, count, on_page_retried,
-                 client);
 }
 
-/* `retry all`, destination by destination: one commit never takes long. */
-static void retry_page(struct client *client)
+/* Obeyed first: a disk that is full may be the reason for it. Remembered in any case, for that may
+ * have failed before. */
+static void run_pause(struct client *client, struct bytes what, bool is_paused)
 {
-    client->is_asking = true;
-    spool_read_destinations(client->server->spool, client->server->loop, client->after,
-                            INT64_MAX, CONTROL_PAGE, on_destinations, client);
-}
+    struct control_server *server = client->server;
+    struct pause_target target;
+    struct strbuf text;
+    int64_t now_ms = clock_unix_ms();
 
-static void change_queue(struct client *client)
-{
+    client->arena = arena_new();
+    if (!pause_target_parse(what, client->arena, &target)) {
+        end_with_usage(client, "inbound, outbound or a destination is wanted");
+        return;
+    }
+    bool is_new = pauses_set(server->options.pauses, &target, now_ms, is_paused);
+    client->done = is_paused ? (is_new ? "paused\n" : "it is paused already\n")
+                             : (is_new ? "resumed\n" : "it was not paused\n");
+    strbuf_init(&text, 512);
+    pause_target_setting(&text, &target);
     client->change = (struct spool_change){
-        .kind = client->order.kind == QUEUE_DELETE ? SPOOL_DELETE : SPOOL_RETRY,
-        .id = client->order.id,
-        .destination = client->order.destination,
-        .now_ms = clock_unix_ms(),
-    };
+        .kind = SPOOL_SET, .name = arena_copy(client->arena, strbuf_bytes(&text))};
+    if (is_paused) {
+        strbuf_reset(&text);
+        strbuf_add_u64(&text, (uint64_t)now_ms);
+        client->change.value = arena_copy(client->arena, strbuf_bytes(&text));
+    }
+    strbuf_clear(&text);
     client->is_asking = true;
-    spool_commit(client->server->spool, client->server->loop, &client->change, 1, on_changed,
+    spool_commit(server->options.spool, server->loop, &client->change, 1, on_remembered,
                  client);
 }
 
-static void run_order(struct client *client)
+/* ---- status ---- */
+
+static void on_summary(void *context, enum spool_status status,
+                       const struct spool_summary *summary)
 {
+    struct client *client = context;
+    const struct control_server_options *options = &client->server->options;
+    struct spool_counters counters = spool_count(options->spool);
+    struct status_report report = {.now_ms = clock_unix_ms(),
+                                   .messages = counters.messages,
+                                   .deliveries = counters.deliveries,
+                                   .held = summary->held,
+                                   .oldest_ms = summary->created_ms,
+                                   .pauses = options->pauses};
     struct strbuf text;
 
-    switch (client->order.kind) {
-    case QUEUE_LIST:
-        if (!client->order.is_json) {
-            strbuf_init(&text, 4096);
-            queue_listing_add_header(&text);
-            stream_write(client->stream, strbuf_bytes(&text));
-            strbuf_clear(&text);
+    if (!is_heard(client)) {
+        return;
+    }
+    options->describe(options->context, &report);
+    strbuf_init(&text, TEXT_LIMIT);
+    status_report_add(&text, &report, client->is_json);
+    stream_write(client->stream, strbuf_bytes(&text));
+    strbuf_clear(&text);
+    end_with_status(client, status);
+}
+
+static void run_status(struct client *client)
+{
+    client->is_asking = true;
+    spool_read_summary(client->server->options.spool, client->server->loop, on_summary, client);
+}
+
+/* ---- orders ---- */
+
+/* Words of the line, --json apart. */
+static size_t split(struct client *client, struct bytes line, struct bytes *words)
+{
+    size_t count = 0;
+
+    while (line.len > 0) {
+        struct bytes word = bytes_cut(&line, ' ');
+
+        if (bytes_equal(word, BYTES("--json"))) {
+            client->is_json = true;
+        } else if (word.len > 0 && count < WORDS_LIMIT) {
+            words[count++] = word;
         }
-        read_page(client);
-        return;
-    case QUEUE_SHOW:
-        client->is_asking = true;
-        spool_read_message(client->server->spool, client->server->loop, client->order.id, false,
-                           on_message, client);
-        return;
-    case QUEUE_RETRY:
-        if (client->order.id == 0 && client->order.destination.len == 0) {
-            client->arena = arena_new();
-            client->after = BYTES("");
-            retry_page(client);
-            return;
-        }
-        change_queue(client);
-        return;
-    case QUEUE_DELETE:
-        change_queue(client);
-        return;
+    }
+    return count;
+}
+
+static void run_order(struct client *client, struct bytes line)
+{
+    struct bytes words[WORDS_LIMIT];
+    size_t count = split(client, line, words);
+
+    if (count > 0 && bytes_equal(words[0], BYTES("queue"))) {
+        run_queue(client, line);
+    } else if (count == 2 && bytes_equal(words[0], BYTES("pause"))) {
+        run_pause(client, words[1], true);
+    } else if (count == 2 && bytes_equal(words[0], BYTES("resume"))) {
+        run_pause(client, words[1], false);
+    } else if (count == 1 && bytes_equal(words[0], BYTES("status"))) {
+        run_status(client);
+    } else {
+        end_with_usage(client, "queue, pause, resume or status is wanted");
     }
 }
 
@@ -337,7 +331,6 @@ static void on_input(void *context)
     struct client *client = context;
     struct bytes input = stream_input(client->stream);
     size_t end = bytes_find(input, '\n');
-    const char *why = "";
 
     if (client->has_order) {
         stream_consume(client->stream, input.len); /* one order a connection */
@@ -345,32 +338,22 @@ static void on_input(void *context)
     }
     if (end == input.len) {
         if (input.len > QUEUE_ORDER_LINE_LIMIT) {
-            end_answer(client, '-', "usage: line too long");
+            end_with_usage(client, "line too long");
         }
         return;
     }
     client->has_order = true;
-    /* The order's words must outlive the input. */
     strbuf_add(&client->line, bytes_first(input, end));
     stream_consume(client->stream, end + 1);
-    if (!queue_order_parse_line(bytes_trim(strbuf_bytes(&client->line)), &client->order,
-                                &why)) {
-        struct strbuf text;
-        strbuf_init(&text, 1024);
-        strbuf_addf(&text, "usage: %s", why);
-        end_answer(client, '-', strbuf_text(&text));
-        strbuf_clear(&text);
-        return;
-    }
-    run_order(client);
+    run_order(client, bytes_trim(strbuf_bytes(&client->line)));
 }
 
 static void on_drained(void *context)
 {
     struct client *client = context;
 
-    if (client->has_order && !client->is_asking && client->order.kind == QUEUE_LIST) {
-        read_page(client);
+    if (client->clerk != NULL) {
+        queue_clerk_go_on(client->clerk);
     }
 }
 
@@ -412,14 +395,13 @@ static void on_accept(void *context, const struct stream_accepted *accepted)
 }
 
 struct control_server *control_server_new(struct event_loop *loop, struct listener *listener,
-                                          struct spool *spool, struct queue_set *queues)
+                                          const struct control_server_options *options)
 {
     struct control_server *server = memory_zero(sizeof *server);
 
     server->loop = loop;
     server->listener = listener;
-    server->spool = spool;
-    server->queues = queues;
+    server->options = *options;
     list_init(&server->clients);
     listener_start(listener, loop, on_accept, server);
     return server;
@@ -433,6 +415,7 @@ void control_server_free(struct control_server **server)
     listener_stop((*server)->listener);
     while (!list_is_empty(&(*server)->clients)) {
         struct client *client = list_owner((*server)->clients.next, struct client, node);
+        queue_clerk_forget(&client->clerk);
         loop_timer_free(&client->timer);
         stream_close(&client->stream);
         list_remove(&client->node);

@@ -51,6 +51,8 @@ struct worker {
     struct acceptor_target *targets;
     struct acceptor *acceptor;
     struct control_server *control;
+    struct pauses *pauses;
+    int64_t started_ms; /* unix */
     struct loop_timer *alias_timer;
     struct loop_timer *drain_timer;
     struct reload *reload; /* running, or NULL */
@@ -382,8 +384,74 @@ static void log_ready(const struct worker *worker)
     log_end(&line);
 }
 
+/* To whoever has to obey: on their own threads. */
+static void apply_pause(void *context, const struct pause_target *target, bool is_paused)
+{
+    struct worker *worker = context;
+
+    switch (target->kind) {
+    case PAUSE_INBOUND:
+        for (size_t i = 0; i < worker->loop_count; i++) {
+            worker_loop_pause_inbound(&worker->loops[i], is_paused);
+        }
+        break;
+    case PAUSE_OUTBOUND:
+        queue_set_pause(worker->queues, BYTES(""), is_paused);
+        break;
+    case PAUSE_DESTINATION:
+        queue_set_pause(worker->queues, target->destination, is_paused);
+        break;
+    }
+}
+
+/* Before the loops start: not one attempt may be made too many. */
+static void restore_pauses(struct worker *worker)
+{
+    struct arena *arena = arena_new();
+    struct spool_summary summary;
+    enum spool_status status = spool_summary_now(worker->spool, arena, &summary);
+
+    worker->pauses = pauses_new(apply_pause, worker);
+    if (status == SPOOL_OK) {
+        pauses_restore(worker->pauses, &summary);
+    } else {
+        struct log_line line;
+        log_begin(&line, LOG_ERROR, "spool-read-failed");
+        log_text(&line, "what", "settings");
+        log_text(&line, "why", spool_status_text(status));
+        log_end(&line);
+    }
+    arena_free(&arena);
+}
+
+static void describe(void *context, struct status_report *report)
+{
+    struct worker *worker = context;
+
+    report->started_ms = worker->started_ms;
+    report->pid = process_id();
+    for (size_t i = 0; i < worker->loop_count; i++) {
+        report->sessions += inbound_session_count(worker->loops[i].inbound);
+    }
+}
+
+static void open_control(struct worker *worker)
+{
+    struct control_server_options options = {.spool = worker->spool,
+                                             .queues = worker->queues,
+                                             .pauses = worker->pauses,
+                                             .describe = describe,
+                                             .context = worker};
+
+    if (worker->setup->control != NULL) {
+        worker->control =
+            control_server_new(worker->main_loop, worker->setup->control, &options);
+    }
+}
+
 static void serve(struct worker *worker)
 {
+    restore_pauses(worker);
     worker->acceptor = acceptor_new(worker->main_loop, worker->targets, worker->loop_count,
                                     &worker->snapshot->limits);
     for (size_t i = 0; i < worker->loop_count; i++) {
@@ -396,10 +464,7 @@ static void serve(struct worker *worker)
             acceptor_add(worker->acceptor, worker->setup->listeners[i]);
         }
     }
-    if (worker->setup->control != NULL) {
-        worker->control = control_server_new(worker->main_loop, worker->setup->control,
-                                             worker->spool, worker->queues);
-    }
+    open_control(worker);
     worker->alias_timer = loop_timer_new(worker->main_loop, check_alias_files, worker);
     loop_timer_set(worker->alias_timer, ALIAS_CHECK_MS);
     log_ready(worker);
@@ -427,6 +492,7 @@ static void clear(struct worker *worker)
         worker_loop_clear(&worker->loops[i]);
     }
     queue_set_free(&worker->queues);
+    pauses_free(&worker->pauses);
     acceptor_free(&worker->acceptor);
     loop_timer_free(&worker->alias_timer);
     loop_timer_free(&worker->drain_timer);
@@ -438,7 +504,7 @@ static void clear(struct worker *worker)
 
 int worker_run(const struct worker_setup *setup)
 {
-    struct worker worker = {.setup = setup};
+    struct worker worker = {.setup = setup, .started_ms = clock_unix_ms()};
     struct ip_endpoint listening[LISTENERS_MOST];
     struct log_line line;
     int status = WORKER_EXIT_HOPELESS;

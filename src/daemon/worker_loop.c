@@ -115,6 +115,30 @@ void worker_loop_set_snapshot(struct worker_loop *loop, struct snapshot *snapsho
     event_loop_post(loop->loop, &handover->task);
 }
 
+struct inbound_notice {
+    struct loop_task task;
+    struct inbound_server *inbound;
+    bool is_paused;
+};
+
+static void take_notice(void *context)
+{
+    struct inbound_notice *notice = context;
+
+    inbound_pause(notice->inbound, notice->is_paused);
+    free(notice);
+}
+
+void worker_loop_pause_inbound(struct worker_loop *loop, bool is_paused)
+{
+    struct inbound_notice *notice = memory_zero(sizeof *notice);
+
+    notice->inbound = loop->inbound;
+    notice->is_paused = is_paused;
+    notice->task = (struct loop_task){.run = take_notice, .context = notice};
+    event_loop_post(loop->loop, &notice->task);
+}
+
 void worker_loop_drain(struct worker_loop *loop, void (*on_drained)(void *context),
                        void *context)
 {

@@ -38,6 +38,8 @@ bool worker_loop_init(struct worker_loop *loop, size_t index,
 void worker_loop_start(struct worker_loop *loop);
 /* Hands a new configuration over; the snapshot is held until the loop has taken it. */
 void worker_loop_set_snapshot(struct worker_loop *loop, struct snapshot *snapshot);
+/* Whether mail is taken; before worker_loop_start: from the start. */
+void worker_loop_pause_inbound(struct worker_loop *loop, bool is_paused);
 /* No new mail, open work is finished; then on_drained runs on the main loop. */
 void worker_loop_drain(struct worker_loop *loop, void (*on_drained)(void *context),
                        void *context);

@@ -82,19 +82,32 @@ void inbound_server_look_idle(struct inbound_server *server)
     }
 }
 
-void inbound_drain(struct inbound_server *server, void (*on_idle)(void *context), void *context)
+static void send_away(struct inbound_server *server)
 {
     struct list *next;
 
-    server->is_draining = true;
-    server->on_idle = on_idle;
-    server->on_idle_context = context;
     for (struct list *node = server->sessions.next; node != &server->sessions; node = next) {
         struct inbound_session *session = list_owner(node, struct inbound_session, node);
         next = node->next;
         inbound_session_bye_if_draining(session);
     }
+}
+
+void inbound_drain(struct inbound_server *server, void (*on_idle)(void *context), void *context)
+{
+    server->is_draining = true;
+    server->on_idle = on_idle;
+    server->on_idle_context = context;
+    send_away(server);
     inbound_server_look_idle(server);
+}
+
+void inbound_pause(struct inbound_server *server, bool is_paused)
+{
+    server->is_paused = is_paused;
+    if (is_paused) {
+        send_away(server);
+    }
 }
 
 size_t inbound_session_count(const struct inbound_server *server)

@@ -197,11 +197,18 @@ void inbound_session_take_options(struct inbound_session *session)
 
 bool inbound_session_bye_if_draining(struct inbound_session *session)
 {
-    if (!session->server->is_draining || session->transaction.id != 0 ||
+    const struct inbound_server *server = session->server;
+
+    if ((!server->is_draining && !server->is_paused) || session->transaction.id != 0 ||
         session->wait != INBOUND_WAITS_NOTHING) {
         return false;
     }
-    inbound_session_bye(session, 421, "4.3.2", "shutting down, try again later", "drain");
+    if (server->is_draining) {
+        inbound_session_bye(session, 421, "4.3.2", "shutting down, try again later", "drain");
+    } else {
+        inbound_session_bye(session, 421, "4.3.2", "not taking mail now, try again later",
+                            "paused");
+    }
     return true;
 }
 

@@ -110,6 +110,7 @@ struct inbound_server {
     struct arena *command_arena; /* the command being looked at; reset for each */
     struct siphash_key hash_key;
     bool is_draining;
+    bool is_paused; /* by an operator */
     bool is_idle;    /* has been told to on_idle, which runs once */
     bool is_stopped; /* the loop runs no more */
     void (*on_idle)(void *context);

@@ -667,6 +667,12 @@ void spool_read_summary(struct spool *spool, struct event_loop *loop, spool_summ
     hand_to_reader(spool, submission);
 }
 
+enum spool_status spool_summary_now(struct spool *spool, struct arena *arena,
+                                    struct spool_summary *summary)
+{
+    return spool_database_read_summary(spool->database, arena, summary);
+}
+
 struct spool_counters spool_count(const struct spool *spool)
 {
     return spool_database_count(spool->database);

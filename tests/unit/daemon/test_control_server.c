@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "daemon/control_server.h"
+#include "queue/queue_clerk.h"
 #include "unit/io/loop_driver.h"
 
 #include <errno.h>
@@ -14,12 +15,21 @@
 struct queue_set {
     unsigned refreshed;
     uint64_t last;
+    bool is_retry;
 };
 
 void queue_set_refresh(struct queue_set *set, uint64_t id)
 {
     set->refreshed++;
     set->last = id;
+}
+
+void queue_set_look_again(struct queue_set *set, struct bytes destination, bool is_retry)
+{
+    (void)destination;
+    set->refreshed++;
+    set->last = 0;
+    set->is_retry = is_retry;
 }
 
 struct client {
@@ -36,8 +46,29 @@ struct world {
     struct spool *spool;
     struct queue_set queues;
     struct control_server *server;
+    struct pauses *pauses;
     unsigned commits_open;
+    unsigned applied;
+    struct pause_target last;
+    bool is_paused;
 };
+
+static void apply(void *context, const struct pause_target *target, bool is_paused)
+{
+    struct world *world = context;
+
+    world->applied++;
+    world->last = *target;
+    world->is_paused = is_paused;
+}
+
+static void describe(void *context, struct status_report *report)
+{
+    (void)context;
+    report->pid = 4711;
+    report->sessions = 3;
+    report->started_ms = report->now_ms - 90061000;
+}
 
 static void set_up(struct world *world)
 {
@@ -55,8 +86,14 @@ static void set_up(struct world *world)
     world->spool = spool_open(&options, &status, &why);
     CHECK_TEXT("set up", strbuf_text(&why), "");
     strbuf_clear(&why);
-    world->server =
-        control_server_new(world->loop, world->listener, world->spool, &world->queues);
+    world->pauses = pauses_new(apply, world);
+    world->server = control_server_new(world->loop, world->listener,
+                                       &(struct control_server_options){
+                                           .spool = world->spool,
+                                           .queues = &world->queues,
+                                           .pauses = world->pauses,
+                                           .describe = describe,
+                                       });
 }
 
 static void tear_down(struct world *world)
@@ -65,6 +102,7 @@ static void tear_down(struct world *world)
 
     run_for(world->loop, 2); /* what was put off is done */
     control_server_free(&world->server);
+    pauses_free(&world->pauses);
     spool_close(&world->spool);
     listener_close(&world->listener);
     event_loop_free(&world->loop);
@@ -192,10 +230,30 @@ static void test_orders(void **state)
         unsigned refreshed;
     } cases[] = {
         {"queue list\n", "+ok\n", 0},
-        {"queue list json\n", "+ok\n", 0},
+        {"queue list --json\n", "+ok\n", 0},
         {"queue list\r\n", "+ok\n", 0},
         {"queue retry d000001.example\n", "+ok\n", 1},
         {"queue retry all\n", "+ok\n", 1},
+        {"queue retry --all\n", "+ok\n", 1},
+        {"queue retry --destination nowhere.example\n",
+         "-none nothing in the queue is like that; nothing was changed\n", 0},
+        {"queue delete --destination nowhere.example\n",
+         "-none nothing in the queue is like that; nothing was changed\n", 0},
+        {"queue hold --sender s@far.example\n", "+ok\n", 1},
+        {"queue release --all\n",
+         "-none nothing in the queue is like that; nothing was changed\n", 0},
+        {"queue show 0000000000001\n", "-gone\n", 0},
+        {"queue delete 0000000000001\n", "-gone\n", 0},
+        {"queue list --by-domain\n", "+ok\n", 0},
+        {"queue list --limit 2\n", "+ok\n", 0},
+        {"status\n", "+ok\n", 0},
+        {"status --json\n", "+ok\n", 0},
+        {"pause inbound\n", "+ok\n", 0},
+        {"resume d.example\n", "+ok\n", 0},
+        {"pause\n", NULL, 0},
+        {"pause a@b\n", NULL, 0},
+        {"pause inbound outbound\n", NULL, 0},
+        {"status now\n", NULL, 0},
         {"queue dance\n", NULL, 0},
         {"\n", NULL, 0},
         {"GET / HTTP/1.1\nHost: x\n\n", NULL, 0},
@@ -266,8 +324,8 @@ static void test_line_too_long(void **state)
 /* More than a page, taken slowly: nothing is missing, nothing comes twice. */
 static void test_long_listing(void **state)
 {
-    enum { MESSAGES = 3 * CONTROL_PAGE };
-    static const char *const orders[] = {"queue list json\n", "queue list\n"};
+    enum { MESSAGES = 3 * QUEUE_CLERK_PAGE };
+    static const char *const orders[] = {"queue list --json\n", "queue list\n"};
     struct world world;
 
     (void)state;
@@ -293,14 +351,14 @@ static void test_retry_all_of_many_destinations(void **state)
 
     (void)state;
     set_up(&world);
-    add_messages(&world, 1000, 2 * CONTROL_PAGE + 1);
+    add_messages(&world, 1000, 2 * QUEUE_CLERK_PAGE + 1);
     client = dial(&world);
     send_text(&client, "queue retry all\n");
     CHECK_TRUE("retry", run_until(world.loop, has_ended, &client));
-    CHECK_TEXT("retry", last_line(&client), "+ok\n");
+    CHECK_TEXT("retry", strbuf_text(&client.heard), "1001 deliveries to be tried now\n+ok\n");
     hang_up(&client);
     client = dial(&world);
-    send_text(&client, "queue list json\n");
+    send_text(&client, "queue list --json\n");
     CHECK_TRUE("list", run_until(world.loop, has_ended, &client));
     CHECK_TRUE("all are due", strstr(strbuf_text(&client.heard), "4000000000") == NULL &&
                                   strstr(strbuf_text(&client.heard), "2096-") == NULL);
@@ -309,11 +367,17 @@ static void test_retry_all_of_many_destinations(void **state)
     tear_down(&world);
 }
 
-static bool is_refreshed(void *context)
+/* Of the second message: d000001.example. */
+static bool next_attempt_was_changed(struct world *world)
 {
-    struct world *world = context;
+    struct client client = dial(world);
+    bool is_changed;
 
-    return world->queues.refreshed > 0;
+    send_text(&client, "queue list --json --destination d000001.example\n");
+    CHECK_TRUE("list", run_until(world->loop, has_ended, &client));
+    is_changed = strstr(strbuf_text(&client.heard), "\"next_attempt\":\"2096-") == NULL;
+    hang_up(&client);
+    return is_changed;
 }
 
 /* Whoever asked has gone; what was changed by then is told to the queue all the same. */
@@ -327,19 +391,145 @@ static void test_operator_who_hangs_up(void **state)
         struct world world;
         struct client client;
         set_up(&world);
-        add_messages(&world, 1000, 2 * CONTROL_PAGE);
+        add_messages(&world, 1000, 2 * QUEUE_CLERK_PAGE);
         client = dial(&world);
         send_text(&client, orders[i]);
+        run_for(world.loop, 5); /* the first page, perhaps the next */
         setsockopt(client.fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0},
                    sizeof(struct linger));
         hang_up(&client);
-        if (i > 0) {
-            CHECK_TRUE(orders[i], run_until(world.loop, is_refreshed, &world));
+        run_for(world.loop, 100);
+        if (next_attempt_was_changed(&world)) {
+            CHECK_INT(orders[i], world.queues.refreshed, 1);
         } else {
-            run_for(world.loop, 50);
+            CHECK_INT(orders[i], world.queues.refreshed, 0);
         }
         tear_down(&world);
     }
+}
+
+static void ask(struct world *world, const char *order, struct client *client)
+{
+    *client = dial(world);
+    send_text(client, order);
+    CHECK_TRUE(order, run_until(world->loop, has_ended, client));
+}
+
+static void expect(struct world *world, const char *order, const char *want)
+{
+    struct client client;
+
+    ask(world, order, &client);
+    CHECK_TEXT(order, strbuf_text(&client.heard), want);
+    hang_up(&client);
+}
+
+static void test_pauses_are_obeyed_and_kept(void **state)
+{
+    struct world world;
+    struct spool_summary summary;
+    struct arena *arena = arena_new();
+    struct pauses *again;
+    struct client client;
+
+    (void)state;
+    set_up(&world);
+    expect(&world, "pause outbound\n", "paused\n+ok\n");
+    CHECK_INT("applied", world.applied, 1);
+    CHECK_INT("what", world.last.kind, PAUSE_OUTBOUND);
+    expect(&world, "pause outbound\n", "it is paused already\n+ok\n");
+    CHECK_INT("once", world.applied, 1);
+    expect(&world, "pause Dest.EXAMPLE\n", "paused\n+ok\n");
+    CHECK_BYTES("lower case", world.last.destination, BYTES("dest.example"));
+    expect(&world, "pause inbound\n", "paused\n+ok\n");
+    expect(&world, "resume outbound\n", "resumed\n+ok\n");
+    CHECK_INT("resumed", world.is_paused, false);
+    expect(&world, "resume outbound\n", "it was not paused\n+ok\n");
+    ask(&world, "status --json\n", &client);
+    CHECK_TRUE("inbound first",
+               strstr(strbuf_text(&client.heard),
+                      "\"paused\":[{\"what\":\"inbound\",\"since\":\"") != NULL);
+    CHECK_TRUE("then the destination",
+               strstr(strbuf_text(&client.heard), "{\"what\":\"destination\",\"destination\":"
+                                                  "\"dest.example\",\"since\":\"") != NULL);
+    hang_up(&client);
+
+    CHECK_INT("read", spool_summary_now(world.spool, arena, &summary), SPOOL_OK);
+    world.applied = 0;
+    again = pauses_new(apply, &world);
+    pauses_restore(again, &summary);
+    CHECK_INT("restored", world.applied, 2);
+    CHECK_BYTES("the destination", world.last.destination, BYTES("dest.example"));
+    CHECK_INT("paused", world.is_paused, true);
+    pauses_free(&again);
+    arena_free(&arena);
+    tear_down(&world);
+}
+
+static void test_status(void **state)
+{
+    struct world world;
+    struct client client;
+
+    (void)state;
+    set_up(&world);
+    add_messages(&world, 1000, 3);
+    expect(&world, "queue hold --destination d000001.example\n", "1 delivery held\n+ok\n");
+    ask(&world, "status\n", &client);
+    CHECK_TRUE("up",
+               strstr(strbuf_text(&client.heard), "process 4711, up 1d 01:01:01\n") != NULL);
+    CHECK_TRUE("queue", strstr(strbuf_text(&client.heard),
+                               "3 messages, 3 deliveries, 1 of them held\n") != NULL);
+    CHECK_TRUE("oldest",
+               strstr(strbuf_text(&client.heard), "oldest     1970-01-01T00:00:01") != NULL);
+    hang_up(&client);
+    ask(&world, "status --json\n", &client);
+    CHECK_TRUE("json",
+               strstr(strbuf_text(&client.heard),
+                      "\"sessions\":3,\"messages\":3,\"deliveries\":3,\"held\":1,") != NULL);
+    hang_up(&client);
+    tear_down(&world);
+}
+
+/* One thing after the other to the same three deliveries. */
+static void test_changes(void **state)
+{
+    struct world world;
+    struct client client;
+
+    (void)state;
+    set_up(&world);
+    add_messages(&world, 1000, 3);
+    expect(&world, "queue hold --recipient R@there.example\n", "3 deliveries held\n+ok\n");
+    CHECK_INT("nothing to try", world.queues.is_retry, false);
+    expect(&world, "queue retry --all\n",
+           "-none nothing in the queue is like that; nothing was changed\n");
+    expect(&world, "queue release --destination D000000.example --json\n",
+           "{\"changed\":1}\n+ok\n");
+    CHECK_INT("to try", world.queues.is_retry, true);
+    ask(&world, "queue list --held\n", &client);
+    CHECK_TRUE("two", strstr(strbuf_text(&client.heard), "2 deliveries\n") != NULL);
+    CHECK_TRUE("why", strstr(strbuf_text(&client.heard), "held by an operator") != NULL);
+    hang_up(&client);
+    expect(&world, "queue bounce --destination d000001.example\n",
+           "1 delivery given up\n+ok\n");
+    ask(&world, "queue list --json --destination d000001.example\n", &client);
+    CHECK_TRUE("marked", strstr(strbuf_text(&client.heard), "\"given_up\":true") != NULL);
+    hang_up(&client);
+    ask(&world, "queue list --limit 2\n", &client);
+    CHECK_TRUE("more",
+               strstr(strbuf_text(&client.heard), "2 deliveries; for more: --after ") != NULL);
+    hang_up(&client);
+    ask(&world, "queue list --by-domain --json\n", &client);
+    CHECK_TRUE("held",
+               strstr(strbuf_text(&client.heard),
+                      "{\"destination\":\"d000002.example\",\"total\":1,\"held\":1,") != NULL);
+    CHECK_INT("three and the end", count_lines(&client), 4);
+    hang_up(&client);
+    expect(&world, "queue delete --sender s@far.example\n", "3 deliveries deleted\n+ok\n");
+    expect(&world, "queue list\n", "The queue is empty.\n+ok\n");
+    CHECK_INT("messages", spool_count(world.spool).messages, 0);
+    tear_down(&world);
 }
 
 static void test_too_many_clients(void **state)
@@ -378,6 +568,9 @@ int main(void)
         cmocka_unit_test(test_long_listing),
         cmocka_unit_test(test_retry_all_of_many_destinations),
         cmocka_unit_test(test_operator_who_hangs_up),
+        cmocka_unit_test(test_pauses_are_obeyed_and_kept),
+        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_changes),
         cmocka_unit_test(test_too_many_clients),
     };
 

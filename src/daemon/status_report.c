@@ -1,0 +1,102 @@
+#include "daemon/status_report.h"
+
+#include "base/calendar.h"
+#include "daemon/version_command.h"
+#include "mail/queue_listing.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+static const char *kind_text(enum pause_kind kind)
+{
+    switch (kind) {
+    case PAUSE_INBOUND:
+        return "inbound";
+    case PAUSE_OUTBOUND:
+        return "outbound";
+    case PAUSE_DESTINATION:
+        return "destination";
+    }
+    abort();
+}
+
+static int64_t seconds_between(int64_t from_ms, int64_t to_ms)
+{
+    return to_ms > from_ms ? (to_ms - from_ms) / 1000 : 0;
+}
+
+static void add_span(struct strbuf *out, int64_t seconds)
+{
+    strbuf_addf(out, "%" PRId64 "d %02d:%02d:%02d", seconds / 86400, (int)(seconds / 3600 % 24),
+                (int)(seconds / 60 % 60), (int)(seconds % 60));
+}
+
+static void add_text(struct strbuf *out, const struct status_report *report)
+{
+    struct pause_target target;
+    int64_t since_ms;
+
+    strbuf_addf(out, "postilion " POSTILION_VERSION ", process %" PRId64 ", up ", report->pid);
+    add_span(out, seconds_between(report->started_ms, report->now_ms));
+    strbuf_addf(out,
+                "\nsessions   %" PRIu64 "\nqueue      %" PRIu64 " messages, %" PRIu64
+                " deliveries, %" PRIu64 " of them held\n",
+                report->sessions, report->messages, report->deliveries, report->held);
+    if (report->oldest_ms != 0) {
+        strbuf_add_text(out, "oldest     ");
+        calendar_add_timestamp(out, report->oldest_ms);
+        strbuf_add_char(out, '\n');
+    }
+    for (size_t i = 0; pauses_get(report->pauses, i, &target, &since_ms); i++) {
+        strbuf_addf(out, "paused     %s ", kind_text(target.kind));
+        queue_listing_add_escaped(out, target.destination);
+        strbuf_add_text(out, target.kind == PAUSE_DESTINATION ? " since " : "since ");
+        calendar_add_timestamp(out, since_ms);
+        strbuf_add_char(out, '\n');
+    }
+}
+
+static void add_json(struct strbuf *out, const struct status_report *report)
+{
+    struct pause_target target;
+    int64_t since_ms;
+
+    strbuf_addf(out,
+                "{\"version\":\"" POSTILION_VERSION "\",\"pid\":%" PRId64 ",\"started\":\"",
+                report->pid);
+    calendar_add_timestamp(out, report->started_ms);
+    strbuf_addf(out,
+                "\",\"uptime_seconds\":%" PRId64 ",\"sessions\":%" PRIu64
+                ",\"messages\":%" PRIu64 ",\"deliveries\":%" PRIu64 ",\"held\":%" PRIu64
+                ",\"oldest\":",
+                seconds_between(report->started_ms, report->now_ms), report->sessions,
+                report->messages, report->deliveries, report->held);
+    if (report->oldest_ms != 0) {
+        strbuf_add_char(out, '"');
+        calendar_add_timestamp(out, report->oldest_ms);
+        strbuf_add_char(out, '"');
+    } else {
+        strbuf_add_text(out, "null");
+    }
+    strbuf_add_text(out, ",\"paused\":[");
+    for (size_t i = 0; pauses_get(report->pauses, i, &target, &since_ms); i++) {
+        strbuf_addf(out, "%s{\"what\":\"%s\"", i == 0 ? "" : ",", kind_text(target.kind));
+        if (target.kind == PAUSE_DESTINATION) {
+            strbuf_add_text(out, ",\"destination\":");
+            queue_listing_add_json_text(out, target.destination);
+        }
+        strbuf_add_text(out, ",\"since\":\"");
+        calendar_add_timestamp(out, since_ms);
+        strbuf_add_text(out, "\"}");
+    }
+    strbuf_add_text(out, "]}\n");
+}
+
+void status_report_add(struct strbuf *out, const struct status_report *report, bool is_json)
+{
+    if (is_json) {
+        add_json(out, report);
+    } else {
+        add_text(out, report);
+    }
+}
