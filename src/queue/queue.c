@@ -5,6 +5,7 @@
 #include "io/entropy.h"
 #include "io/log.h"
 #include "queue_outcome.h"
+#include "queue_provider.h"
 #include "queue_route.h"
 #include "queue_state.h"
 
@@ -134,8 +135,8 @@ static void pump(struct queue *queue)
         list_remove(&destination->ready);
         if (queue_destination_may_start(destination)) {
             queue_job_start(destination);
-            queue_destination_review(destination);
         }
+        queue_destination_review(destination);
     }
 }
 
@@ -200,6 +201,8 @@ struct queue *queue_new(struct queue_set *set, size_t index, struct event_loop *
     queue_set_options(queue, options);
     queue->destinations = hash_table_new(entropy_hash_key());
     queue->known = hash_table_new(entropy_hash_key());
+    queue->providers = hash_table_new(entropy_hash_key());
+    list_init(&queue->idle_providers);
     list_init(&queue->ready);
     list_init(&queue->jobs);
     list_init(&queue->unrecorded);
@@ -288,6 +291,7 @@ void queue_free(struct queue **pointer)
     free_destinations(queue);
     hash_table_free(&queue->destinations);
     hash_table_free(&queue->known);
+    queue_providers_free(queue);
     queue_pauses_forget(queue);
     loop_timer_free(&queue->timer);
     queue_agenda_clear(&queue->agenda);

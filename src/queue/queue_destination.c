@@ -3,6 +3,7 @@
 #include "io/entropy.h"
 #include "io/log.h"
 #include "queue_handoff.h"
+#include "queue_provider.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -53,6 +54,7 @@ struct queue_destination *queue_destination_make(struct queue *queue, struct byt
     destination->name = bytes_of(destination + 1, name.len);
     list_init(&destination->ready);
     list_init(&destination->window);
+    list_init(&destination->member);
     strbuf_init(&destination->trouble, 1024);
     hash_table_put(queue->destinations, destination->name, destination);
     return destination;
@@ -63,6 +65,8 @@ void queue_destination_free(struct queue_destination *destination)
     queue_destination_drop_window(destination);
     assert(destination->known == 0 && destination->jobs_open == 0);
     list_remove(&destination->ready);
+    destination->is_blocked = false;
+    queue_provider_drop_member(destination);
     queue_agenda_remove(&destination->queue->agenda, &destination->wake);
     hash_table_remove(destination->queue->destinations, destination->name);
     strbuf_clear(&destination->trouble);
@@ -91,13 +95,18 @@ static unsigned concurrency(const struct queue_destination *destination)
         queue->options.concurrency == 0) {
         return 1;
     }
+    if (destination->provider == NULL && queue->options.concurrency > QUEUE_WINDOW_START) {
+        return QUEUE_WINDOW_START;
+    }
     return queue->options.concurrency;
 }
 
-/* When it may not, an attempt of its own is open, and it is reviewed when that ends. */
+/* When it may not, an attempt of its own is open, and it is reviewed when that ends; or its provider
+ * has no place, and it is called when there is one. */
 bool queue_destination_may_start(const struct queue_destination *destination)
 {
-    return destination->jobs_open < concurrency(destination);
+    return destination->jobs_open < concurrency(destination) &&
+           (destination->provider == NULL || queue_provider_has_room(destination->provider));
 }
 
 /* How many more may wait in memory. A few always may, or destinations that are slow would
@@ -114,13 +123,26 @@ size_t queue_destination_room(const struct queue_destination *destination)
     return window < all ? window : all;
 }
 
-static void update_ready(struct queue_destination *destination, bool is_ready)
+static void stand_in(struct list *line, struct queue_destination *destination, bool is_blocked)
 {
-    if (!is_ready) {
-        list_remove(&destination->ready);
-    } else if (list_is_empty(&destination->ready)) {
-        list_append(&destination->queue->ready, &destination->ready);
+    if (!list_is_empty(&destination->ready) && destination->is_blocked == is_blocked) {
+        return; /* it keeps its place */
+    }
+    list_remove(&destination->ready);
+    list_append(line, &destination->ready);
+    destination->is_blocked = is_blocked;
+}
+
+static void update_ready(struct queue_destination *destination, bool wants_attempt)
+{
+    if (wants_attempt && queue_destination_may_start(destination)) {
+        stand_in(&destination->queue->ready, destination, false);
         queue_pump(destination->queue);
+    } else if (wants_attempt && destination->jobs_open < concurrency(destination)) {
+        stand_in(&destination->provider->blocked, destination, true);
+    } else {
+        list_remove(&destination->ready);
+        destination->is_blocked = false;
     }
 }
 
@@ -193,8 +215,7 @@ void queue_destination_review(struct queue_destination *destination)
     if (wants_read(destination, is_paused, now)) {
         queue_read_due(destination);
     }
-    update_ready(destination, !is_paused && !queue->is_draining && destination->waiting > 0 &&
-                                  queue_destination_may_start(destination));
+    update_ready(destination, !is_paused && !queue->is_draining && destination->waiting > 0);
     update_wake(destination, is_paused, now);
     if (!is_needed(destination, is_paused)) {
         queue_destination_free(destination);
@@ -213,40 +234,110 @@ void queue_destination_drop_window(struct queue_destination *destination)
         destination->has_more = true;
     }
     list_remove(&destination->ready);
+    destination->is_blocked = false;
+}
+
+static void stop(struct queue_destination *destination, unsigned failures, uint64_t until_ms,
+                 struct bytes why)
+{
+    destination->failures = failures;
+    destination->paused_until_ms = until_ms;
+    strbuf_reset(&destination->trouble);
+    strbuf_add(&destination->trouble, bytes_first(why, destination->trouble.limit - 1));
+    queue_destination_drop_window(destination);
+    queue_destination_sweep(destination);
+}
+
+static void stop_provider(struct queue_provider *provider, unsigned failures, uint64_t until_ms,
+                          struct bytes why)
+{
+    provider->failures = failures;
+    provider->paused_until_ms = until_ms;
+    provider->window = 1;
+    provider->successes = 0;
+    strbuf_reset(&provider->trouble);
+    strbuf_add(&provider->trouble, bytes_first(why, provider->trouble.limit - 1));
+    for (struct list *node = provider->members.next; node != &provider->members;
+         node = node->next) {
+        struct queue_destination *member = list_owner(node, struct queue_destination, member);
+        stop(member, failures, until_ms, why);
+        queue_destination_review(member); /* stays: it is paused */
+    }
+}
+
+static void log_pause(const struct queue_destination *destination, uint64_t pause_ms,
+                      struct bytes why)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_WARNING, "destination-paused");
+    log_bytes(&line, "destination", destination->name);
+    if (destination->provider != NULL && destination->provider->member_count > 1) {
+        log_number(&line, "destinations", (int64_t)destination->provider->member_count);
+    }
+    log_number(&line, "failures", destination->failures);
+    log_number(&line, "seconds", (int64_t)(pause_ms / 1000));
+    log_bytes(&line, "why", why);
+    log_end(&line);
 }
 
 void queue_destination_pause(struct queue_destination *destination, struct bytes why)
 {
     struct queue *queue = destination->queue;
-    uint64_t now = queue_now_ms(queue);
-    struct log_line line;
+    unsigned failures = destination->failures + 1;
+    uint64_t pause = retry_schedule_pause_ms(&queue->options.retry, failures, entropy_u32());
+    uint64_t until_ms = queue_now_ms(queue) + pause;
 
-    destination->failures++;
-    uint64_t pause =
-        retry_schedule_pause_ms(&queue->options.retry, destination->failures, entropy_u32());
-    destination->paused_until_ms = now + pause;
-    strbuf_reset(&destination->trouble);
-    strbuf_add(&destination->trouble, bytes_first(why, destination->trouble.limit - 1));
-    queue_destination_drop_window(destination);
-    queue_destination_sweep(destination);
-    log_begin(&line, LOG_WARNING, "destination-paused");
-    log_bytes(&line, "destination", destination->name);
-    log_number(&line, "failures", destination->failures);
-    log_number(&line, "seconds", (int64_t)(pause / 1000));
-    log_bytes(&line, "why", why);
-    log_end(&line);
+    if (destination->provider != NULL) {
+        stop_provider(destination->provider, failures, until_ms, why);
+    } else {
+        stop(destination, failures, until_ms, why);
+    }
+    log_pause(destination, pause, why);
+}
+
+void queue_destination_pause_too(struct queue_destination *destination)
+{
+    const struct queue_provider *provider = destination->provider;
+
+    stop(destination, provider->failures, provider->paused_until_ms,
+         strbuf_bytes(&provider->trouble));
+}
+
+static void start_again(struct queue_destination *destination)
+{
+    destination->failures = 0;
+    destination->paused_until_ms = 0;
 }
 
 void queue_destination_reached(struct queue_destination *destination)
 {
-    destination->failures = 0;
-    destination->paused_until_ms = 0;
+    struct queue_provider *provider = destination->provider;
+    struct list *node;
+
+    start_again(destination);
+    if (provider == NULL || provider->failures == 0) {
+        return;
+    }
+    provider->failures = 0;
+    provider->paused_until_ms = 0;
+    for (node = provider->members.next; node != &provider->members;) {
+        struct queue_destination *member = list_owner(node, struct queue_destination, member);
+        node = node->next;
+        start_again(member);
+        if (member != destination) {
+            queue_destination_review(member); /* may free it */
+        }
+    }
 }
 
 void queue_destination_resume(struct queue_destination *destination)
 {
     destination->failures = destination->failures > 0; /* still one attempt first */
     destination->paused_until_ms = 0;
+    if (destination->provider != NULL) {
+        destination->provider->paused_until_ms = 0;
+    }
 }
 
 /* The scan has been over this time already: remember it here. Later ones it will find. */
@@ -322,6 +413,13 @@ void queue_delivery_know(struct queue_destination *destination, struct queue_del
 void queue_delivery_wait(struct queue_delivery *delivery)
 {
     list_append(&delivery->destination->window, &delivery->link);
+    delivery->destination->waiting++;
+    delivery->destination->queue->waiting++;
+}
+
+void queue_delivery_wait_first(struct queue_delivery *delivery)
+{
+    list_insert(&delivery->destination->window, &delivery->link);
     delivery->destination->waiting++;
     delivery->destination->queue->waiting++;
 }

@@ -18,6 +18,7 @@
 #include "queue_handoff.h"
 #include "queue_log.h"
 #include "queue_outcome.h"
+#include "queue_provider.h"
 #include "queue_route.h"
 
 #include <assert.h>
@@ -84,6 +85,7 @@ static void start_attempt(struct queue_job *job)
         .content = message->content,
         .recipients = job->recipients,
         .count = job->count,
+        .may_connect = queue_provider_admit,
     };
     job->attempt = delivery_attempt_start(queue->outbound, &request, on_attempt_done, job);
 }
@@ -124,6 +126,9 @@ void queue_job_start(struct queue_destination *destination)
 
     for (size_t i = 0; i < count; i++) {
         job->entries[i].delivery = found[i];
+    }
+    if (destination->provider != NULL) {
+        queue_provider_take(job, destination->provider);
     }
     if (destination->jobs_open++ == 0) {
         destination->progress_ms = queue_now_ms(destination->queue);
@@ -253,29 +258,34 @@ static void on_message_read(void *context, enum spool_status status,
     use_message(job, message);
 }
 
-/* Attempts that were under way when another one found the destination unreachable say
- * nothing new. */
-static void judge_destination(struct queue_job *job)
+/* Nothing was tried: its provider has no place now. It stands where it stood. */
+static void put_back(struct queue_job *job)
 {
     struct queue_destination *destination = job->destination;
-    const struct delivery_report *report = delivery_attempt_report(job->attempt);
-    bool is_unreachable = (report->trouble == DELIVERY_TROUBLE_DNS ||
-                           report->trouble == DELIVERY_TROUBLE_CONNECTION) &&
-                          job->recipients[0].outcome == DELIVERY_TEMPORARY;
+    bool is_paused = queue_now_ms(job->queue) < destination->provider->paused_until_ms;
 
-    if (!is_unreachable) {
-        queue_destination_reached(destination);
-    } else if (queue_now_ms(job->queue) >= destination->paused_until_ms) {
-        queue_destination_pause(destination, job->recipients[0].text);
+    while (job->count > 0) {
+        struct queue_delivery *delivery = job->entries[--job->count].delivery;
+        queue_delivery_wait_first(delivery);
     }
+    if (is_paused) {
+        queue_destination_pause_too(destination);
+    } else if (job->queue->is_draining) {
+        queue_destination_drop_window(destination);
+    }
+    queue_job_end(job, false);
 }
 
 static void on_attempt_done(void *context)
 {
     struct queue_job *job = context;
 
+    if (delivery_attempt_report(job->attempt)->is_put_off) {
+        put_back(job);
+        return;
+    }
     job->destination->progress_ms = queue_now_ms(job->queue);
-    judge_destination(job);
+    queue_judge_attempt(job);
     /* The pause, or its end, counts from now, not from when the outcome is recorded. */
     queue_destination_review(job->destination);
     queue_handoff_settle(job);
@@ -287,6 +297,7 @@ void queue_job_step_aside(struct queue_job *job)
 
     delivery_attempt_give_back(job->attempt);
     job->is_parked = true;
+    queue_provider_leave(job);
     job->destination->jobs_open--;
     queue->job_count--;
     queue_destination_review(job->destination); /* its deliveries are known: it stays */
@@ -322,6 +333,7 @@ void queue_job_end(struct queue_job *job, bool is_in_spool)
     list_remove(&job->link);
     list_remove(&job->waiting);
     queue->job_count--;
+    queue_provider_leave(job);
     destination->jobs_open--;
     if (job->is_expiry) {
         destination->sweep_jobs--;
@@ -350,6 +362,7 @@ void queue_jobs_forget(struct queue *queue)
         }
         list_remove(&job->link);
         list_remove(&job->waiting);
+        queue_provider_leave(job);
         job->destination->jobs_open -= !job->is_parked;
         job->destination = NULL;
         job->queue = NULL;

@@ -35,17 +35,18 @@ struct queue_job {
     struct queue_destination *destination;
     struct queue_message *message; /* NULL until read */
     struct delivery_attempt *attempt;
-    bool is_expiry;               /* no attempt is made */
-    bool is_with_spool;           /* a read or a commit of it is open */
-    bool is_parked;               /* with whoever submitted its message (queue_handoff.c) */
-    struct list parked;           /* thread of the submitter */
-    struct loop_task task;        /* to the submitter and back */
-    bool is_failure_said;         /* the log has a line about its failed commit */
-    int64_t started_ms;           /* unix */
-    struct arena *arena;          /* rows to update, the bounce; made when needed */
-    struct queue_message *bounce; /* or NULL */
-    const char *why;              /* why there is one, or none */
-    bool is_bounce_limit_reached; /* the sender has had enough of them */
+    struct queue_provider *provider; /* where it has a place, or NULL */
+    bool is_expiry;                  /* no attempt is made */
+    bool is_with_spool;              /* a read or a commit of it is open */
+    bool is_parked;                  /* with whoever submitted its message (queue_handoff.c) */
+    struct list parked;              /* thread of the submitter */
+    struct loop_task task;           /* to the submitter and back */
+    bool is_failure_said;            /* the log has a line about its failed commit */
+    int64_t started_ms;              /* unix */
+    struct arena *arena;             /* rows to update, the bounce; made when needed */
+    struct queue_message *bounce;    /* or NULL */
+    const char *why;                 /* why there is one, or none */
+    bool is_bounce_limit_reached;    /* the sender has had enough of them */
     struct spool_change *changes;
     size_t change_count;
     struct delivery_recipient *recipients;

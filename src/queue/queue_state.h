@@ -31,6 +31,10 @@ enum {
     QUEUE_HANDOVER_WAIT_MS = 200, /* rows seen before their hand-over came */
     QUEUE_CLOCK_JUMP_MS = 3600 * 1000, /* nothing expires for as long after such a jump */
     QUEUE_HANDOVER_SLOTS = 4096,
+    QUEUE_WINDOW_START =
+        5, /* attempts at once with a provider, to begin with (queue_provider.h) */
+    QUEUE_PROVIDERS_KEPT = 500,
+    QUEUE_PROVIDER_SLOTS = 4096,
 };
 
 #define QUEUE_NEVER UINT64_MAX
@@ -46,18 +50,25 @@ struct queue_set {
     /* Messages being handed over, counted by a hash of their id: no lock, no allocation; a
      * collision only delays a row that was read from the spool. */
     atomic_uint handing_over[QUEUE_HANDOVER_SLOTS];
+    atomic_uint
+        attempts_open[QUEUE_PROVIDER_SLOTS]; /* of providers, by a hash of their hosts */
 };
 
 struct queue_destination {
     struct queue *queue;
-    struct bytes name;  /* lies behind the struct */
-    struct list ready;  /* in queue->ready while an attempt may start */
-    struct list window; /* waiting, first come first served */
+    struct bytes name; /* lies behind the struct */
+    struct list ready; /* in queue->ready while an attempt may start, or in provider->blocked */
+    struct list window;              /* waiting, first come first served */
+    struct queue_provider *provider; /* NULL: not known yet */
+    struct list member;              /* of it */
+    bool is_blocked;                 /* another destination has to leave a place first */
 
     size_t waiting; /* in window */
     size_t known;   /* in window and in jobs */
     unsigned jobs_open;
-    unsigned failures;        /* times in a row that it could not be reached */
+    unsigned failures; /* times in a row that it could not be reached */
+    uint64_t
+        suspect; /* the message that failed last in a way that may be its own fault; 0: none */
     uint64_t paused_until_ms; /* 0: not paused */
     uint64_t due_ms;          /* the spool has something for it from then on, or QUEUE_NEVER */
     uint64_t progress_ms;     /* when an attempt last ended, or began with no other open */
@@ -90,6 +101,9 @@ struct queue {
     struct hash_table *known;        /* deliveries by key */
     size_t waiting;                  /* in all windows */
     struct list ready;               /* destinations, served in turn */
+    struct hash_table *providers;    /* by hosts */
+    struct list idle_providers;      /* longest idle first */
+    size_t idle_provider_count;
     struct list jobs, unrecorded, tickets, reads;
     struct list asking; /* tickets whose next hops are being asked, oldest first */
     bool is_asking_stopped;
@@ -140,6 +154,8 @@ struct queue_destination *queue_destination_make(struct queue *queue, struct byt
 /* The only function that decides what a destination does next. May free it. */
 void queue_destination_review(struct queue_destination *destination);
 void queue_destination_pause(struct queue_destination *destination, struct bytes why);
+/* The hosts of its provider cannot be reached: it waits with the others. */
+void queue_destination_pause_too(struct queue_destination *destination);
 bool queue_destination_may_start(const struct queue_destination *destination);
 size_t queue_destination_room(const struct queue_destination *destination);
 void queue_destination_reached(struct queue_destination *destination); /* it answered */
@@ -154,7 +170,8 @@ struct queue_delivery *queue_delivery_from_row(struct queue_destination *destina
                                                const struct spool_delivery *row);
 void queue_delivery_know(struct queue_destination *destination,
                          struct queue_delivery *delivery);
-void queue_delivery_wait(struct queue_delivery *delivery);   /* into the window */
+void queue_delivery_wait(struct queue_delivery *delivery); /* into the window */
+void queue_delivery_wait_first(struct queue_delivery *delivery);
 void queue_delivery_unwait(struct queue_delivery *delivery); /* out of it */
 /* Not known any more. */
 void queue_delivery_release(struct queue_delivery *delivery);
@@ -175,6 +192,11 @@ void queue_scan(struct queue *queue);
 void queue_read_due(struct queue_destination *destination);
 void queue_reads_forget(struct queue *queue);
 void queue_refresh(struct queue *queue, uint64_t id);
+
+/* queue_judgement.c */
+struct queue_job;
+/* What the end of an attempt says about its destination. */
+void queue_judge_attempt(struct queue_job *job);
 
 /* queue_job.c */
 void queue_job_start(struct queue_destination *destination);

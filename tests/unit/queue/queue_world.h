@@ -101,6 +101,7 @@ struct world {
     enum spool_status commit_status;
     bool is_read_held, is_attempt_held, is_post_held;
     void (*attempt)(struct delivery_attempt *attempt);
+    struct bytes (*hosts)(struct bytes destination); /* NULL: each has its own */
     char *lines[WORLD_LINES];
     size_t line_count;
     /* counted since world_forget_counts */
@@ -713,6 +714,12 @@ struct delivery_attempt *delivery_attempt_start(struct outbound *outbound,
     attempt->report.host = BYTES("mx.next.test");
     attempt->report.stage = "dot";
     list_append(&world.attempts, &attempt->link);
+    if (request->may_connect != NULL &&
+        !request->may_connect(context, world.hosts != NULL ? world.hosts(request->destination)
+                                                           : request->destination)) {
+        attempt->report.is_put_off = true;
+        return attempt;
+    }
     world.attempts_started++;
     world.attempts_open++;
     if (world.attempts_open > world.attempts_open_most) {
@@ -735,8 +742,10 @@ void delivery_attempt_give_back(struct delivery_attempt *attempt)
 void delivery_attempt_finish(struct delivery_attempt **attempt)
 {
     if (*attempt != NULL) {
-        world.attempts_finished++;
-        world.attempts_open--;
+        if (!(*attempt)->report.is_put_off) {
+            world.attempts_finished++;
+            world.attempts_open--;
+        }
         world.commits_when_finished = world.commits;
         list_remove(&(*attempt)->link);
         free(*attempt);
@@ -787,18 +796,25 @@ static inline void attempt_unreachable(struct delivery_attempt *attempt)
     attempt->report.stage = "connect";
 }
 
-static inline bool finish_next_attempt(void)
+static inline bool finish_one_attempt(bool is_held)
 {
     for (struct list *node = world.attempts.next; node != &world.attempts; node = node->next) {
         struct delivery_attempt *attempt = list_owner(node, struct delivery_attempt, link);
-        if (!attempt->is_done) {
+        if (!attempt->is_done && (!is_held || attempt->report.is_put_off)) {
             attempt->is_done = true;
-            world.attempt(attempt);
+            if (!attempt->report.is_put_off) {
+                world.attempt(attempt);
+            }
             attempt->on_done(attempt->context);
             return true;
         }
     }
     return false;
+}
+
+static inline bool finish_next_attempt(void)
+{
+    return finish_one_attempt(false);
 }
 
 /* -- the run -- */
@@ -858,7 +874,7 @@ static inline void world_run(void)
     size_t steps = 0;
 
     while (run_next_task() || answer_next_request() ||
-           (!world.is_attempt_held && finish_next_attempt()) || run_next_timer(world.now_ms)) {
+           finish_one_attempt(world.is_attempt_held) || run_next_timer(world.now_ms)) {
         assert(++steps < 1000 * 1000);
     }
 }
