@@ -2,6 +2,7 @@
  * alias_line - the grammar of one alias: a name and what happens with its mail.
  *
  * Form    NAME: target, target        targets separated by commas or blanks, "#" comments
+ *         NAME: target, target :fallback: mailbox
  *         NAME: :refuse: [550 [5.1.1]] [text]
  *         NAME: :defer: [450 [4.2.1]] [text]
  *         NAME: :discard:
@@ -11,6 +12,8 @@
  *         /regex/      POSIX extended, whole local part, case does not matter; "\/" is a slash
  *         *            every name that nothing else matches
  * Target  a mailbox; with the name "*" also *@DOMAIN, which keeps the local part.
+ * Fallback where mail goes that a target refuses for good: one mailbox, not in a domain of ours, so that
+ *         nothing can go round. A nested alias may have one of its own for what stands behind it.
  * Input   one line without its line end; nothing is copied, all parts are views of it.
  * Errors  a static message, the octets it is about, perhaps a hint.
  */
@@ -36,7 +39,8 @@ struct alias_line {
     bool is_quoted; /* the name stood in quotes and may hold backslashes */
     struct bytes domain; /* behind "@" in the name, or empty */
     enum alias_action action;
-    struct bytes targets; /* FORWARD */
+    struct bytes targets;  /* FORWARD */
+    struct bytes fallback; /* the same; empty: none */
     struct bytes reply;   /* REFUSE and DEFER: text as written, may be empty */
 };
 

@@ -91,6 +91,21 @@ static void write_words(struct building *building, struct alias_source *source,
     }
 }
 
+/* The words of a forward from `from` on: "fallback" is written as alias files have it. */
+static void write_targets(struct building *building, struct alias_source *source,
+                          const struct config_node *node, size_t from)
+{
+    for (size_t i = from; i < node->count; i++) {
+        struct bytes word = node->words[i].text;
+        if (i > from) {
+            strbuf_add_char(&source->text, ' ');
+        }
+        note_word(building, source, &node->words[i]);
+        strbuf_add(&source->text,
+                   bytes_equal(word, BYTES("fallback")) ? BYTES(":fallback:") : word);
+    }
+}
+
 static void write_forward(struct building *building, struct alias_source *source,
                           const struct config_node *node)
 {
@@ -109,7 +124,7 @@ static void write_forward(struct building *building, struct alias_source *source
         }
     }
     write_name(building, source, &node->words[1]);
-    write_words(building, source, node, 3);
+    write_targets(building, source, node, 3);
     strbuf_add_char(&source->text, '\n');
 }
 

@@ -109,14 +109,16 @@ const struct config_option config_options[] = {
 
     {"", "domain", CONFIG_DOMAIN, NO_VALUE, "NAME { ... }", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD, "domain example.org",
      "A domain mail is taken for. Addresses that are not named in it are refused. postmaster must be there."},
-    {"domain", "forward", CONFIG_ALIAS, NO_VALUE, "LOCAL to ADDRESS ...", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
+    {"domain", "forward", CONFIG_ALIAS, NO_VALUE, "LOCAL to ADDRESS ... [fallback ADDRESS]", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
      "forward postmaster to admin@mail.example\n"
      "forward abuse      to admin@mail.example\n"
      "forward info       to anna@gmail.example bob@corp.example\n"
      "#forward /sales-.*/ to sales@corp.example\n"
-     "#forward * to *@example.net",
+     "#forward * to *@example.net\n"
+     "#forward bob to bob@corp.example fallback bob@mail.example",
      "Where mail for LOCAL@domain goes. LOCAL is a name (also with +anything behind it), a /regular expression/ for whole "
-     "names, or * for all others; * can go to *@other.example, which keeps the name. Upper and lower case are the same."},
+     "names, or * for all others; * can go to *@other.example, which keeps the name. Upper and lower case are the same. "
+     "What such an address refuses for good goes to the fallback instead of back to the sender: one address outside of our domains."},
     {"domain", "refuse", CONFIG_ALIAS, NO_VALUE, "LOCAL [\"550 5.1.1 text\"]", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
      "#refuse old-list \"550 5.1.6 The list has moved to lists.example.org\"",
      "Refuses mail for this address, with a text of yours."},
@@ -128,7 +130,7 @@ const struct config_option config_options[] = {
      "Accepts mail and throws it away, with a line in the log."},
     {"domain", "aliases", CONFIG_ALIASES, NO_VALUE, "FILE", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
      "#aliases /etc/postilion/example.org.aliases",
-     "More aliases, \"name: target, target\" a line, also \"name: :refuse: 550 5.1.1 text\", \"name: :defer:\" and "
+     "More aliases, \"name: target, target\" a line, also \"name: target :fallback: address\", \"name: :refuse: 550 5.1.1 text\", \"name: :defer:\" and "
      "\"name: :discard:\". The file is read again when it changes. Regular expressions of the block come before those of files."},
     {"domain", "srs-domain", CONFIG_HOST, NO_VALUE, "NAME", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
      "#srs-domain bounce.example.org",

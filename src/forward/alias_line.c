@@ -88,14 +88,39 @@ static const struct {
     {{":discard:", 9}, ALIAS_DISCARD},
 };
 
+/* "targets :fallback: mailbox # comment" */
+static enum alias_line_result split_targets(struct bytes text, struct alias_line *entry,
+                                            struct alias_line_error *error)
+{
+    struct bytes rest = text, target, word = BYTES(":fallback:");
+
+    entry->action = ALIAS_FORWARD;
+    entry->targets = text;
+    if (memchr(text.data, ':', text.len) == NULL) {
+        return ALIAS_LINE_ENTRY;
+    }
+    while (alias_line_next_target(&rest, &target)) {
+        if (bytes_equal_nocase(target, word)) {
+            entry->targets = bytes_first(text, (size_t)(target.data - text.data));
+            if (!alias_line_next_target(&rest, &entry->fallback)) {
+                return wrong(error, target, "no address behind :fallback:",
+                             "write \"name: target :fallback: name@domain\"");
+            }
+            if (alias_line_next_target(&rest, &target)) {
+                return wrong(error, target, "one address stands behind :fallback:", NULL);
+            }
+            break;
+        }
+    }
+    return ALIAS_LINE_ENTRY;
+}
+
 /* What stands behind the colon. */
 static enum alias_line_result split_action(struct bytes rest, struct alias_line *entry,
                                            struct alias_line_error *error)
 {
     if (rest.len == 0 || rest.data[0] != ':') {
-        entry->action = ALIAS_FORWARD;
-        entry->targets = rest;
-        return ALIAS_LINE_ENTRY;
+        return split_targets(rest, entry, error);
     }
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
         if (bytes_starts_with_nocase(rest, actions[i].word)) {

@@ -461,13 +461,36 @@ static bool check_target(struct loading *loading, const struct alias_line *line,
     return true;
 }
 
+/* Outside of our domains: a fallback has no fallback, and no alias of ours sends it on. */
+static bool check_fallback(struct loading *loading, const struct alias_line *line)
+{
+    bool is_own = false;
+
+    if (line->fallback.len == 0) {
+        return true;
+    }
+    if (bytes_starts_with(line->fallback, BYTES("*@"))) {
+        report_at(loading, line->fallback, "a fallback is one address", NULL, NULL);
+        return false;
+    }
+    if (!check_target(loading, line, line->fallback, &is_own)) {
+        return false;
+    }
+    if (is_own) {
+        report_at(loading, line->fallback, "a fallback in our own domain",
+                  "name the address outside that it would lead to", NULL);
+        return false;
+    }
+    return true;
+}
+
 /* All targets, so that all mistakes are told at once. */
 static bool check_targets(struct loading *loading, const struct alias_line *line,
                           bool *is_nested)
 {
     struct bytes rest = line->targets, target;
     size_t count = 0;
-    bool is_good = true;
+    bool is_good = check_fallback(loading, line);
 
     while (alias_line_next_target(&rest, &target)) {
         bool is_own = false;

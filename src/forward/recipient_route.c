@@ -8,6 +8,8 @@ struct expansion {
     const struct alias_table *aliases;
     struct arena *arena;
     struct smtp_mailbox *targets;
+    struct bytes *fallbacks; /* one for each target */
+    struct bytes fallback;   /* of the innermost alias that has one */
     size_t count;
     size_t capacity;
     size_t steps;
@@ -98,12 +100,17 @@ static void add_target(struct expansion *expansion, const struct smtp_mailbox *m
         size_t capacity = expansion->capacity == 0 ? 4 : expansion->capacity * 4;
         struct smtp_mailbox *grown =
             arena_alloc(expansion->arena, capacity * sizeof(struct smtp_mailbox));
+        struct bytes *fallbacks =
+            arena_alloc(expansion->arena, capacity * sizeof(struct bytes));
         if (expansion->count > 0) {
             memcpy(grown, expansion->targets, expansion->count * sizeof(struct smtp_mailbox));
+            memcpy(fallbacks, expansion->fallbacks, expansion->count * sizeof(struct bytes));
         }
         expansion->targets = grown;
+        expansion->fallbacks = fallbacks;
         expansion->capacity = capacity;
     }
+    expansion->fallbacks[expansion->count] = expansion->fallback;
     expansion->targets[expansion->count++] = (struct smtp_mailbox){
         arena_copy(expansion->arena, mailbox->local),
         arena_copy(expansion->arena, mailbox->domain), mailbox->is_literal, mailbox->is_utf8};
@@ -143,11 +150,24 @@ static struct decision configured_reply(struct expansion *expansion,
 static void expand(struct expansion *expansion, size_t domain, struct bytes local,
                    unsigned depth);
 
+static struct bytes fallback_of(struct expansion *expansion, const struct alias_match *match)
+{
+    struct smtp_mailbox mailbox;
+
+    if (match->line.fallback.len == 0 ||
+        smtp_mailbox_parse(match->line.fallback, true, false, expansion->arena, &mailbox) !=
+            SMTP_PATH_OK) {
+        return expansion->fallback;
+    }
+    return address_text(mailbox.local, mailbox.domain, expansion->arena);
+}
+
 static void expand_targets(struct expansion *expansion, const struct alias_match *match,
                            struct bytes local, unsigned depth)
 {
-    struct bytes rest = match->line.targets, target;
+    struct bytes rest = match->line.targets, target, outer = expansion->fallback;
 
+    expansion->fallback = fallback_of(expansion, match);
     while (alias_line_next_target(&rest, &target)) {
         struct smtp_mailbox mailbox = {.local = local};
         size_t domain;
@@ -166,6 +186,7 @@ static void expand_targets(struct expansion *expansion, const struct alias_match
             expand(expansion, domain, mailbox.local, depth + 1);
         }
     }
+    expansion->fallback = outer;
 }
 
 static void expand(struct expansion *expansion, size_t domain, struct bytes local,
@@ -215,6 +236,7 @@ static void route_alias(const struct route_options *options, size_t domain, stru
     } else if (expansion.count > 0) {
         route->kind = ROUTE_FORWARD;
         route->targets = expansion.targets;
+        route->fallbacks = expansion.fallbacks;
         route->target_count = expansion.count;
     } else if (expansion.has_refusal) {
         refuse_route(route, expansion.refusal);

@@ -391,6 +391,8 @@ static void add_delivery(struct inbound_session *session, struct hash_table *kno
             .sender = recipient->plan.sender,
             .notify = notify,
             .orcpt = recipient->orcpt,
+            .fallback = recipient->route.fallbacks == NULL ? BYTES("")
+                                                           : recipient->route.fallbacks[index],
         };
         ++*count;
     }

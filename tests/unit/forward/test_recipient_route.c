@@ -21,6 +21,8 @@ static const char OWN[] = "postmaster: admin@x.test\n"
                           "gone: void@own.test, no@own.test\n"
                           "empty: void@own.test\n"
                           "loop: loop@own.test\n"
+                          "safe: a@x.test, inner@own.test, b@x.test :fallback: \"s x\"@Y.test\n"
+                          "inner: c@x.test, d@x.test, a@x.test :fallback: in@y.test\n"
                           "/team-.*/: team@x.test\n";
 static const char SECOND[] = "postmaster: second@x.test\n"
                              "abuse: second@x.test\n"
@@ -107,6 +109,9 @@ static void describe(const struct recipient_route *route, struct strbuf *out)
     for (size_t i = 0; i < route->target_count; i++) {
         strbuf_add_char(out, ' ');
         smtp_mailbox_add(out, &route->targets[i]);
+        if (route->fallbacks != NULL && route->fallbacks[i].len > 0) {
+            strbuf_addf(out, "|" BYTES_FMT, BYTES_ARG(route->fallbacks[i]));
+        }
     }
 }
 
@@ -141,6 +146,9 @@ static const struct {
     {"domain below ours", BYTES("<info@sub.own.test>"), "refuse 550 5.7.1 relay-denied"},
     {"literal", BYTES("<info@[127.0.0.1]>"), "refuse 550 5.7.1 relay-denied"},
     {"regex", BYTES("<team-9@own.test>"), "forward team-9@own.test srs.test team@x.test"},
+    {"fallbacks, the innermost first", BYTES("<safe@own.test>"),
+     "forward safe@own.test srs.test a@x.test|\"s x\"@y.test c@x.test|in@y.test "
+     "d@x.test|in@y.test b@x.test|\"s x\"@y.test"},
     {"nested without repeats", BYTES("<all@own.test>"),
      "forward all@own.test srs.test anna@x.test bob@Y.test ANNA@x.test info@new.test"},
     {"mapping", BYTES("<Any+tag@second.test>"),
