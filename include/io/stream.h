@@ -23,7 +23,7 @@
  * TLS      stream_start_tls turns a plain stream into a protected one in place: all of the above
  *          holds for what is inside; the output waiting and sent is counted in octets of the
  *          network. Nothing that came in clear is ever taken as protected: with unread input
- *          TLS does not begin. A peer that ends without close_notify has ended, no more: SMTP says
+ *          TLS does not begin (or that is fed to the handshake: takes_unread). A peer that ends without close_notify has ended, no more: SMTP says
  *          itself where messages end. stream_finish says close_notify, stream_close does not.
  * Deadlines are the caller's: loop_timer and stream_close.
  */
@@ -107,6 +107,8 @@ struct stream_tls_options {
     enum stream_tls_verify verify;
     const struct tls_session *session; /* to resume, or NULL */
     uint64_t timeout_ms;               /* for the handshake */
+    /* Unread input is the handshake's beginning: only where nothing but TLS may come now. */
+    bool takes_unread;
     /* Once, when it is protected; otherwise on_end with STREAM_END_TLS. Never from inside
      * stream_start_tls. */
     void (*on_secure)(void *context);

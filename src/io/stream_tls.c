@@ -23,13 +23,27 @@ static void send_record(void *owner, struct bytes octets)
     stream_append_output(owner, octets);
 }
 
+/* What came before there was a layer; the view is lent to us only. */
+static void feed_unread(struct stream *stream, struct tls_layer *layer)
+{
+    tls_layer_feed(layer, stream->view);
+    tls_layer_keep(layer);
+    stream_consume(stream, stream->view.len);
+}
+
 bool stream_start_tls(struct stream *stream, const struct stream_tls_options *options)
 {
+    struct tls_layer *layer;
+
     assert(stream->tls == NULL);
-    if (stream->view.len > 0) {
+    if (stream->view.len > 0 && !options->takes_unread) {
         return false;
     }
-    stream->tls = tls_layer_new(options, send_record, stream);
+    layer = tls_layer_new(options, send_record, stream);
+    if (stream->view.len > 0) {
+        feed_unread(stream, layer);
+    }
+    stream->tls = layer;
     stream->on_secure = options->on_secure;
     if (stream->phase != PHASE_OPEN) {
         return true;

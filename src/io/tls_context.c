@@ -2,14 +2,13 @@
 
 #include "base/memory.h"
 #include "base/shared.h"
+#include "tls_certificate.h"
 #include "tls_layer.h"
+#include "tls_tickets.h"
 
-#include <limits.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* A name for our sessions, which OpenSSL wants of servers that ask for certificates. */
 static const unsigned char SESSION_CONTEXT[] = "postilion";
@@ -19,6 +18,10 @@ struct tls_context {
     enum tls_role role;
     SSL_CTX *ssl;
     BIO_METHOD *bio_method;
+    struct tls_identity *identities;
+    size_t identity_count;
+    bool has_choice;             /* more than one with the same kind of key */
+    struct tls_tickets *tickets; /* a server's */
     int64_t expires;
 };
 
@@ -27,6 +30,11 @@ static void destroy_context(struct shared *shared)
     struct tls_context *context = (struct tls_context *)(void *)shared;
 
     SSL_CTX_free(context->ssl);
+    for (size_t i = 0; i < context->identity_count; i++) {
+        tls_identity_clear(&context->identities[i]);
+    }
+    free(context->identities);
+    tls_tickets_drop(&context->tickets);
     BIO_meth_free(context->bio_method);
     free(context);
 }
@@ -47,113 +55,80 @@ void tls_context_drop(struct tls_context **context)
     }
 }
 
-const char *tls_error_reason(void)
-{
-    unsigned long error = ERR_peek_error();
-    const char *reason = error == 0 ? NULL : ERR_reason_error_string(error);
-
-    ERR_clear_error();
-    return reason != NULL ? reason : "no reason known";
-}
-
-/* ---- PEM ---- */
-
-static BIO *open_pem(struct bytes text)
-{
-    return BIO_new_mem_buf(text.data, text.len > INT_MAX ? INT_MAX : (int)text.len);
-}
-
-static int refuse_pass_phrase(char *buffer, int size, int is_writing, void *context)
-{
-    (void)buffer, (void)size, (void)is_writing;
-    *(bool *)context = true;
-    return -1;
-}
-
-/* NULL and *why. */
-static EVP_PKEY *read_key(struct bytes text, struct strbuf *why)
-{
-    BIO *pem = open_pem(text);
-    bool wants_pass_phrase = false;
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(pem, NULL, refuse_pass_phrase, &wants_pass_phrase);
-
-    BIO_free(pem);
-    if (key == NULL) {
-        strbuf_add_text(why, wants_pass_phrase
-                                 ? "the key has a pass phrase"
-                                 : "there is no private key in PEM form in the key file");
-    }
-    ERR_clear_error();
-    return key;
-}
-
-/* All certificates of a text, in their order; NULL and *why. */
-static STACK_OF(X509) *
-    read_certificates(struct bytes text, const char *whose, struct strbuf *why)
-{
-    STACK_OF(X509) *found = sk_X509_new_null();
-    BIO *pem = open_pem(text);
-    X509 *certificate;
-    unsigned long error;
-
-    while ((certificate = PEM_read_bio_X509(pem, NULL, NULL, NULL)) != NULL) {
-        sk_X509_push(found, certificate);
-    }
-    error = ERR_peek_last_error();
-    BIO_free(pem);
-    /* "No start line" is the end of the text; anything else is a certificate cut in two. */
-    if (ERR_GET_REASON(error) == PEM_R_NO_START_LINE && sk_X509_num(found) > 0) {
-        ERR_clear_error();
-        return found;
-    }
-    if (ERR_GET_REASON(error) == PEM_R_NO_START_LINE) {
-        strbuf_addf(why, "there is no certificate in PEM form in the %s", whose);
-        ERR_clear_error();
-    } else {
-        strbuf_addf(why, "a certificate in the %s is damaged: %s", whose, tls_error_reason());
-    }
-    sk_X509_pop_free(found, X509_free);
-    return NULL;
-}
-
-static int64_t end_of(const X509 *certificate)
-{
-    struct tm end;
-
-    return ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) ? (int64_t)timegm(&end)
-                                                                  : INT64_MAX;
-}
-
 /* ---- the parts of a context ---- */
 
-static bool use_certificate(struct tls_context *context,
-                            const struct tls_certificate *certificate, struct strbuf *why)
+static bool use_identity(struct tls_context *context, const struct tls_identity *identity,
+                         struct strbuf *why)
 {
-    STACK_OF(X509) *chain = read_certificates(certificate->chain, "certificate file", why);
-    EVP_PKEY *key = chain == NULL ? NULL : read_key(certificate->key, why);
-    bool is_good = false;
-    X509 *own;
-
-    if (key == NULL) {
-        goto cleanup;
-    }
-    own = sk_X509_shift(chain);
-    if (X509_check_private_key(own, key) != 1) {
-        strbuf_add_text(why, "the key is not the one of the certificate");
-    } else if (SSL_CTX_use_cert_and_key(context->ssl, own, key, chain, 1) != 1) {
+    if (SSL_CTX_use_cert_and_key(context->ssl, identity->own, identity->key, identity->chain,
+                                 1) != 1) {
         strbuf_addf(why, "the certificate cannot be used: %s", tls_error_reason());
-    } else {
-        int64_t end = end_of(own);
-
-        context->expires = end < context->expires ? end : context->expires;
-        is_good = true;
+        return false;
     }
-    X509_free(own);
-cleanup:
+    return true;
+}
+
+/* The first with each kind of key is for whoever asks for no name: it comes last, in the place of
+ * the others. */
+static bool use_certificates(struct tls_context *context,
+                             const struct tls_certificate *certificates, size_t count,
+                             struct strbuf *why)
+{
+    context->identities = memory_zero((count + 1) * sizeof *context->identities);
+    for (size_t i = 0; i < count; i++) {
+        struct tls_identity *identity = &context->identities[i];
+        int64_t end;
+
+        if (!tls_identity_read(identity, &certificates[i], why)) {
+            return false;
+        }
+        context->identity_count++;
+        end = tls_identity_expires(identity);
+        context->expires = end < context->expires ? end : context->expires;
+        for (size_t j = 0; j < i; j++) {
+            context->has_choice =
+                context->has_choice || EVP_PKEY_get_base_id(identity->key) ==
+                                           EVP_PKEY_get_base_id(context->identities[j].key);
+        }
+    }
+    for (size_t i = count; i > 0; i--) {
+        if (!use_identity(context, &context->identities[i - 1], why)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All kinds of keys there are for the name; nothing changes when it has none. */
+static int choose_by_name(SSL *ssl, void *argument)
+{
+    const struct tls_context *context = argument;
+    const char *text = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    struct bytes name = text == NULL ? BYTES("") : bytes_from_text(text);
+    int taken[8];
+    size_t kinds = 0;
+
+    for (size_t i = 0; i < context->identity_count && name.len > 0; i++) {
+        const struct tls_identity *identity = &context->identities[i];
+        int kind = EVP_PKEY_get_base_id(identity->key);
+        bool is_taken = kinds == sizeof taken / sizeof taken[0];
+
+        for (size_t k = 0; k < kinds; k++) {
+            is_taken = is_taken || taken[k] == kind;
+        }
+        if (is_taken || !tls_identity_has_name(identity, name)) {
+            continue;
+        }
+        if (kinds == 0) {
+            SSL_certs_clear(ssl);
+        }
+        if (SSL_use_cert_and_key(ssl, identity->own, identity->key, identity->chain, 1) != 1) {
+            return 0;
+        }
+        taken[kinds++] = kind;
+    }
     ERR_clear_error();
-    EVP_PKEY_free(key);
-    sk_X509_pop_free(chain, X509_free);
-    return is_good;
+    return 1;
 }
 
 static bool use_trusted(struct tls_context *context, struct bytes trusted, struct strbuf *why)
@@ -166,7 +141,7 @@ static bool use_trusted(struct tls_context *context, struct bytes trusted, struc
         ERR_clear_error();
         return true;
     }
-    authorities = read_certificates(trusted, "file of authorities", why);
+    authorities = tls_certificates_read(trusted, "file of authorities", why);
     if (authorities == NULL) {
         return false;
     }
@@ -202,6 +177,9 @@ static void set_rules(struct tls_context *context)
     } else {
         SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF); /* tickets do without */
         SSL_CTX_set_session_id_context(ssl, SESSION_CONTEXT, sizeof SESSION_CONTEXT - 1);
+        SSL_CTX_set_num_tickets(ssl, 1); /* nobody who sends mail uses more */
+        context->tickets = tls_tickets_new();
+        tls_tickets_use(context->tickets, ssl);
     }
 }
 
@@ -209,7 +187,7 @@ struct tls_context *tls_context_new(const struct tls_context_options *options,
                                     struct strbuf *why)
 {
     struct tls_context *context = memory_zero(sizeof *context);
-    bool is_good = true;
+    bool is_good;
 
     shared_init(&context->shared, destroy_context);
     context->role = options->role;
@@ -223,8 +201,9 @@ struct tls_context *tls_context_new(const struct tls_context_options *options,
         return NULL;
     }
     set_rules(context);
-    for (size_t i = 0; i < options->certificate_count && is_good; i++) {
-        is_good = use_certificate(context, &options->certificates[i], why);
+    is_good = use_certificates(context, options->certificates, options->certificate_count, why);
+    if (is_good && options->role == TLS_SERVER && context->has_choice) {
+        SSL_CTX_set_cert_cb(context->ssl, choose_by_name, context);
     }
     if (is_good && options->role == TLS_SERVER && options->certificate_count == 0) {
         strbuf_add_text(why, "a server needs a certificate");
@@ -237,6 +216,16 @@ struct tls_context *tls_context_new(const struct tls_context_options *options,
         tls_context_drop(&context);
     }
     return context;
+}
+
+void tls_context_take_tickets(struct tls_context *context, const struct tls_context *before)
+{
+    if (context != NULL && before != NULL && before->tickets != NULL &&
+        context->tickets != NULL) {
+        tls_tickets_drop(&context->tickets);
+        context->tickets = tls_tickets_hold(before->tickets);
+        tls_tickets_use(context->tickets, context->ssl);
+    }
 }
 
 int64_t tls_context_expires(const struct tls_context *context)

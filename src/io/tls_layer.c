@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "protocol/ip_address.h"
+#include "tls_certificate.h"
 
 #include <assert.h>
 #include <openssl/err.h>

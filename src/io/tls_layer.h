@@ -56,7 +56,5 @@ struct tls_session {
 SSL *tls_context_connection(const struct tls_context *context);
 const BIO_METHOD *tls_context_bio_method(const struct tls_context *context);
 enum tls_role tls_context_role(const struct tls_context *context);
-/* The words of OpenSSL's first error, then forgets them all. */
-const char *tls_error_reason(void);
 
 #endif
