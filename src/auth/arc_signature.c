@@ -36,17 +36,20 @@ static bool read_name(struct bytes value, struct arena *arena, struct bytes *nam
            idn_domain_to_ascii(value, arena, name);
 }
 
+/* False: too long. What does not fit is left out, and the rest is somebody else's name. */
 static bool make_key_name(struct arc_signature *signature, struct arena *arena)
 {
     struct strbuf name;
+    bool fits;
 
     strbuf_init(&name, DNS_NAME_LIMIT);
     strbuf_add(&name, signature->selector);
     strbuf_add_text(&name, "._domainkey.");
     strbuf_add(&name, signature->domain);
     signature->key_name = arena_copy(arena, strbuf_bytes(&name));
+    fits = !name.overflowed;
     strbuf_clear(&name);
-    return !name.overflowed;
+    return fits;
 }
 
 /* False: no base64, or nothing at all. */

@@ -185,6 +185,29 @@ static void test_signatures(void **state)
     check_said(said_by_signatures, COUNT_OF(said_by_signatures));
 }
 
+#define LABEL "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define LONG_SELECTOR                                                                          \
+    LABEL "." LABEL "." LABEL ".yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy-my"
+
+/* What did not fit was left out of the name: the key was looked for below myone.example, which is
+ * somebody else's. */
+static void test_a_long_selector_found_a_strangers_key(void **state)
+{
+    const struct arc_forge forge = {
+        .key = keys.rsa,
+        .seal = "i=%i; a=rsa-sha256; cv=%c; d=one.example; s=" LONG_SELECTOR "; b=%b",
+    };
+    struct mail mail;
+
+    (void)state;
+    assert_int_equal(strlen(LONG_SELECTOR "one.example"), DNS_NAME_LIMIT);
+    mail_start(&mail, &forge, 1);
+    put_key(&mail, LONG_SELECTOR "one.example", "v=DKIM1; k=rsa; p=", keys.rsa_p);
+    verify(&mail);
+    check_verdict("too long together", &mail, AUTH_FAIL, NO_HOST);
+    mail_end(&mail);
+}
+
 static void test_closed(void **state)
 {
     static const char *const seals[] = {
@@ -216,6 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_seals),
         cmocka_unit_test(test_signatures),
+        cmocka_unit_test(test_a_long_selector_found_a_strangers_key),
         cmocka_unit_test(test_closed),
     };
 
