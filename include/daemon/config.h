@@ -20,7 +20,9 @@
 #include "forward/delivery_route.h"
 #include "forward/retry_schedule.h"
 #include "forward/rewrite_plan.h"
+#include "forward/tls_policy.h"
 #include "io/log.h"
+#include "io/tls_context.h"
 #include "mail/srs_address.h"
 #include "protocol/ip_address.h"
 
@@ -63,7 +65,10 @@ struct config_delivery {
     uint64_t reuse;                         /* messages over one connection */
     struct retry_schedule retry;            /* with expire_seconds */
     uint64_t expire_ms;
-    int bounce; /* enum bounce_policy */
+    int tls; /* enum tls_level */
+    struct tls_policy_table tls_policies;
+    struct tls_context *tls_context; /* NULL: TLS is off everywhere */
+    int bounce;                      /* enum bounce_policy */
     uint64_t bounce_limit;
     uint64_t hold_ms;
 };
@@ -108,7 +113,7 @@ struct config {
     uint64_t srs_max_age_ms;
     uint64_t srs_return_rate; /* messages an hour to one return or reply address; 0: no limit */
     uint64_t srs_return_uses; /* messages in all; 0: no limit */
-    int srs_format; /* enum srs_format */
+    int srs_format;           /* enum srs_format */
 
     struct alias_table *aliases;
     struct delivery_route_table routes;

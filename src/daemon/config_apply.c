@@ -128,6 +128,8 @@ static void add_range_text(struct strbuf *out, const struct config_option *optio
     case CONFIG_NETWORKS:
     case CONFIG_SOURCE:
     case CONFIG_ROUTE:
+    case CONFIG_TLS_FILE:
+    case CONFIG_TLS_RULE:
     case CONFIG_SECRETS:
     case CONFIG_ALIAS:
     case CONFIG_ALIASES:
@@ -689,6 +691,12 @@ void config_apply(struct config_loading *loading, const struct config_option *op
         return;
     case CONFIG_ROUTE:
         apply_route(loading, node);
+        return;
+    case CONFIG_TLS_FILE:
+        config_apply_tls_file(loading, option, node);
+        return;
+    case CONFIG_TLS_RULE:
+        config_apply_tls_rule(loading, option, node);
         return;
     case CONFIG_SECRETS:
         apply_secrets(loading, option, node);

@@ -83,6 +83,8 @@ static bool keep(struct config *fresh, const struct config *running,
     case CONFIG_RETRY:
     case CONFIG_SOURCE:
     case CONFIG_ROUTE:
+    case CONFIG_TLS_FILE:
+    case CONFIG_TLS_RULE:
     case CONFIG_SECRETS:
     case CONFIG_ALIAS:
     case CONFIG_ALIASES:

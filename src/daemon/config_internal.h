@@ -5,6 +5,7 @@
  *   config_apply    one directive into its value
  *   config_policies policy blocks of domains and addresses
  *   config_seals    seal blocks and their keys
+ *   config_tls      TLS of outgoing connections: files and rules
  *   config_aliases  domain blocks and alias files into the alias table
  */
 #ifndef DAEMON_CONFIG_INTERNAL_H
@@ -57,6 +58,12 @@ struct config_domain {
     struct config_domain *next;
 };
 
+/* A file of the delivery block: what stands in it, and where it is named. */
+struct config_tls_file {
+    const struct config_word *word; /* NULL: not set */
+    struct config_file *file;       /* NULL: it cannot be read, which was told */
+};
+
 struct config_loading {
     struct config *config;
     struct config_errors *errors;
@@ -68,6 +75,7 @@ struct config_loading {
     size_t route_count, route_capacity;
     struct srs_secret secrets[SRS_SECRET_LIMIT];
     size_t secret_count, classic_count;
+    struct config_tls_file tls_ca, tls_certificate, tls_key;
     struct config_seal_block *seal;  /* the one at the top, or NULL */
     const struct config_node *block; /* the block being walked */
 };
@@ -110,6 +118,13 @@ void config_apply_seal(struct config_loading *loading, const struct config_optio
                        const struct config_node *node);
 /* Makes the seals of all domains. */
 void config_build_seals(struct config_loading *loading);
+/* A TLS file of the delivery block, a delivery-tls line. */
+void config_apply_tls_file(struct config_loading *loading, const struct config_option *option,
+                           const struct config_node *node);
+void config_apply_tls_rule(struct config_loading *loading, const struct config_option *option,
+                           const struct config_node *node);
+/* Makes the TLS context of outgoing connections. */
+void config_build_tls(struct config_loading *loading);
 /* Builds config->aliases from the domain blocks. */
 void config_build_aliases(struct config_loading *loading);
 

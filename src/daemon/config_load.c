@@ -566,6 +566,7 @@ static void complete(struct config_loading *loading, const struct config_file *f
         }
     }
     config->routes = (struct delivery_route_table){loading->routes, loading->route_count};
+    config_build_tls(loading);
     config_build_aliases(loading);
     config_build_policies(loading);
     config_build_seals(loading);
@@ -581,6 +582,7 @@ static void destroy(struct shared *shared)
     for (struct config_key *key = config->keys; key != NULL; key = key->next) {
         signing_key_free(&key->key);
     }
+    tls_context_drop(&config->delivery.tls_context);
     alias_table_free(&config->aliases);
     hash_table_free(&config->local_policies);
     for (struct config_file *file = config->files; file != NULL; file = file->next) {

@@ -162,6 +162,12 @@ const struct config_option config_options[] = {
      "#route * to smarthost.example",
      "Static next hops for a domain, or with * for all, tried in this order instead of the MX; \"mx\" makes an exception "
      "from *. Addresses named here may be inside your own network."},
+    {"", "delivery-tls", CONFIG_TLS_RULE, NO_VALUE, "DOMAIN off|opportunistic|required|verified", NULL, NULL, NO_RANGE, NULL,
+     REPEATS, RELOAD,
+     "#delivery-tls bank.example verified\n"
+     "#delivery-tls old-server.example off",
+     "What is different from delivery.tls for mail to one domain, or for the host of a route. Domains that take the same route "
+     "share its connections: the strictest of their rules, and of those for its host, holds there."},
     {"", "allow-next-hop", CONFIG_NETWORKS, AT(allowed_next_hops), "NETWORK ...", NULL, NULL, 1, 64, NULL, ONCE, RELOAD,
      "#allow-next-hop 127.0.0.0/8",
      "Networks that MX records may lead to although they are loopback, link-local or our own."},
@@ -191,6 +197,20 @@ const struct config_option config_options[] = {
     {"delivery", "retry", CONFIG_RETRY, AT(delivery.retry), "TIME ...", NULL, NULL, SECOND, 7 * DAY, "1m 5m 15m 30m 1h 2h 4h", ONCE,
      RELOAD, NULL,
      "Pauses between attempts; the last one repeats. Each is spread by a fifth."},
+    {"delivery", "tls", CONFIG_CHOICE, AT(delivery.tls), "opportunistic|required|verified|off", "off|opportunistic|required|verified",
+     NULL, NO_RANGE, "opportunistic", ONCE, RELOAD, NULL,
+     "Whether mail goes out over TLS. \"opportunistic\": where the next hop offers it, and in clear text where that fails; "
+     "\"required\": never in clear text, but whoever it is; \"verified\": only to hosts with a certificate for their name, from an "
+     "authority that is trusted; \"off\": never. What cannot go out as wanted is tried again and comes back in the end."},
+    {"delivery", "tls-ca", CONFIG_TLS_FILE, NO_VALUE, "FILE", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
+     "#tls-ca /etc/postilion/authorities.pem",
+     "The authorities that are trusted, PEM (default: those of the system)."},
+    {"delivery", "tls-certificate", CONFIG_TLS_FILE, NO_VALUE, "FILE", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
+     "#tls-certificate /etc/postilion/tls/client.pem",
+     "A certificate to show to next hops that ask for one, PEM, with those that vouch for it behind it. Hardly any do."},
+    {"delivery", "tls-key", CONFIG_TLS_FILE, NO_VALUE, "FILE", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
+     "#tls-key /etc/postilion/tls/client.key",
+     "Its private key, PEM without a pass phrase."},
     {"delivery", "expire", CONFIG_DURATION, AT(delivery.expire_ms), "TIME", NULL, NULL, SECOND, 30 * DAY, "2d", ONCE, RELOAD, NULL,
      "When to give up and tell the sender."},
     {"delivery", "bounce", CONFIG_CHOICE, AT(delivery.bounce), "proven|own-domains|all|none", "proven|own-domains|all|none", NULL, NO_RANGE,
@@ -300,13 +320,8 @@ static const struct {
     const char *context;
     const char *name;
 } planned[] = {
-    {"", "tls"},
-    {"", "blocklist"},
-    {"", "allowlist"},
-    {"listen", "tls"},
-    {"listen", "banner-wait"},
-    {"delivery", "warn"},
-    {"delivery", "tls"},
+    {"", "tls"},       {"", "blocklist"},         {"", "allowlist"},
+    {"listen", "tls"}, {"listen", "banner-wait"}, {"delivery", "warn"},
 };
 
 const struct config_option *config_schema_find(const char *context, struct bytes name)
@@ -517,6 +532,8 @@ static void add_range(struct strbuf *out, const struct config_option *option)
     case CONFIG_NETWORKS:
     case CONFIG_SOURCE:
     case CONFIG_ROUTE:
+    case CONFIG_TLS_FILE:
+    case CONFIG_TLS_RULE:
     case CONFIG_SECRETS:
     case CONFIG_ALIAS:
     case CONFIG_ALIASES:

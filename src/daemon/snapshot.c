@@ -54,6 +54,8 @@ static void fill_outbound(struct snapshot *snapshot, const struct ip_endpoint *l
         .helo_name = config->delivery.helo,
         .loop_secret = strbuf_bytes(&snapshot->loop_secret),
         .routes = &config->routes,
+        .tls_policies = config->delivery.tls_policies,
+        .tls_context = config->delivery.tls_context,
         .source_v4 = config->delivery.source_v4,
         .source_v6 = config->delivery.source_v6,
         .reuse_messages = (unsigned)config->delivery.reuse,
@@ -63,6 +65,7 @@ static void fill_outbound(struct snapshot *snapshot, const struct ip_endpoint *l
         .data_timeout_ms = 2 * MINUTE_MS,
         .block_timeout_ms = 3 * MINUTE_MS,
         .dot_timeout_ms = 10 * MINUTE_MS,
+        .handshake_timeout_ms = MINUTE_MS,
     };
     hops->own_names[hops->own_name_count++] = config->hostname;
     hops->own_addresses = own;

@@ -16,6 +16,7 @@
 
 #include "base/memory.h"
 #include "io/entropy.h"
+#include "io/log.h"
 #include "outbound/delivery_result.h"
 #include "outbound/delivery_transaction.h"
 #include "outbound/destination_pool.h"
@@ -523,10 +524,26 @@ static void note_trouble(struct delivery_attempt *attempt)
         attempt->is_every_host_final && trouble.outcome == DELIVERY_PERMANENT;
 }
 
+static void log_tls_failure(const struct delivery_attempt *attempt)
+{
+    const struct next_hop_connection *connection = attempt->connection;
+    struct ip_text endpoint = ip_endpoint_text(&connection->endpoint);
+    struct log_line line;
+
+    log_begin(&line, LOG_WARNING, "tls-failed");
+    log_text(&line, "host", connection->host);
+    log_text(&line, "endpoint", endpoint.text);
+    log_text(&line, "why", connection->tls_trouble);
+    log_text(&line, "next", "clear");
+    log_end(&line);
+}
+
 /* To the host whose TLS failed, once more: it is remembered, so this time in clear. */
 static void retry_in_clear(struct delivery_attempt *attempt)
 {
     const struct next_hop_list *list = &attempt->hops->list;
+
+    log_tls_failure(attempt);
 
     attempt->preferred = attempt->connection->endpoint;
     for (size_t i = 0; i < list->count; i++) {

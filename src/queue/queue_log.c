@@ -32,6 +32,25 @@ static void add_relay(struct log_line *line, const struct queue_job *job)
     log_bytes(line, "relay", strbuf_bytes(text));
 }
 
+/* How the connection to that relay was protected. */
+static void add_tls(struct log_line *line, const struct queue_job *job)
+{
+    const struct delivery_report *report =
+        job->attempt == NULL ? NULL : delivery_attempt_report(job->attempt);
+
+    if (report == NULL || report->endpoint.address.family == IP_NONE) {
+        return;
+    }
+    log_text(line, "tls", report->tls.version != NULL ? report->tls.version : "none");
+    if (report->tls.version != NULL) {
+        log_text(line, "cipher", report->tls.cipher);
+        log_text(line, "verified", report->tls.is_verified ? "yes" : "no");
+        if (report->tls.is_resumed) {
+            log_text(line, "tls_resumed", "yes");
+        }
+    }
+}
+
 static void add_seconds(struct strbuf *text, int64_t milliseconds)
 {
     int64_t positive = milliseconds > 0 ? milliseconds : 0;
@@ -206,6 +225,7 @@ void queue_log_outcome(const struct queue_job *job)
         add_addresses(&line, job, entry->delivery);
         log_text(&line, "status", words.status);
         add_relay(&line, job);
+        add_tls(&line, job);
         if (recipient->enhanced[0] != '\0') {
             log_text(&line, "dsn", recipient->enhanced);
         }
