@@ -265,15 +265,16 @@ static void stop_provider(struct queue_provider *provider, unsigned failures, ui
     }
 }
 
-static void log_pause(const struct queue_destination *destination, uint64_t pause_ms,
+static void log_pause(const struct queue_destination *destination, size_t destinations,
                       struct bytes why)
 {
+    uint64_t pause_ms = destination->paused_until_ms - queue_now_ms(destination->queue);
     struct log_line line;
 
     log_begin(&line, LOG_WARNING, "destination-paused");
     log_bytes(&line, "destination", destination->name);
-    if (destination->provider != NULL && destination->provider->member_count > 1) {
-        log_number(&line, "destinations", (int64_t)destination->provider->member_count);
+    if (destinations > 1) {
+        log_number(&line, "destinations", (int64_t)destinations);
     }
     log_number(&line, "failures", destination->failures);
     log_number(&line, "seconds", (int64_t)(pause_ms / 1000));
@@ -281,19 +282,32 @@ static void log_pause(const struct queue_destination *destination, uint64_t paus
     log_end(&line);
 }
 
+static uint64_t pause_end(const struct queue *queue, unsigned failures)
+{
+    return queue_now_ms(queue) +
+           retry_schedule_pause_ms(&queue->options.retry, failures, entropy_u32());
+}
+
+void queue_destination_pause_alone(struct queue_destination *destination, struct bytes why)
+{
+    unsigned failures = destination->failures + 1;
+
+    stop(destination, failures, pause_end(destination->queue, failures), why);
+    log_pause(destination, 1, why);
+}
+
 void queue_destination_pause(struct queue_destination *destination, struct bytes why)
 {
-    struct queue *queue = destination->queue;
-    unsigned failures = destination->failures + 1;
-    uint64_t pause = retry_schedule_pause_ms(&queue->options.retry, failures, entropy_u32());
-    uint64_t until_ms = queue_now_ms(queue) + pause;
+    struct queue_provider *provider = destination->provider;
 
-    if (destination->provider != NULL) {
-        stop_provider(destination->provider, failures, until_ms, why);
-    } else {
-        stop(destination, failures, until_ms, why);
+    if (provider == NULL) {
+        queue_destination_pause_alone(destination, why);
+        return;
     }
-    log_pause(destination, pause, why);
+    unsigned failures = provider->failures + 1;
+
+    stop_provider(provider, failures, pause_end(destination->queue, failures), why);
+    log_pause(destination, provider->member_count, why);
 }
 
 void queue_destination_pause_too(struct queue_destination *destination)

@@ -1,7 +1,8 @@
 /*
  * What the end of an attempt says about its destination.
  *
- *   out of reach  no connection, no greeting, no DNS: whoever the mail is for, it would not get there.
+ *   lost          its DNS does not answer: it pauses, alone; others may have the same hosts.
+ *   out of reach  no connection, no greeting: whoever the mail is for, it would not get there.
  *                 All of the destination, and of its provider, pauses.
  *   in doubt      the connection broke when it knew the message, or a "too much" to its envelope or content:
  *                 that may be this message's own fault. A second message has to come to the same end before
@@ -10,7 +11,7 @@
  */
 #include "queue_provider.h"
 
-enum judgement { REACHED, IN_DOUBT, OUT_OF_REACH };
+enum judgement { REACHED, LOST, IN_DOUBT, OUT_OF_REACH };
 
 /* Of the stages a connection may break in. */
 static bool has_seen_message(const char *stage)
@@ -42,7 +43,7 @@ static enum judgement judge(const struct queue_job *job)
 
     switch (report->trouble) {
     case DELIVERY_TROUBLE_DNS:
-        return job->recipients[0].outcome == DELIVERY_TEMPORARY ? OUT_OF_REACH : REACHED;
+        return job->recipients[0].outcome == DELIVERY_TEMPORARY ? LOST : REACHED;
     case DELIVERY_TROUBLE_CONNECTION:
         if (job->recipients[0].outcome != DELIVERY_TEMPORARY) {
             return REACHED;
@@ -66,37 +67,56 @@ static bool is_one_too_many(const struct queue_job *job)
 }
 
 /* Attempts that were under way when another one found the destination unreachable say nothing new. */
-static void pause_all(struct queue_job *job)
+static void pause_unless_paused(struct queue_job *job,
+                                void (*pause)(struct queue_destination *destination,
+                                              struct bytes why))
 {
-    struct queue_destination *destination = job->destination;
-
-    if (queue_now_ms(job->queue) >= destination->paused_until_ms) {
-        queue_destination_pause(destination, job->recipients[0].text);
+    if (queue_now_ms(job->queue) >= job->destination->paused_until_ms) {
+        pause(job->destination, job->recipients[0].text);
     }
+}
+
+static void clear(struct queue_provider *provider)
+{
+    if (provider != NULL) {
+        provider->suspect = 0;
+    }
+}
+
+/* Whoever knew the message has a provider. */
+static bool is_second(struct queue_provider *provider, uint64_t id)
+{
+    bool is_other = provider == NULL || (provider->suspect != 0 && provider->suspect != id);
+
+    if (provider != NULL) {
+        provider->suspect = id;
+    }
+    return is_other;
 }
 
 void queue_judge_attempt(struct queue_job *job)
 {
-    struct queue_destination *destination = job->destination;
-    uint64_t suspect = destination->suspect, id = job->message->id;
+    struct queue_provider *provider = job->destination->provider;
 
     switch (judge(job)) {
     case REACHED:
-        destination->suspect = 0;
-        queue_destination_reached(destination);
+        clear(provider);
+        queue_destination_reached(job->destination);
         queue_provider_widen(job->provider);
+        return;
+    case LOST:
+        pause_unless_paused(job, queue_destination_pause_alone);
         return;
     case IN_DOUBT:
         queue_provider_narrow(job->provider);
-        destination->suspect = id;
-        if (suspect != 0 && suspect != id) {
-            pause_all(job);
+        if (is_second(provider, job->message->id)) {
+            pause_unless_paused(job, queue_destination_pause);
         }
         return;
     case OUT_OF_REACH:
         queue_provider_narrow(job->provider);
         if (!is_one_too_many(job)) {
-            pause_all(job);
+            pause_unless_paused(job, queue_destination_pause);
         }
         return;
     }

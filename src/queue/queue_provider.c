@@ -95,6 +95,7 @@ static void join(struct queue_destination *destination, struct queue_provider *p
     note_used(provider);
     queue_provider_drop_member(destination);
     destination->provider = provider;
+    destination->failures = provider->failures;
     list_append(&provider->members, &destination->member);
     provider->member_count++;
 }
@@ -193,7 +194,10 @@ void queue_provider_widen(struct queue_provider *provider)
     if (provider == NULL) {
         return;
     }
-    provider->still_old -= provider->still_old > 0;
+    if (provider->still_old > 0) {
+        provider->still_old--;
+        return;
+    }
     if (provider->attempts_open < width(provider) || provider->window >= cap(provider)) {
         return; /* nothing is learned from a window that is not full */
     }

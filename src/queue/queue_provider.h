@@ -35,7 +35,9 @@ struct queue_provider {
     unsigned still_old;       /* attempts that began before the window was halved */
     unsigned failures;        /* times in a row that it could not be reached */
     uint64_t paused_until_ms; /* 0: not paused */
-    struct strbuf trouble;    /* why */
+    uint64_t
+        suspect; /* the message that failed last in a way that may be its own fault; 0: none */
+    struct strbuf trouble; /* why */
 };
 
 /* delivery_request.may_connect, of a job. */

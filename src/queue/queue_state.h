@@ -66,9 +66,7 @@ struct queue_destination {
     size_t waiting; /* in window */
     size_t known;   /* in window and in jobs */
     unsigned jobs_open;
-    unsigned failures; /* times in a row that it could not be reached */
-    uint64_t
-        suspect; /* the message that failed last in a way that may be its own fault; 0: none */
+    unsigned failures;        /* times in a row that it could not be reached */
     uint64_t paused_until_ms; /* 0: not paused */
     uint64_t due_ms;          /* the spool has something for it from then on, or QUEUE_NEVER */
     uint64_t progress_ms;     /* when an attempt last ended, or began with no other open */
@@ -153,7 +151,9 @@ struct queue_destination *queue_destination_get(struct queue *queue, struct byte
 struct queue_destination *queue_destination_make(struct queue *queue, struct bytes name);
 /* The only function that decides what a destination does next. May free it. */
 void queue_destination_review(struct queue_destination *destination);
+/* With all that have the same hosts; or alone, when it is its own DNS that fails. */
 void queue_destination_pause(struct queue_destination *destination, struct bytes why);
+void queue_destination_pause_alone(struct queue_destination *destination, struct bytes why);
 /* The hosts of its provider cannot be reached: it waits with the others. */
 void queue_destination_pause_too(struct queue_destination *destination);
 bool queue_destination_may_start(const struct queue_destination *destination);
