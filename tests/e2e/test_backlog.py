@@ -89,7 +89,7 @@ def start(world, sink):
                 extra=f"route live.test to 127.0.0.1:{sink}\nroute dest.test to 127.0.0.1:{sink}\n")
 
 
-def drain_rate(world, destination, count):
+def drain_rate(world, count):
     """Deliveries a second of the next `count`."""
     before = status(world)["messages"]
     began = time.monotonic()
@@ -115,7 +115,8 @@ def small_queue(world, sink):
     world.daemon.stop()
     fill(world, DRAINED, destination="live.test", share=100, due_seconds=-600, source=61)
     world.daemon.start()
-    rate = drain_rate(world, "live.test", DRAINED - DRAINED // 10)
+    rate = drain_rate(world, DRAINED - DRAINED // 10)
+    wait_until(lambda: status(world)["messages"] == FEW, "the rest")
     assert world.daemon.stop() == 0
     return memory_few, usual, rate
 
@@ -153,7 +154,7 @@ def test_backlog(world, sink):
     note(f"retry of {done.split()[0]}, s", round(retry, 2))
     draining = latencies(world)
     note("median of the final dot while it drains, ms", f"{draining[100]:.2f}")
-    rate = drain_rate(world, "dest.test", min(DRAINED, MESSAGES // 3))
+    rate = drain_rate(world, min(DRAINED, MESSAGES // 3))
     note("drain rate, messages/s", round(rate))
     note("memory while it drains, MiB", round(memory(world), 1))
     memory_most = max(memory_many, memory(world))
