@@ -495,6 +495,7 @@ class World:
         self.make_daemon, self.make_resolver, self.make_hop = make_daemon, make_resolver, make_hop
         self.port = None
         self.daemon = None
+        self.settings = {}  # of every daemon here
 
     def hop(self, address=DEST, **options):
         """A next hop on the port that all of them share."""
@@ -508,7 +509,7 @@ class World:
         self.port = self.port or free_port(self.DEST)
         resolver = self.make_resolver({**self.ZONE, **(zone or {})})
         self.daemon = self.make_daemon(resolver_port=resolver.port, next_hop_port=self.port,
-                                       domain=domain or self.DOMAIN, **settings)
+                                       domain=domain or self.DOMAIN, **{**self.settings, **settings})
         return self.daemon.start() if is_started else self.daemon
 
     def send(self, recipients="info@fwd.test", data=None, sender="anna@sender.test"):

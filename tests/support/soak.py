@@ -36,6 +36,7 @@ FD_GROWTH = 8
 class Load(test_crash.Load):
     RECIPIENTS = ("info", "info", "info", "slow", "flaky", "flaky", "dead", "many", "gone")
     PAUSE = 0.02
+    REFUSED = ("gone",)
 
 
 class Ledger:
@@ -85,6 +86,7 @@ class Soak:
     def __init__(self, directory, seconds, seed):
         self.directory, self.seconds, self.seed = pathlib.Path(directory), seconds, seed
         self.random = random.Random(seed)
+        self.mode = os.environ.get("POSTILION_TEST_MODE") or self.random.choice(("handoff", "store"))
         self.loads, self.hops, self.kills = [], {}, []
         self.port = harness.free_port()
         self.hop_port = None
@@ -103,8 +105,8 @@ class Soak:
                  for alias, names in ROUTES.items()]
         self.daemon = harness.Postilion(
             self.directory / "daemon", self.resolver.port, next_hop_port=self.hop_port,
-            listen=f"127.0.0.1:{self.port}", domain="\n".join(lines),
-            delivery="    retry 1s 2s\n    concurrency 8\n    reuse 20\n")
+            listen=f"127.0.0.1:{self.port}", domain="\n".join(lines), mode=self.mode,
+            delivery="    handoff-wait 1s\n    retry 1s 2s\n    concurrency 8\n    reuse 20\n")
         self.daemon.start()
         self.log = test_crash.Log(self.daemon.log_path)
         self.log.wait_ready(self.daemon)
@@ -184,6 +186,9 @@ class Soak:
                            "an empty queue", patience)
         for load in self.loads:
             assert load.unexpected == [], load.unexpected[:5]
+            assert self.mode == "handoff" or load.refused == [], load.refused[:5]
+            told_twice = [token for token in load.refused if token in self.hops["sender"].messages.arrived]
+            assert told_twice == [], f"refused in the session, and bounced: {told_twice[:5]}"
         for hop in self.hops.values():
             assert hop.messages.wrong == [], hop.messages.wrong[:5]
         self.check_doubles()
@@ -234,7 +239,7 @@ def main():
             soak.stop()
     sent = sum(len(load.attempted) for load in soak.loads)
     safe = sum(len(load.safe) for load in soak.loads)
-    print(f"soak: {len(soak.kills) + 1} kills, {sent} sent, {safe} answered 250, nothing lost")
+    print(f"soak: mode {soak.mode}, {len(soak.kills) + 1} kills, {sent} sent, {safe} answered 250, nothing lost")
 
 
 if __name__ == "__main__":
