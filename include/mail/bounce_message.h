@@ -4,6 +4,11 @@
  * Shape   multipart/report of three parts: a text for people, message/delivery-status, the
  *         header of the original (text/rfc822-headers). Null envelope sender is the caller's
  *         business.
+ * People  read what happened to each address, in a sentence when there is one (`explanation`), the
+ *         words of the next hop, and for what expired the history of its attempts.
+ * DSN     Original-Envelope-Id and Original-Recipient say what ENVID and ORCPT said. Never more
+ *         than the header comes back, also with RET=FULL (RFC 3461 §4.3: what made a message
+ *         undeliverable, or its size, may forbid it).
  * Rules   Auto-Submitted: auto-replied; names the alias and never the address it leads to;
  *         peer text is made printable and has the hidden address removed; header lines over
  *         998 octets are cut; at most BOUNCE_HEADER_LIMIT octets of header; 8-bit header:
@@ -17,18 +22,35 @@
 
 enum { BOUNCE_HEADER_LIMIT = 16 * 1024 };
 
+/* One of the attempts that failed. */
+struct bounce_attempt {
+    int64_t at;         /* unix seconds */
+    struct bytes host;  /* or empty */
+    struct bytes reply; /* as the next hop said it: made printable, and hidden addresses removed */
+};
+
 struct bounce_recipient {
     struct bytes alias;      /* "info@example.org": what the sender wrote to */
     struct bytes hidden;     /* the address it led to: removed from every text */
     const char *status;      /* "5.1.1" */
     struct bytes remote;     /* "mx.example.net" that said it, or empty */
     struct bytes diagnostic; /* "550 5.1.1 no such user", or our own reason */
+    bool is_relayed;      /* delivered, beside others that were not; BOUNCE_RELAYED: all are */
     bool is_remote;       /* diagnostic is the remote host's (smtp;), not ours (x-postilion;) */
     int64_t last_attempt; /* unix seconds */
     unsigned attempts;
+    const char *explanation;              /* "the recipient's mailbox is full"; NULL: none */
+    struct bytes orcpt;                   /* ORCPT as it came ("rfc822;xtext"), or empty */
+    const struct bounce_attempt *history; /* oldest first; shown when it expired */
+    size_t history_count;
 };
 
-enum bounce_kind { BOUNCE_FAILED, BOUNCE_EXPIRED, BOUNCE_DELAYED };
+enum bounce_kind {
+    BOUNCE_FAILED,
+    BOUNCE_EXPIRED,
+    BOUNCE_DELAYED,
+    BOUNCE_RELAYED, /* NOTIFY=SUCCESS: delivered to a server that will say no more about it */
+};
 
 struct bounce_facts {
     enum bounce_kind kind;
@@ -37,6 +59,7 @@ struct bounce_facts {
     struct bytes to_address;   /* original envelope sender */
     struct bytes message_id;   /* of the bounce: Message-ID <id@our_name>, MIME boundary */
     struct bytes original_id;  /* our id of the message that failed */
+    struct bytes envid;        /* ENVID as it came (xtext), or empty */
     int64_t arrived;           /* unix seconds */
     int64_t now;
     const struct bounce_recipient *recipients;

@@ -3,6 +3,7 @@
 #include "base/calendar.h"
 #include "mail/header_block.h"
 #include "mail/hidden_address.h"
+#include "protocol/dsn_parameter.h"
 #include "protocol/smtp_path.h"
 
 enum {
@@ -10,6 +11,8 @@ enum {
     FOLD_COLUMN = 76,
     WORD_LIMIT = 900, /* a word is cut here, so that a line stays below LINE_LIMIT */
     DIAGNOSTIC_LIMIT = 1000,
+    HISTORY_REPLY_LIMIT = 200,
+    XTEXT_LIMIT = 600,
     ADDRESS_LIMIT = 512,
 };
 
@@ -102,17 +105,23 @@ static void add_folded(struct strbuf *out, struct bytes text, size_t column)
 }
 
 /* The words of the peer, ready to be shown. */
-static void read_diagnostic(struct strbuf *text, const struct bounce_recipient *recipient,
-                            const struct bounce_facts *facts)
+static void read_words(struct strbuf *text, struct bytes words, size_t limit,
+                       const struct bounce_facts *facts)
 {
     struct strbuf raw;
 
     strbuf_init(&raw, 64 * DIAGNOSTIC_LIMIT);
     strbuf_reset(text);
     /* Cut last: half of a hidden address would not be recognised. */
-    add_without_hidden(&raw, bytes_first(recipient->diagnostic, 4 * DIAGNOSTIC_LIMIT), facts);
-    add_printable(text, bytes_first(strbuf_bytes(&raw), DIAGNOSTIC_LIMIT), false);
+    add_without_hidden(&raw, bytes_first(words, 4 * DIAGNOSTIC_LIMIT), facts);
+    add_printable(text, bytes_first(strbuf_bytes(&raw), limit), false);
     strbuf_clear(&raw);
+}
+
+static void read_diagnostic(struct strbuf *text, const struct bounce_recipient *recipient,
+                            const struct bounce_facts *facts)
+{
+    read_words(text, recipient->diagnostic, DIAGNOSTIC_LIMIT, facts);
 }
 
 /* ---- the original header ---- */
@@ -179,6 +188,8 @@ static const char *subject_of(enum bounce_kind kind)
         return "Undelivered mail returned to sender (gave up trying)";
     case BOUNCE_DELAYED:
         return "Delayed mail (still being retried)";
+    case BOUNCE_RELAYED:
+        return "Mail passed on";
     }
     return "";
 }
@@ -262,8 +273,48 @@ static const char *opening_of(enum bounce_kind kind)
         return "your message has not yet been delivered to the addresses below. It\r\n"
                "will be tried again; YOU DO NOT NEED TO SEND IT AGAIN. The last reason\r\n"
                "stands under each address.\r\n";
+    case BOUNCE_RELAYED:
+        return "your message has been passed on for the addresses below, to servers that\r\n"
+               "will not report any further. You asked for this notice.\r\n";
     }
     return "";
+}
+
+/* When, where, and what was said each time. */
+static void add_history(struct strbuf *out, const struct bounce_recipient *recipient,
+                        const struct bounce_facts *facts, struct strbuf *words)
+{
+    if (recipient->history_count == 0 || facts->kind != BOUNCE_EXPIRED) {
+        return;
+    }
+    strbuf_addf(out, "   Tried %u times:\r\n", recipient->attempts);
+    if (recipient->history_count < recipient->attempts) {
+        strbuf_addf(out, "   (the last %u of them)\r\n", (unsigned)recipient->history_count);
+    }
+    for (size_t i = 0; i < recipient->history_count; i++) {
+        const struct bounce_attempt *attempt = &recipient->history[i];
+
+        strbuf_add_text(out, "   ");
+        calendar_add_mail_date(out, attempt->at);
+        if (attempt->host.len > 0) {
+            strbuf_add_text(out, "  ");
+            add_printable(out, bytes_first(attempt->host, 255), false);
+        }
+        strbuf_add_text(out, "\r\n     ");
+        read_words(words, attempt->reply, HISTORY_REPLY_LIMIT, facts);
+        add_folded(out, strbuf_bytes(words), 5);
+        strbuf_add_text(out, "\r\n");
+    }
+}
+
+static void add_explanation(struct strbuf *out, const struct bounce_recipient *recipient)
+{
+    if (recipient->explanation == NULL) {
+        return;
+    }
+    strbuf_add_text(out, "   That is:");
+    add_folded(out, bytes_from_text(recipient->explanation), 11);
+    strbuf_add_text(out, ".\r\n");
 }
 
 static void add_text_part(struct strbuf *out, const struct bounce_facts *facts,
@@ -281,7 +332,9 @@ static void add_text_part(struct strbuf *out, const struct bounce_facts *facts,
 
         strbuf_add_text(out, "\r\n<");
         add_address(out, recipient->alias, shape);
-        strbuf_add_text(out, ">:\r\n   ");
+        strbuf_add_text(out, recipient->is_relayed && facts->kind != BOUNCE_RELAYED
+                                 ? "> (this one has been passed on):\r\n   "
+                                 : ">:\r\n   ");
         read_diagnostic(&reason, recipient, facts);
         if (recipient->remote.len != 0 && recipient->is_remote) {
             struct strbuf said;
@@ -297,6 +350,8 @@ static void add_text_part(struct strbuf *out, const struct bounce_facts *facts,
             add_folded(out, strbuf_bytes(&reason), 3);
         }
         strbuf_add_text(out, "\r\n");
+        add_explanation(out, recipient);
+        add_history(out, recipient, facts, &reason);
     }
     strbuf_add_text(out, "\r\nOur reference: ");
     strbuf_add(out, facts->original_id);
@@ -313,18 +368,63 @@ static void add_date(struct strbuf *out, const char *name, int64_t unix_seconds)
     strbuf_add_text(out, "\r\n");
 }
 
+/* What xtext stands for, made one printable line; beyond ASCII only where the RFC 6533 forms are used. */
+static void add_xtext(struct strbuf *out, struct bytes xtext, bool may_utf8)
+{
+    struct strbuf text;
+
+    strbuf_init(&text, 2 * XTEXT_LIMIT);
+    dsn_xtext_decode(&text, bytes_first(xtext, XTEXT_LIMIT));
+    if (has_high_octet(strbuf_bytes(&text)) && !may_utf8) {
+        add_printable(out, bytes_first(xtext, XTEXT_LIMIT), false);
+    } else {
+        add_printable(out, strbuf_bytes(&text), may_utf8);
+    }
+    strbuf_clear(&text);
+}
+
+static void add_original_recipient(struct strbuf *out, struct bytes orcpt, bool may_utf8)
+{
+    size_t type = bytes_find(orcpt, ';');
+
+    if (type == orcpt.len) {
+        return;
+    }
+    strbuf_add_text(out, "Original-Recipient: ");
+    add_printable(out, bytes_first(orcpt, type), false);
+    strbuf_add_text(out, "; ");
+    add_xtext(out, bytes_skip(orcpt, type + 1), may_utf8);
+    strbuf_add_text(out, "\r\n");
+}
+
+static const char *action_of(enum bounce_kind kind)
+{
+    switch (kind) {
+    case BOUNCE_FAILED:
+    case BOUNCE_EXPIRED:
+        return "failed";
+    case BOUNCE_DELAYED:
+        return "delayed";
+    case BOUNCE_RELAYED:
+        return "relayed";
+    }
+    return "";
+}
+
 static void add_recipient_fields(struct strbuf *out, const struct bounce_recipient *recipient,
                                  const struct bounce_facts *facts,
                                  const struct bounce_shape *shape, struct strbuf *reason)
 {
     size_t line;
 
-    strbuf_add_text(out, "\r\nFinal-Recipient: ");
+    strbuf_add_text(out, "\r\n");
+    add_original_recipient(out, recipient->orcpt, shape->is_utf8);
+    strbuf_add_text(out, "Final-Recipient: ");
     /* RFC 6533 §3: the utf-8 type only for addresses that need it. */
     strbuf_add_text(out, has_high_octet(recipient->alias) ? "utf-8; " : "rfc822; ");
     add_address(out, recipient->alias, shape);
-    strbuf_add_text(out, facts->kind == BOUNCE_DELAYED ? "\r\nAction: delayed\r\nStatus: "
-                                                       : "\r\nAction: failed\r\nStatus: ");
+    strbuf_addf(out, "\r\nAction: %s\r\nStatus: ",
+                recipient->is_relayed ? "relayed" : action_of(facts->kind));
     strbuf_add_text(out, recipient->status);
     strbuf_add_text(out, "\r\n");
     if (recipient->remote.len != 0) {
@@ -352,6 +452,11 @@ static void add_status_part(struct strbuf *out, const struct bounce_facts *facts
     struct strbuf reason;
 
     strbuf_init(&reason, 64 * DIAGNOSTIC_LIMIT);
+    if (facts->envid.len > 0) {
+        strbuf_add_text(out, "Original-Envelope-Id: ");
+        add_xtext(out, facts->envid, false);
+        strbuf_add_text(out, "\r\n");
+    }
     strbuf_add_text(out, "Reporting-MTA: dns; ");
     strbuf_add(out, facts->our_name);
     strbuf_add_text(out, "\r\nX-Postilion-Message-ID: ");

@@ -22,6 +22,73 @@ static bool is_reported(const struct queue_job_entry *entry)
            dsn_wants_failure(entry->delivery->notify);
 }
 
+static bool has_reported(const struct queue_job *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        if (is_reported(&job->entries[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_relayed(const struct queue_job *job, size_t index)
+{
+    return job->entries[index].result == QUEUE_RESULT_SENT &&
+           dsn_wants_success(job->entries[index].delivery->notify) &&
+           !job->recipients[index].is_dsn_passed;
+}
+
+bool queue_bounce_has_relayed(const struct queue_job *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        if (is_relayed(job, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Only the last attempts count that were made at this address, not those at one it was sent to before it
+ * went to its fallback; then the one that has just ended. */
+static size_t history_of(const struct queue_job *job, size_t index, struct bounce_attempt *out)
+{
+    const struct queue_delivery *delivery = job->entries[index].delivery;
+    size_t count = 0, seen = 0, skipped, kept = 0;
+
+    for (size_t i = 0; i < job->history_count; i++) {
+        count += job->history[i].number == delivery->key.number;
+    }
+    skipped = count > delivery->attempts ? count - delivery->attempts : 0;
+    for (size_t i = 0; i < job->history_count; i++) {
+        const struct spool_attempt *attempt = &job->history[i];
+        if (attempt->number == delivery->key.number && seen++ >= skipped) {
+            out[kept++] =
+                (struct bounce_attempt){attempt->at_ms / 1000, attempt->host, attempt->reply};
+        }
+    }
+    if (job->attempt != NULL) {
+        out[kept++] = (struct bounce_attempt){job->started_ms / 1000,
+                                              delivery_attempt_report(job->attempt)->host,
+                                              job->recipients[index].text};
+    }
+    return kept;
+}
+
+void queue_bounce_keep_history(struct queue_job *job, const struct spool_message *message)
+{
+    struct spool_attempt *copy =
+        arena_alloc(job->arena, (message->attempt_count + 1) * sizeof *copy);
+
+    for (size_t i = 0; i < message->attempt_count; i++) {
+        copy[i] = message->attempts[i];
+        copy[i].host = arena_copy(job->arena, message->attempts[i].host);
+        copy[i].reply = arena_copy(job->arena, message->attempts[i].reply);
+    }
+    job->history = copy;
+    job->history_count = message->attempt_count;
+}
+
 static bool is_only_expired(const struct queue_job *job)
 {
     for (size_t i = 0; i < job->count; i++) {
@@ -59,8 +126,15 @@ static size_t list_recipients(const struct queue_job *job, struct bounce_recipie
     for (size_t i = 0; i < job->count; i++) {
         const struct queue_delivery *delivery = job->entries[i].delivery;
         const struct delivery_recipient *recipient = &job->recipients[i];
-        if (!is_reported(&job->entries[i])) {
+        bool has_passed = is_relayed(job, i);
+        struct bounce_attempt *history = NULL;
+        size_t history_count = 0;
+        if (!is_reported(&job->entries[i]) && !has_passed) {
             continue;
+        }
+        if (job->entries[i].result == QUEUE_RESULT_EXPIRED && job->history_count > 0) {
+            history = arena_alloc(job->arena, (job->history_count + 1) * sizeof *history);
+            history_count = history_of(job, i, history);
         }
         out[count++] = (struct bounce_recipient){
             .alias = delivery->alias,
@@ -71,6 +145,13 @@ static size_t list_recipients(const struct queue_job *job, struct bounce_recipie
             .is_remote = recipient->code != 0,
             .last_attempt = job->started_ms / 1000,
             .attempts = delivery->attempts + (report != NULL),
+            .is_relayed = has_passed,
+            .explanation = has_passed || recipient->class == REPLY_CLASS_OTHER
+                               ? NULL
+                               : reply_class_explanation(recipient->class),
+            .orcpt = delivery->orcpt,
+            .history = history,
+            .history_count = history_count,
         };
     }
     return count;
@@ -85,7 +166,10 @@ static void write_text(struct queue_job *job, uint64_t id, struct strbuf *text)
     struct bounce_recipient *recipients =
         arena_alloc(job->arena, job->count * sizeof *recipients);
     struct bounce_facts facts = {
-        .kind = is_only_expired(job) ? BOUNCE_EXPIRED : BOUNCE_FAILED,
+        .kind = !has_reported(job)     ? BOUNCE_RELAYED
+                : is_only_expired(job) ? BOUNCE_EXPIRED
+                                       : BOUNCE_FAILED,
+        .envid = message->envelope.envid,
         .our_name = options->our_name,
         .from_address = options->bounce_from,
         .to_address = message->envelope.sender,
@@ -169,16 +253,6 @@ static struct queue_message *make_message(struct queue_job *job, uint64_t id, st
     return bounce;
 }
 
-static bool has_reported(const struct queue_job *job)
-{
-    for (size_t i = 0; i < job->count; i++) {
-        if (is_reported(&job->entries[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool queue_bounce_is_wanted(struct queue_job *job)
 {
     const struct envelope *envelope = &job->message->envelope;
@@ -187,8 +261,9 @@ bool queue_bounce_is_wanted(struct queue_job *job)
 
     job->why = envelope->kind == ENVELOPE_BOUNCE ? "double-bounce" : answer.why;
     if (!has_reported(job)) {
-        job->why = "not-wanted";
-        return false;
+        bool has_relayed = queue_bounce_has_relayed(job);
+        job->why = !has_relayed ? "not-wanted" : answer.is_sent ? "relayed" : job->why;
+        return has_relayed && answer.is_sent;
     }
     if (answer.is_sent && job->is_bounce_limit_reached) {
         job->why = "bounce-limit";

@@ -10,9 +10,13 @@
 
 #include "queue_job.h"
 
+/* What the spool knows of earlier attempts, for a bounce that may follow. */
+void queue_bounce_keep_history(struct queue_job *job, const struct spool_message *message);
+/* Has something been delivered of which the sender wants to hear, and the next hop will say nothing? */
+bool queue_bounce_has_relayed(const struct queue_job *job);
 /* Is there to be one for the entries that have failed? job->why says why, or why not. */
 bool queue_bounce_is_wanted(struct queue_job *job);
-/* For the entries of the job that have failed. NULL: none is to be sent. job->why says why in
+/* For the entries of the job that have failed, or were relayed. NULL: none is to be sent. job->why says why in
  * both cases. */
 struct queue_message *queue_bounce_new(struct queue_job *job);
 

@@ -15,6 +15,7 @@
 
 #include "base/memory.h"
 #include "io/clock.h"
+#include "queue_bounce.h"
 #include "queue_handoff.h"
 #include "queue_log.h"
 #include "queue_outcome.h"
@@ -218,6 +219,7 @@ static void use_message(struct queue_job *job, const struct spool_message *row)
     if (job->arena == NULL) {
         job->arena = arena_new();
     }
+    queue_bounce_keep_history(job, row);
     if (!job->message->is_readable || job->message->content == NULL) {
         queue_record_hold(job);
     } else if (job->is_expiry) {

@@ -45,8 +45,10 @@ struct queue_job {
     int64_t started_ms;              /* unix */
     struct arena *arena;             /* rows to update, the bounce; made when needed */
     struct queue_message *bounce;    /* or NULL */
-    const char *why;                 /* why there is one, or none */
-    bool is_bounce_limit_reached;    /* the sender has had enough of them */
+    const struct spool_attempt *history; /* of all its deliveries, by number; from the spool */
+    size_t history_count;
+    const char *why;              /* why there is one, or none */
+    bool is_bounce_limit_reached; /* the sender has had enough of them */
     struct spool_change *changes;
     size_t change_count;
     struct delivery_recipient *recipients;

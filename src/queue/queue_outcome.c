@@ -52,8 +52,9 @@ static void judge_entry(struct queue_job *job, size_t index)
         judge_temporary(job, entry, job->recipients[index].class);
         break;
     case DELIVERY_PERMANENT:
-        entry->result =
-            entry->delivery->fallback.len > 0 ? QUEUE_RESULT_REDIRECTED : QUEUE_RESULT_FAILED;
+        entry->result = entry->delivery->fallback.len > 0 && !entry->delivery->must_bounce
+                            ? QUEUE_RESULT_REDIRECTED
+                            : QUEUE_RESULT_FAILED;
         break;
     }
 }
@@ -200,7 +201,7 @@ static bool has_failed(const struct queue_job *job)
 
 static void plan_changes(struct queue_job *job)
 {
-    if (has_failed(job)) {
+    if (has_failed(job) || queue_bounce_has_relayed(job)) {
         need_arena(job);
         job->bounce = queue_bounce_new(job);
     }

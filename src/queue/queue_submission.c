@@ -68,6 +68,18 @@ void queue_ticket_write(struct queue_ticket *ticket)
     spool_commit(queue->set->spool, queue->loop, &ticket->change, 1, on_added, ticket);
 }
 
+/* Who wants to hear of success hears it from us where the next hop says nothing: a message of ours in the
+ * spool, which must not depend on a client that waits. */
+static bool may_ask_first(const struct queue_submission *submission)
+{
+    for (size_t i = 0; i < submission->count; i++) {
+        if (dsn_wants_success(submission->recipients[i].notify)) {
+            return false;
+        }
+    }
+    return submission->handoff_ms > 0 && submission->held_why == NULL;
+}
+
 struct queue_ticket *queue_submit(struct queue *queue,
                                   const struct queue_submission *submission, queue_done done,
                                   void *context)
@@ -84,8 +96,7 @@ struct queue_ticket *queue_submit(struct queue *queue,
     list_init(&ticket->asking);
     list_init(&ticket->parked);
     list_append(&queue->tickets, &ticket->link);
-    if (submission->handoff_ms > 0 && submission->held_why == NULL && !queue->is_draining &&
-        !queue->is_asking_stopped) {
+    if (may_ask_first(submission) && !queue->is_draining && !queue->is_asking_stopped) {
         queue_handoff_begin(ticket, submission->handoff_ms);
     } else {
         queue_ticket_write(ticket);

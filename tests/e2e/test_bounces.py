@@ -201,6 +201,9 @@ def test_what_fails_for_too_long_expires_into_a_bounce(world):
     ident = world.send()
     fields = check_bounce(back.wait()[0], "4.2.1", ident)
     assert "busy" in fields["Diagnostic-Code"]
+    _, text, _, _, _ = parse(back.messages[0])
+    assert "Tried " in text and text.count("busy, try again") >= 3, text  # the last reply, and the history
+    assert "anna@dest.test" not in back.messages[0].data.decode()
     line = world.daemon.wait_log("bounced", id=ident)
     assert line["why"] == "expired" and int(line["attempts"]) >= 2
     assert len(world.daemon.log("deferred", id=ident)) == int(line["attempts"]) - 1

@@ -103,6 +103,70 @@ static void test_kinds(void **state)
     strbuf_clear(&out);
 }
 
+/* What the sender asked to be told (RFC 3461, RFC 3464). */
+static void test_dsn_fields(void **state)
+{
+    struct bounce_recipient recipient = refused;
+    struct bounce_facts facts;
+    struct strbuf out;
+
+    (void)state;
+    recipient.orcpt = BYTES("rfc822;Info+2Bx@example.org");
+    facts = facts_of(&recipient, 1);
+    facts.envid = BYTES("QQ+2B31+0AX");
+    strbuf_init(&out, 1 << 20);
+    bounce_message_write(&out, &facts);
+    check_lines("dsn", &out);
+    CHECK_TRUE("envelope, no line break in it",
+               holds(&out, BYTES("\r\n\r\nOriginal-Envelope-Id: QQ+31 X\r\nReporting-MTA:")));
+    CHECK_TRUE("recipient", holds(&out, BYTES("\r\n\r\nOriginal-Recipient: rfc822; "
+                                              "Info+x@example.org\r\nFinal-Recipient: rfc822; "
+                                              "info@example.org\r\n")));
+    strbuf_reset(&out);
+    recipient.orcpt = BYTES("nonsense");
+    facts.kind = BOUNCE_RELAYED;
+    bounce_message_write(&out, &facts);
+    CHECK_TRUE("relayed", holds(&out, BYTES("Action: relayed\r\n")) &&
+                              holds(&out, BYTES("Subject: Mail passed on\r\n")));
+    CHECK_TRUE("no such type", !holds(&out, BYTES("Original-Recipient")));
+    strbuf_clear(&out);
+}
+
+static void test_explanation_and_history(void **state)
+{
+    static const struct bounce_attempt history[] = {
+        {1795299000, BYTES("mx1.corp.example"),
+         BYTES("450 4.2.0 <bob@corp.example> busy\r\n.")},
+        {1795299900, BYTES(""), BYTES("connection refused")},
+    };
+    struct bounce_recipient recipient = refused;
+    struct bounce_facts facts;
+    struct strbuf out;
+
+    (void)state;
+    recipient.explanation = "the recipient's mailbox is full";
+    recipient.attempts = 3;
+    recipient.history = history;
+    recipient.history_count = COUNT_OF(history);
+    facts = facts_of(&recipient, 1);
+    facts.kind = BOUNCE_EXPIRED;
+    strbuf_init(&out, 1 << 20);
+    bounce_message_write(&out, &facts);
+    check_lines("history", &out);
+    CHECK_TRUE("explained",
+               holds(&out, BYTES("   That is: the recipient's mailbox is full.\r\n")));
+    CHECK_TRUE("tried", holds(&out, BYTES("   Tried 3 times:\r\n   (the last 2 of them)\r\n")));
+    CHECK_TRUE("first", holds(&out, BYTES("  mx1.corp.example\r\n      450 4.2.0 "
+                                          "<info@example.org> busy")));
+    CHECK_TRUE("second", holds(&out, BYTES("+0000\r\n      connection refused\r\n")));
+    CHECK_TRUE("nothing hidden", !holds(&out, BYTES("bob@")));
+    strbuf_reset(&out);
+    facts.kind = BOUNCE_FAILED;
+    bounce_message_write(&out, &facts);
+    CHECK_TRUE("a refusal has no history", !holds(&out, BYTES("Tried")));
+    strbuf_clear(&out);
+}
+
 static void test_hostile_diagnostic(void **state)
 {
     struct bounce_recipient two[2] = {refused, refused};
@@ -195,6 +259,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_dsn_fields),
+        cmocka_unit_test(test_explanation_and_history),
         cmocka_unit_test(test_hostile_diagnostic),
         cmocka_unit_test(test_hostile_header),
         cmocka_unit_test(test_utf8_address),

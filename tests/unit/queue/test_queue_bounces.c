@@ -166,6 +166,76 @@ static void test_those_who_want_silence_get_it(void **state)
                "quiet@") == NULL);
 }
 
+/* ---- what the sender wants to hear of ---- */
+
+static bool last_message_says(const char *text)
+{
+    const struct world_message *message = &world.messages[world.message_count - 1];
+
+    return strstr(content_memory(message->message.content).data, text) != NULL;
+}
+
+static void attempt_passed_on(struct delivery_attempt *attempt)
+{
+    attempt_sent(attempt);
+    attempt->request.recipients[0].is_dsn_passed = true;
+}
+
+static void test_success_is_told_where_the_next_hop_will_not(void **state)
+{
+    struct queue_recipient recipient = plain;
+
+    (void)state;
+    recipient.notify = DSN_NOTIFY_SUCCESS;
+    recipient.orcpt = BYTES("rfc822;info+2Bx@example.org");
+    envelope.envid = BYTES("id+2B1");
+    world.attempt = attempt_sent;
+    CHECK_INT("written first", submit_with(1, &recipient, 1, 15000), QUEUE_SAFE);
+    CHECK_INT("told", world_lines_with("bounce-queued", "why=relayed"), 1);
+    CHECK_TRUE("action", last_message_says("Action: relayed\r\n"));
+    CHECK_TRUE("recipient",
+               last_message_says("Original-Recipient: rfc822; info+x@example.org"));
+    CHECK_TRUE("envelope", last_message_says("Original-Envelope-Id: id+1\r\n"));
+    CHECK_TRUE("hidden", !last_message_says("bob@next.test"));
+    world.attempt = attempt_passed_on;
+    submit(2, &recipient);
+    CHECK_INT("told there", world_lines_with("bounce-queued", ""), 1);
+    options.bounces = BOUNCE_PROVEN;
+    world.attempt = attempt_sent;
+    submit(3, &recipient);
+    CHECK_INT("not to strangers", world_lines_with("bounce-queued", ""), 1);
+    CHECK_INT("rows left", world_open_rows(), 0);
+}
+
+static void attempt_half(struct delivery_attempt *attempt)
+{
+    attempt_sent(attempt);
+    if (attempt->request.count == 2) {
+        struct delivery_recipient *recipient = &attempt->request.recipients[1];
+        recipient->outcome = DELIVERY_PERMANENT;
+        recipient->code = 552;
+        snprintf(recipient->enhanced, sizeof recipient->enhanced, "5.2.2");
+        recipient->text = BYTES("552 5.2.2 over quota");
+        recipient->class = REPLY_CLASS_MAILBOX_FULL;
+    }
+}
+
+static void test_one_report_tells_both(void **state)
+{
+    struct queue_recipient recipients[] = {plain, plain};
+
+    (void)state;
+    recipients[0].notify = DSN_NOTIFY_SUCCESS;
+    recipients[1].alias = BYTES("full@example.org");
+    world.attempt = attempt_half;
+    CHECK_INT("two", submit_with(1, recipients, 2, 0), QUEUE_SAFE);
+    CHECK_INT("one report", world_lines_with("bounce-queued", ""), 1);
+    CHECK_TRUE("relayed", last_message_says("Action: relayed\r\n"));
+    CHECK_TRUE("failed", last_message_says("Action: failed\r\nStatus: 5.2.2\r\n"));
+    CHECK_TRUE("explained",
+               last_message_says(reply_class_explanation(REPLY_CLASS_MAILBOX_FULL)));
+}
+
 /* ---- fallback ---- */
 
 static void attempt_by_address(struct delivery_attempt *attempt)
@@ -240,6 +310,8 @@ int main(void)
         BOUNCE_TEST(test_held_not_at_all),
         BOUNCE_TEST(test_only_so_many_a_day),
         BOUNCE_TEST(test_those_who_want_silence_get_it),
+        BOUNCE_TEST(test_success_is_told_where_the_next_hop_will_not),
+        BOUNCE_TEST(test_one_report_tells_both),
         BOUNCE_TEST(test_refused_goes_to_the_fallback),
         BOUNCE_TEST(test_fallback_has_no_fallback),
         BOUNCE_TEST(test_client_is_not_refused_what_has_a_fallback),
