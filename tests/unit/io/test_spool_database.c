@@ -860,6 +860,204 @@ static void attempts_are_kept_and_bounded(void **state)
     remove_place(&place);
 }
 
+/* What one delivery or one message is asked to become; `want` rows are affected. */
+static void operators_change_rows(void **state)
+{
+    const struct {
+        const char *name;
+        enum spool_change_kind kind;
+        uint64_t id;
+        bool is_one;
+        uint32_t number;
+        enum spool_status status;
+        uint64_t want;
+        enum spool_state first, second; /* of message 5 afterwards */
+    } cases[] = {
+        {"hold one", SPOOL_HOLD, 5, true, 1, SPOOL_OK, 1, SPOOL_DUE, SPOOL_HELD},
+        {"again", SPOOL_HOLD, 5, true, 1, SPOOL_OK, 0, SPOOL_DUE, SPOOL_HELD},
+        {"retry leaves what is held", SPOOL_RETRY, 5, true, 1, SPOOL_OK, 0, SPOOL_DUE,
+         SPOOL_HELD},
+        {"retry of all", SPOOL_RETRY, 5, false, 0, SPOOL_OK, 2, SPOOL_DUE, SPOOL_DUE},
+        {"hold all", SPOOL_HOLD, 5, false, 0, SPOOL_OK, 2, SPOOL_HELD, SPOOL_HELD},
+        {"hold all again", SPOOL_HOLD, 5, false, 0, SPOOL_OK, 0, SPOOL_HELD, SPOOL_HELD},
+        {"release one", SPOOL_RELEASE, 5, true, 0, SPOOL_OK, 1, SPOOL_DUE, SPOOL_HELD},
+        {"release all", SPOOL_RELEASE, 5, false, 0, SPOOL_OK, 1, SPOOL_DUE, SPOOL_DUE},
+        {"one that is gone", SPOOL_HOLD, 5, true, 7, SPOOL_OK, 0, SPOOL_DUE, SPOOL_DUE},
+        {"a message that is gone", SPOOL_RELEASE, 9, false, 0, SPOOL_GONE, 0, SPOOL_DUE,
+         SPOOL_DUE},
+        {"delete one that is gone", SPOOL_DELETE, 9, true, 0, SPOOL_OK, 0, SPOOL_DUE,
+         SPOOL_DUE},
+        {"give up", SPOOL_GIVE_UP, 5, true, 0, SPOOL_OK, 1, SPOOL_DUE, SPOOL_DUE},
+    };
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    struct content *content = small_content();
+    struct arena *arena = arena_new();
+    struct spool_message message;
+    struct spool_delivery *rows;
+    size_t count;
+
+    (void)state;
+    CHECK_INT("add", add(database, 5, "d", 1, 2, content), SPOOL_OK);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        uint64_t affected = 99;
+        struct spool_change change = {.kind = cases[i].kind,
+                                      .id = cases[i].id,
+                                      .is_one = cases[i].is_one,
+                                      .number = cases[i].number,
+                                      .value = BYTES("wait"),
+                                      .now_ms = 4000 + (int64_t)i,
+                                      .affected = &affected};
+
+        CHECK_INT(cases[i].name, commit(database, &change, 1), cases[i].status);
+        CHECK_INT(cases[i].name, affected, cases[i].want);
+        spool_database_read_message(database, arena, 5, false, &message, &rows, &count);
+        CHECK_INT(cases[i].name, rows[0].state, cases[i].first);
+        CHECK_INT(cases[i].name, rows[1].state, cases[i].second);
+    }
+    CHECK_INT("released at", rows[1].next_attempt_ms, 4007);
+    CHECK_INT("given up at", rows[0].next_attempt_ms, 4011);
+    CHECK_INT("given up", rows[0].is_given_up, true);
+    CHECK_INT("and only that", rows[1].is_given_up, false);
+    CHECK_BYTES("why it was held", rows[1].last_reply, BYTES("wait"));
+    CHECK_INT("delete one",
+              commit(database,
+                     &(struct spool_change){.kind = SPOOL_DELETE, .id = 5, .is_one = true}, 1),
+              SPOOL_OK);
+    CHECK_INT("deliveries", spool_database_count(database).deliveries, 1);
+    CHECK_INT("messages", spool_database_count(database).messages, 1);
+    content_drop(&content);
+    arena_free(&arena);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
+static bool is_even(const void *context, const struct spool_delivery *row)
+{
+    (void)context;
+    return row->message % 2 == 0;
+}
+
+static void listing_takes_what_the_filter_lets_through(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    struct content *content = small_content();
+    struct arena *arena = arena_new();
+    struct spool_filter filter = {.matches = is_even};
+    struct spool_delivery *rows;
+    size_t count;
+
+    (void)state;
+    for (uint64_t id = 1; id <= 10; id++) {
+        CHECK_INT("add", add(database, id, "d", 1, 1, content), SPOOL_OK);
+    }
+    commit(database, &(struct spool_change){.kind = SPOOL_HOLD, .id = 4}, 1);
+    commit(database, &(struct spool_change){.kind = SPOOL_HOLD, .id = 7}, 1);
+    spool_database_read_all(database, arena, &filter, &(struct spool_position){.message = 2}, 3,
+                            &rows, &count);
+    CHECK_INT("limit counts what matches", count, 3);
+    CHECK_INT("behind 2", rows[0].message, 4);
+    CHECK_INT("size", rows[0].content_size, content_size(content));
+    spool_database_read_all(database, arena, &filter, &(struct spool_position){.message = 8}, 3,
+                            &rows, &count);
+    CHECK_INT("the end", count, 1);
+    filter.held_only = true;
+    spool_database_read_all(database, arena, &filter, &(struct spool_position){0}, 10, &rows,
+                            &count);
+    CHECK_INT("held and even", count, 1);
+    CHECK_INT("4", rows[0].message, 4);
+    content_drop(&content);
+    arena_free(&arena);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
+static void ages_by_destination(void **state)
+{
+    enum { MINUTE = 60000 };
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    struct content *content = small_content();
+    struct arena *arena = arena_new();
+    struct spool_age *rows;
+    size_t count;
+
+    (void)state;
+    for (uint64_t id = 1; id <= 6; id++) { /* they came at 77 ms */
+        add(database, id,
+            id <= 3   ? "a.example"
+            : id <= 5 ? "b.example"
+                      : "c.example",
+            1, 1, content);
+    }
+    commit(database, &(struct spool_change){.kind = SPOOL_HOLD, .id = 2}, 1);
+    CHECK_INT("read",
+              spool_database_read_ages(database, arena, BYTES(""), 77 + 10 * MINUTE, 2, &rows,
+                                       &count),
+              SPOOL_OK);
+    CHECK_INT("a page", count, 2);
+    CHECK_BYTES("first", rows[0].destination, BYTES("a.example"));
+    CHECK_INT("up to ten minutes", rows[0].due[1], 2);
+    CHECK_INT("none else", rows[0].due[0] + rows[0].due[2], 0);
+    CHECK_INT("held", rows[0].held, 1);
+    CHECK_INT("second", rows[1].due[1], 2);
+    spool_database_read_ages(database, arena, BYTES("b.example"), 77 + 10 * MINUTE + 1, 2,
+                             &rows, &count);
+    CHECK_INT("the rest", count, 1);
+    CHECK_INT("older", rows[0].due[2], 1);
+    spool_database_read_ages(database, arena, BYTES("b.example"), INT64_C(77) + 1281 * MINUTE,
+                             2, &rows, &count);
+    CHECK_INT("oldest", rows[0].due[SPOOL_AGES - 1], 1);
+    spool_database_read_ages(database, arena, BYTES("b.example"), 0, 2, &rows, &count);
+    CHECK_INT("from the future", rows[0].due[0], 1);
+    content_drop(&content);
+    arena_free(&arena);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
+static enum spool_status set(struct spool_database *database, struct bytes name,
+                             struct bytes value)
+{
+    return commit(database,
+                  &(struct spool_change){.kind = SPOOL_SET, .name = name, .value = value}, 1);
+}
+
+static void settings_are_remembered(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    struct content *content = small_content();
+    struct arena *arena = arena_new();
+    struct spool_summary summary;
+
+    (void)state;
+    CHECK_INT("empty", spool_database_read_summary(database, arena, &summary), SPOOL_OK);
+    CHECK_INT("no setting", summary.setting_count, 0);
+    CHECK_INT("no message", summary.created_ms, 0);
+    CHECK_INT("set", set(database, BYTES("b"), BYTES("1")), SPOOL_OK);
+    CHECK_INT("set", set(database, BYTES("a"), BYTES("2")), SPOOL_OK);
+    CHECK_INT("set", set(database, BYTES("b"), BYTES("3")), SPOOL_OK);
+    CHECK_INT("set", set(database, BYTES("c"), BYTES("4")), SPOOL_OK);
+    CHECK_INT("forget", set(database, BYTES("c"), BYTES("")), SPOOL_OK);
+    CHECK_INT("forget what is not there", set(database, BYTES("d"), BYTES("")), SPOOL_OK);
+    add(database, 5, "d", 1, 3, content);
+    commit(database, &(struct spool_change){.kind = SPOOL_HOLD, .id = 5}, 1);
+    spool_database_close(&database);
+    database = open_well(&place);
+    spool_database_read_summary(database, arena, &summary);
+    CHECK_INT("settings", summary.setting_count, 2);
+    CHECK_BYTES("by name", summary.settings[0].name, BYTES("a"));
+    CHECK_BYTES("the last value", summary.settings[1].value, BYTES("3"));
+    CHECK_INT("held", summary.held, 3);
+    CHECK_INT("oldest", summary.created_ms, 77);
+    content_drop(&content);
+    arena_free(&arena);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
 static void plain_sqlite_reads_it_when_closed(void **state)
 {
     struct place place = make_place();
@@ -1000,6 +1198,10 @@ int main(void)
         cmocka_unit_test(older_versions_are_upgraded),
         cmocka_unit_test(columns_come_back),
         cmocka_unit_test(attempts_are_kept_and_bounded),
+        cmocka_unit_test(operators_change_rows),
+        cmocka_unit_test(listing_takes_what_the_filter_lets_through),
+        cmocka_unit_test(ages_by_destination),
+        cmocka_unit_test(settings_are_remembered),
         cmocka_unit_test(plain_sqlite_reads_it_when_closed),
         cmocka_unit_test(full_file_system),
         cmocka_unit_test(floor_keeps_room_for_closing),
