@@ -449,12 +449,14 @@ static void ask_chain(const struct inbound_session *session,
     facts->arc_voucher = voucher == NULL ? BYTES("") : voucher->domain;
 }
 
-/* Nothing but our own name on the copy makes it pass at the next hop: the author is below a domain of
- * ours, or above it, though none that we serve. Our name never speaks for a stranger. */
+/* Its author's domain asks that such mail be stopped, and nothing but our own name on the copy would
+ * make it pass at the next hop: the author is below a domain of ours, or above it, though none that we
+ * serve. Our name never speaks for a stranger. */
 static bool would_launder(const struct message_verdicts *verdicts)
 {
     return verdicts->has_forwarded && verdicts->forwarded.result == AUTH_PASS &&
-           (verdicts->dmarc.result == AUTH_FAIL || verdicts->dmarc.result == AUTH_TEMPERROR);
+           (verdicts->dmarc.result == AUTH_FAIL || verdicts->dmarc.result == AUTH_TEMPERROR) &&
+           verdicts->dmarc.policy != DMARC_POLICY_NONE;
 }
 
 struct decision inbound_auth_judge(struct inbound_session *session)
