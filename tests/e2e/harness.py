@@ -311,6 +311,7 @@ class Message:
         self.data = data              # dots unstuffed
         self.parameters = parameters  # of MAIL
         self.connection = None        # the how-manieth of its next hop
+        self.chunks = 0               # by how many BDAT it came
         self.time = time.monotonic()
 
     def header(self):
@@ -395,7 +396,7 @@ class NextHop:
             self.open.discard(connection)
 
     def _dialogue(self, connection, stream, session):
-        sender, parameters, recipients = None, "", []
+        sender, parameters, recipients, chunks = None, "", [], []
         while True:
             raw = stream.readline(100000)
             if not raw:
@@ -422,18 +423,23 @@ class NextHop:
                 if not self._act(connection, "data", line, session):
                     continue
                 data = self._content(connection, stream, session)
-                message = Message(sender, recipients, data, parameters)
-                message.connection = session["connection"]
-                self.attempts.append(message)
-
-                def accept():
-                    with self.arrived:
-                        self.messages.append(message)
-                        self.arrived.notify_all()
-                session["accept"] = accept
-                session["message"] = message
-                self._act(connection, "dot", line, session)
+                self._end_content(connection, line, session, Message(sender, recipients, data, parameters))
                 sender, recipients = None, []
+            elif verb == b"BDAT":
+                words = line.upper().split()
+                chunk = stream.read(int(words[1]))
+                assert len(chunk) == int(words[1])
+                if not recipients:
+                    connection.sendall(b"503 5.5.1 no valid recipients\r\n")
+                    continue
+                chunks.append(chunk)
+                if words[2:] != [b"LAST"]:
+                    connection.sendall(b"250 2.0.0 more\r\n")
+                    continue
+                message = Message(sender, recipients, b"".join(chunks), parameters)
+                message.chunks = len(chunks)
+                self._end_content(connection, line, session, message)
+                sender, recipients, chunks = None, [], []
             elif verb == b"RSET":
                 sender, recipients = None, []
                 self._act(connection, "rset", line, session)
@@ -442,6 +448,18 @@ class NextHop:
                 return
             else:
                 connection.sendall(b"500 5.5.1 what?\r\n")
+
+    def _end_content(self, connection, line, session, message):
+        message.connection = session["connection"]
+        self.attempts.append(message)
+
+        def accept():
+            with self.arrived:
+                self.messages.append(message)
+                self.arrived.notify_all()
+        session["accept"] = accept
+        session["message"] = message
+        self._act(connection, "dot", line, session)
 
     def _content(self, connection, stream, session):
         lines = []

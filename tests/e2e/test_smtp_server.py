@@ -34,7 +34,7 @@ def test_banner_and_ehlo(server):
         assert client.banner[1][0].startswith("220 mx.fwd.test ESMTP")
         lines = client.expect("EHLO client.example", 250)
         keywords = {line[4:].split()[0] for line in lines[1:]}
-        assert {"PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES"} <= keywords
+        assert {"PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "SMTPUTF8", "DSN"} <= keywords
         assert "STARTTLS" not in keywords
         client.expect("HELO client.example", 250)
 
@@ -61,7 +61,8 @@ ROWS = [
     ("SIZE over the limit", ["EHLO c", "MAIL FROM:<a@b.test> SIZE=99999999999"], "552 5.3.4"),
     ("SIZE is no number", ["EHLO c", "MAIL FROM:<a@b.test> SIZE=ten"], "501 5.5.4"),
     ("BODY", ["EHLO c", "MAIL FROM:<a@b.test> BODY=8BITMIME"], "250 2.1.0"),
-    ("BODY unknown", ["EHLO c", "MAIL FROM:<a@b.test> BODY=BINARYMIME"], "501 5.5.4"),
+    ("BODY unknown", ["EHLO c", "MAIL FROM:<a@b.test> BODY=9BIT"], "501 5.5.4"),
+    ("BODY without lines", ["EHLO c", "MAIL FROM:<a@b.test> BODY=BINARYMIME"], "555 5.6.1"),
     ("unknown parameter", ["EHLO c", "MAIL FROM:<a@b.test> FOO=bar"], "555 5.5.4"),
     ("parameter after HELO", ["HELO c", "MAIL FROM:<a@b.test> SIZE=10"], "555 5.5.4"),
     ("known recipient", ["EHLO c", "MAIL FROM:<a@b.test>", "RCPT TO:<info@fwd.test>"], "250 2.1.5"),
@@ -81,7 +82,10 @@ ROWS = [
      "550 5.1.6 moved away"),
     ("deferred", ["EHLO c", "MAIL FROM:<a@b.test>", "RCPT TO:<later@fwd.test>"], "45"),
     ("recipient parameter", ["EHLO c", "MAIL FROM:<a@b.test>",
-                             "RCPT TO:<info@fwd.test> NOTIFY=NEVER"], "555 5.5.4"),
+                             "RCPT TO:<info@fwd.test> FOO=bar"], "555 5.5.4"),
+    ("NOTIFY", ["EHLO c", "MAIL FROM:<a@b.test>", "RCPT TO:<info@fwd.test> NOTIFY=NEVER"], "250 2.1.5"),
+    ("NOTIFY unknown", ["EHLO c", "MAIL FROM:<a@b.test>", "RCPT TO:<info@fwd.test> NOTIFY=OFTEN"], "501 5.5.4"),
+    ("BDAT without a recipient", ["EHLO c", "BDAT 0 LAST"], "503 5.5.1"),
     ("empty recipient", ["EHLO c", "MAIL FROM:<a@b.test>", "RCPT TO:<>"], "501 5.1.3"),
     ("VRFY", ["VRFY info"], "252"),
     ("NOOP", ["NOOP whatever"], "250 2.0.0"),
