@@ -19,7 +19,7 @@ enum {
     LOG_MOST = 400 * 1024, /* the log is moved early, so that it happens at all */
 };
 
-enum request_kind { COMMIT, DESTINATIONS, DUE, ALL, AGES, SUMMARY, MESSAGE };
+enum request_kind { COMMIT, DESTINATIONS, DUE, UNBOUNCED, ALL, AGES, SUMMARY, MESSAGE };
 
 struct sim_request {
     struct list link; /* in waiting, then in taken, then in answered */
@@ -98,6 +98,7 @@ static void on_answered(void *context)
                                    request->count);
         break;
     case DUE:
+    case UNBOUNCED:
     case ALL:
         request->rows_done(request->context, request->status, request->rows, request->count);
         break;
@@ -182,6 +183,11 @@ static void read_rows(struct spool *spool, struct sim_request *request)
         request->status = spool_database_read_due(
             database, request->arena, request->name, &request->after, request->until_ms,
             request->limit, &request->rows, &request->count);
+        break;
+    case UNBOUNCED:
+        request->status =
+            spool_database_read_unbounced(database, request->arena, request->until_ms,
+                                          request->limit, &request->rows, &request->count);
         break;
     case ALL:
         request->status =
@@ -390,6 +396,16 @@ void spool_read_due(struct spool *spool, struct event_loop *loop, struct bytes d
 
     request->name = arena_copy(request->arena, destination);
     request->after = (struct spool_position){after_ms, after_message, after_number};
+    request->until_ms = until_ms;
+    request->limit = bounded(limit);
+    request->rows_done = done;
+}
+
+void spool_read_unbounced(struct spool *spool, struct event_loop *loop, int64_t until_ms,
+                          size_t limit, spool_rows_done done, void *context)
+{
+    struct sim_request *request = new_request(spool, loop, UNBOUNCED, context);
+
     request->until_ms = until_ms;
     request->limit = bounded(limit);
     request->rows_done = done;
