@@ -5,6 +5,7 @@
  *              equals is drawn anew now and then); shared with the attempts that use them.
  * Hosts        destinations with the same mail hosts share what is known of those hosts, and the connections
  *              to them (host_group), from when their next hops are remembered until they are others.
+ *              Destinations that insist on TLS stand apart: what they do not get says nothing of the others.
  * Limit        DESTINATIONS_KEPT destinations that nobody uses; the longest unused is forgotten
  *              first. Keys come from strangers: the hash is keyed.
  */
@@ -24,6 +25,7 @@ struct next_hops {
     unsigned holders;
     struct arena *arena;
     struct next_hop_list list;
+    enum tls_level level; /* the strictest that holds for one of them */
 };
 
 struct next_hops *next_hops_new(void); /* one holder, empty: fill it, then keep it unchanged */

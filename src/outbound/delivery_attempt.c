@@ -305,6 +305,11 @@ static void order_next_hops(struct delivery_attempt *attempt)
                            hops->arena, &hops->list)) {
     case NEXT_HOP_FOUND:
         dns_facts_free(&attempt->facts);
+        for (size_t i = 0; i < hops->list.count; i++) {
+            enum tls_level level = level_for(attempt, hops->list.hops[i].host);
+
+            hops->level = level > hops->level ? level : hops->level;
+        }
         destination_remember(attempt->outbound->pool, attempt->destination, hops);
         destination_order_hops(attempt->destination, &hops->list, attempt->order);
         set_out(attempt);

@@ -69,14 +69,17 @@ static void leave_group(struct destination *destination, bool is_abort)
     }
 }
 
-static void join_group(struct destination *destination, const struct next_hop_list *list)
+static void join_group(struct destination *destination, const struct next_hops *hops)
 {
     struct destination_pool *pool = destination->pool;
     struct host_group *group;
     struct strbuf key;
 
     strbuf_init(&key, HOST_KEY_LIMIT);
-    host_group_write_key(&key, list);
+    host_group_write_key(&key, &hops->list);
+    if (!tls_policy_may_fall_back(hops->level) && hops->level != TLS_LEVEL_OFF) {
+        strbuf_addf(&key, " tls %s", tls_level_text(hops->level));
+    }
     group = hash_table_get(pool->groups, strbuf_bytes(&key));
     if (group == NULL) {
         group = host_group_new(strbuf_bytes(&key), ++pool->group_serial, &pool->idle_count);
@@ -192,7 +195,7 @@ void destination_remember(struct destination_pool *pool, struct destination *des
     if (kept_ms > NEXT_HOPS_KEPT_MS) {
         kept_ms = NEXT_HOPS_KEPT_MS;
     }
-    join_group(destination, &hops->list);
+    join_group(destination, hops);
     next_hops_drop(&destination->hops);
     if (kept_ms > 0) {
         destination->hops = next_hops_hold(hops);

@@ -1,12 +1,11 @@
 """TLS to next hops: what each policy does with each kind of server."""
-import os
 import ssl
 
 import pytest
 
 import harness
 import test_real_peers
-from harness import World, a_message, run, wait_until
+from harness import World, a_message
 from tls_hop import Certificates, TlsHop
 
 
@@ -243,7 +242,7 @@ def test_check_names_what_is_wrong(world, certificates, tmp_path):
     result = daemon.command("check", "--no-dns", check=False)
     assert "expires within 14 days" in result.stdout + result.stderr
     for rule, want in [("delivery-tls a.test", "the level is missing"), ("delivery-tls a.test never", "unknown word"),
-                       ("delivery-tls a_test off", "not a domain"), ("delivery-tls a.test off off", "too much"),
+                       ("delivery-tls a..test off", "not a domain"), ("delivery-tls a.test off off", "too much"),
                        ("delivery-tls a.test off\ndelivery-tls A.test. required", "a second rule")]:
         daemon.write_config(delivery="", extra=rule)
         result = daemon.command("check", "--no-dns", check=False)
@@ -256,7 +255,7 @@ def test_exim_as_next_hop(world, certificates, tmp_path, monkeypatch):
     for path in (certificate, key, certificate.parent):
         path.chmod(0o755)
     monkeypatch.setattr(test_real_peers, "EXIM", test_real_peers.EXIM.replace(
-        "tls_advertise_hosts =", f"tls_advertise_hosts = *\ntls_certificate = {certificate}\ntls_privatekey = {key}"))
+        "tls_advertise_hosts =", f"tls_advertise_hosts = *\ntls_resumption_hosts = *\ntls_certificate = {certificate}\ntls_privatekey = {key}"))
     world.port = harness.free_port(World.DEST)
     test_real_peers.let_others_in(certificate)
     exim = test_real_peers.Exim(tmp_path / "exim", world.port)
