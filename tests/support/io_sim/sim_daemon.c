@@ -134,6 +134,7 @@ static void make_options(struct sim_daemon *daemon)
         (struct queue_options){.retry = daemon->options.retry,
                                .concurrency = daemon->options.concurrency,
                                .our_name = BYTES("mx.fwd.example"),
+                               .bounces = BOUNCE_ALL, /* nobody is asked who they are */
                                .bounce_from = BYTES("postmaster@mx.fwd.example"),
                                .routes = &daemon->routes};
 }
