@@ -82,6 +82,10 @@ struct spool_delivery {
     uint64_t content_size;   /* of the message; in answers of read_all and read_message only */
 };
 
+/* In place of the fallback of a delivery whose message has been sent there by another one: an update that
+ * would send it there as well closes it. */
+#define SPOOL_FALLBACK_TAKEN "-"
+
 enum spool_change_kind {
     SPOOL_ADD,   /* message and its deliveries */
     SPOOL_CLOSE, /* one delivery is done; the message goes with its last one */

@@ -210,21 +210,49 @@ static int add_attempt(struct spool_database *database, const struct spool_deliv
 static int redirect(struct spool_database *database, const struct spool_delivery *delivery)
 {
     sqlite3_stmt *statement = database->statements[STATEMENT_REDIRECT];
+    int code;
 
     sqlite3_bind_int64(statement, 1, spool_row_of_id(delivery->message));
     sqlite3_bind_int64(statement, 2, delivery->number);
     bind_text(statement, 3, delivery->recipient);
     bind_text(statement, 4, delivery->sender);
     bind_text(statement, 5, delivery->fallback);
+    code = step_once(statement);
+    if (code != SQLITE_DONE) {
+        return code;
+    }
+    statement = database->statements[STATEMENT_TAKE_FALLBACK];
+    sqlite3_bind_int64(statement, 1, spool_row_of_id(delivery->message));
+    bind_text(statement, 2, delivery->recipient);
     return step_once(statement);
 }
 
-static int apply_update(struct spool_database *database, const struct spool_change *change)
+/* SQLITE_ROW: yes, and the delivery is done with. */
+static int is_fallback_taken(struct spool_database *database,
+                             const struct spool_delivery *delivery)
+{
+    sqlite3_stmt *statement = database->statements[STATEMENT_IS_FALLBACK_TAKEN];
+
+    if (delivery->recipient.len == 0) {
+        return SQLITE_DONE;
+    }
+    sqlite3_bind_int64(statement, 1, spool_row_of_id(delivery->message));
+    sqlite3_bind_int64(statement, 2, delivery->number);
+    return step_once(statement);
+}
+
+static int apply_update(struct spool_database *database, const struct spool_change *change,
+                        struct outcome *outcome)
 {
     sqlite3_stmt *statement = database->statements[STATEMENT_UPDATE];
     const struct spool_delivery *delivery = &change->deliveries[0];
-    int code;
+    struct spool_change close = {
+        .kind = SPOOL_CLOSE, .id = delivery->message, .number = delivery->number};
+    int code = is_fallback_taken(database, delivery);
 
+    if (code != SQLITE_DONE) {
+        return code == SQLITE_ROW ? apply_close(database, &close, outcome) : code;
+    }
     sqlite3_bind_int64(statement, 1, spool_row_of_id(delivery->message));
     sqlite3_bind_int64(statement, 2, delivery->number);
     sqlite3_bind_int64(statement, 3, delivery->state);
@@ -344,7 +372,7 @@ static int apply(struct spool_database *database, const struct spool_change *cha
     case SPOOL_CLOSE:
         return apply_close(database, change, outcome);
     case SPOOL_UPDATE:
-        return apply_update(database, change);
+        return apply_update(database, change, outcome);
     case SPOOL_DELETE:
         return apply_delete(database, change, outcome);
     case SPOOL_RETRY:

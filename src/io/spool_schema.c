@@ -74,6 +74,10 @@ static const char *const STATEMENTS[STATEMENT_COUNT] = {
          " WHERE message=?1 AND number=?2"),
     [STATEMENT_REDIRECT] = ("UPDATE delivery SET recipient=?3, sender=?4, fallback=?5"
                             " WHERE message=?1 AND number=?2"),
+    [STATEMENT_TAKE_FALLBACK] = "UPDATE delivery SET fallback='" SPOOL_FALLBACK_TAKEN
+                                "' WHERE message=?1 AND fallback=?2",
+    [STATEMENT_IS_FALLBACK_TAKEN] = ("SELECT 1 FROM delivery WHERE message=?1 AND number=?2"
+                                     " AND fallback='" SPOOL_FALLBACK_TAKEN "'"),
     [STATEMENT_ADD_ATTEMPT] =
         ("INSERT INTO attempt SELECT ?1, ?2, coalesce(max(sequence), 0)+1, ?3, ?4, ?5"
          " FROM attempt WHERE message=?1 AND number=?2"),

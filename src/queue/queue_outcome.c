@@ -173,13 +173,19 @@ static void plan_failure(struct queue_job *job, struct queue_job_entry *entry,
     update_row(job, entry, SPOOL_UNBOUNCED, unbounced_reason(job, reply));
 }
 
-/* Its fallback has no fallback, so this happens once. The attempts begin anew. */
+/* Its fallback has no fallback, so this happens once. The attempts begin anew. When another target of the
+ * same alias has been refused before, the message has gone there already, and this is its end: here when
+ * it was known, else in the spool. */
 static void plan_redirection(struct queue_job *job, struct queue_job_entry *entry,
                              struct bytes reply)
 {
     const struct queue_delivery *delivery = entry->delivery;
     struct spool_delivery *row;
 
+    if (bytes_equal(delivery->fallback, BYTES(SPOOL_FALLBACK_TAKEN))) {
+        close_row(job, delivery);
+        return;
+    }
     entry->next_ms = clock_unix_ms();
     entry->moved_to = queue_route_destination(job->queue, delivery->fallback, job->arena);
     row = update_row(job, entry, SPOOL_DUE, reply);

@@ -1,4 +1,6 @@
 """Who gets a bounce: who proved to be the sender; signed by us; and what happens instead of one."""
+import time
+
 import dkim
 import pytest
 
@@ -153,6 +155,22 @@ def test_what_is_refused_goes_to_the_fallback(world, mode):
     assert world.daemon.wait_log("redirected", id=ident)["fallback"] == "<box@other.test>"
     world.daemon.wait_log("delivered", id=ident)
     assert world.daemon.log("bounce-queued") == []
+    assert "empty" in world.daemon.command("queue", "list").stdout
+
+
+@pytest.mark.parametrize("mode", ["store", "handoff"])
+def test_two_refused_targets_and_one_copy_at_the_fallback(world, mode):
+    world.hop(script=refuse_at("rcpt"))
+    third = world.hop("127.0.0.3", script=lambda at, line, session: (
+        time.sleep(0.3), "550 5.1.1 no")[1] if at == "rcpt" and b"bert@" in line else None)
+    other = world.hop("127.0.0.4")
+    world.start(zone={"other.test": [("MX", "10 mx.other.test.")], "mx.other.test": [("A", "127.0.0.4")]},
+                domain="    forward info to anna@dest.test bert@sender.test fallback box@other.test\n", mode=mode)
+    ident = world.send()
+    world.daemon.wait_log("redirected", id=ident, count=2)
+    world.daemon.wait_log("delivered", id=ident)
+    time.sleep(0.3)
+    assert len(other.messages) == 1 and third.messages == []
     assert "empty" in world.daemon.command("queue", "list").stdout
 
 

@@ -300,6 +300,54 @@ static void all_of_a_request_or_nothing(void **state)
     remove_place(&place);
 }
 
+/* Two refused targets of one alias: one copy goes to its fallback. */
+static void fallback_is_taken_once(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    struct content *content = small_content();
+    struct arena *arena = arena_new();
+    struct spool_message message = {.id = 1, .created_ms = 1, .content = content};
+    struct spool_delivery deliveries[3], to[2];
+    struct spool_change adding = {
+        .kind = SPOOL_ADD, .message = &message, .deliveries = deliveries, .delivery_count = 3};
+    struct spool_delivery *rows;
+    size_t count;
+
+    (void)state;
+    message.content_size = content_size(content);
+    for (uint32_t i = 0; i < 3; i++) {
+        deliveries[i] = (struct spool_delivery){.message = 1,
+                                                .number = i,
+                                                .destination = BYTES("a.example"),
+                                                .recipient = BYTES("x@a.example"),
+                                                .fallback = i == 2 ? BYTES("other@b.example")
+                                                                   : BYTES("box@b.example")};
+    }
+    CHECK_INT("add", commit(database, &adding, 1), SPOOL_OK);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct spool_change redirect = {
+            .kind = SPOOL_UPDATE, .deliveries = &to[i], .delivery_count = 1};
+        to[i] = (struct spool_delivery){.message = 1,
+                                        .number = i,
+                                        .destination = BYTES("b.example"),
+                                        .recipient = BYTES("box@b.example")};
+        CHECK_INT("redirect", commit(database, &redirect, 1), SPOOL_OK);
+    }
+    spool_database_read_all(database, arena, NULL, &(struct spool_position){0}, 100, &rows,
+                            &count);
+    CHECK_INT("the second is closed", count, 2);
+    CHECK_BYTES("the first goes there", rows[0].recipient, BYTES("box@b.example"));
+    CHECK_BYTES("and nowhere else", rows[0].fallback, BYTES(""));
+    CHECK_INT("the third", rows[1].number, 2);
+    CHECK_BYTES("has another one", rows[1].fallback, BYTES("other@b.example"));
+    CHECK_INT("counted", spool_database_count(database).deliveries, 2);
+    arena_free(&arena);
+    content_drop(&content);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
 static void unbounced_rows_by_age(void **state)
 {
     struct place place = make_place();
@@ -1188,6 +1236,7 @@ int main(void)
         cmocka_unit_test(spilled_content_survives),
         cmocka_unit_test(orphans_go_at_the_start),
         cmocka_unit_test(all_of_a_request_or_nothing),
+        cmocka_unit_test(fallback_is_taken_once),
         cmocka_unit_test(unbounced_rows_by_age),
         cmocka_unit_test(due_rows_by_destination),
         cmocka_unit_test(update_changes_one_delivery),
