@@ -50,7 +50,18 @@ static void apply_text(struct config_loading *loading, const struct config_optio
     *value = bytes_of(arena_copy_text(loading->arena, word->text), word->text.len);
 }
 
-static bool is_host(struct config_loading *loading, const struct config_word *word)
+bool config_domain_to_ascii(struct config_loading *loading, struct bytes text,
+                            struct bytes *name)
+{
+    if (bytes_is_ascii(text)) {
+        *name = text;
+        return smtp_domain_is_valid(text, false);
+    }
+    return idn_domain_to_ascii(text, loading->arena, name);
+}
+
+static bool is_host(struct config_loading *loading, const struct config_word *word,
+                    struct bytes *name)
 {
     struct ip_address address;
 
@@ -58,7 +69,7 @@ static bool is_host(struct config_loading *loading, const struct config_word *wo
         config_error_at(loading, word, NULL, "a host name is wanted here, not an address");
         return false;
     }
-    if (!smtp_domain_is_valid(word->text, true)) {
+    if (!config_domain_to_ascii(loading, word->text, name)) {
         config_error_at(loading, word,
                         "letters, digits and hyphens between dots, no dot at the end",
                         "this is not a host name");
@@ -71,8 +82,9 @@ static void apply_host(struct config_loading *loading, const struct config_optio
                        const struct config_node *node)
 {
     const struct config_word *word = config_single_word(loading, option, node);
+    struct bytes name;
 
-    if (word == NULL || !is_host(loading, word)) {
+    if (word == NULL || !is_host(loading, word, &name)) {
         return;
     }
     if (memchr(word->text.data, '.', word->text.len) == NULL) {
@@ -82,7 +94,7 @@ static void apply_host(struct config_loading *loading, const struct config_optio
     if (strcmp(option->context, "domain") == 0) {
         struct config_domain *domain = config_find_domain(loading, node->parent);
         if (domain != NULL) {
-            domain->srs_domain = word->text;
+            domain->srs_domain = name;
         }
         return;
     }
@@ -538,12 +550,14 @@ static void apply_route(struct config_loading *loading, const struct config_node
 {
     const struct config_word *words = node->words;
     const struct config_node *first = find_route_node(loading, words[1].text, node);
-    struct delivery_route route = {.domain = lower_copy(loading->arena, words[1].text)};
+    struct delivery_route route = {.domain = words[1].text};
 
-    if (!bytes_equal(route.domain, BYTES("*")) && !smtp_domain_is_valid(route.domain, true)) {
+    if (!bytes_equal(route.domain, BYTES("*")) &&
+        !config_domain_to_ascii(loading, words[1].text, &route.domain)) {
         config_error_at(loading, &words[1], NULL, "this is not a domain, nor *");
         return;
     }
+    route.domain = lower_copy(loading->arena, route.domain);
     if (first != NULL) {
         config_error_at(loading, &words[1], "name all hosts in one line",
                         "a second route for this domain");

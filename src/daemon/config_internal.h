@@ -92,6 +92,9 @@ void config_error_at(struct config_loading *loading, const struct config_word *w
 /* Puts the directive's value into the config. */
 void config_apply(struct config_loading *loading, const struct config_option *option,
                   const struct config_node *node);
+/* A domain name as DNS knows it: U-labels become A-labels. False: it is none. */
+bool config_domain_to_ascii(struct config_loading *loading, struct bytes text,
+                            struct bytes *name);
 /* Exactly one word behind the name, or NULL and an error. */
 const struct config_word *config_single_word(struct config_loading *loading,
                                              const struct config_option *option,

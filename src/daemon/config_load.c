@@ -370,12 +370,14 @@ static void enter_domain(struct config_loading *loading, const struct config_nod
     const struct config_word *word = &node->words[1];
     struct config_domain *domain;
 
-    if (!smtp_domain_is_valid(word->text, true)) {
+    struct bytes name = word->text;
+
+    if (!config_domain_to_ascii(loading, word->text, &name)) {
         config_error_at(loading, word, NULL, "this is not a domain");
         return;
     }
     for (domain = loading->domains; domain != NULL; domain = domain->next) {
-        if (bytes_equal_nocase(domain->name, word->text)) {
+        if (bytes_equal_nocase(domain->name, name)) {
             config_error_at(loading, word, "put all of it into one block",
                             "this domain is set twice");
             config_errors_add_note(loading->errors, domain->node->words[1].place,
@@ -384,7 +386,7 @@ static void enter_domain(struct config_loading *loading, const struct config_nod
         }
     }
     domain = arena_alloc(loading->arena, sizeof *domain);
-    *domain = (struct config_domain){.node = node, .name = word->text};
+    *domain = (struct config_domain){.node = node, .name = name};
     *loading->last_domain = domain;
     loading->last_domain = &domain->next;
 }

@@ -1,5 +1,6 @@
 #include "forward/alias_table.h"
 
+#include "auth/idn_domain.h"
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/strbuf.h"
@@ -110,10 +111,30 @@ void alias_table_free(struct alias_table **table)
     *table = NULL;
 }
 
+static const struct own_name *find_name(const struct alias_table *table, struct bytes name);
+
+/* Names in the table are A-labels, or what was no name; targets may be written otherwise. */
+static const struct own_name *find_name_in_utf8(const struct alias_table *table,
+                                                struct bytes name)
+{
+    struct arena *arena = arena_new();
+    const struct own_name *own = NULL;
+    struct bytes ascii;
+
+    if (idn_domain_to_ascii(name, arena, &ascii)) {
+        own = find_name(table, ascii);
+    }
+    arena_free(&arena);
+    return own;
+}
+
 static const struct own_name *find_name(const struct alias_table *table, struct bytes name)
 {
     char folded[DOMAIN_LIMIT];
 
+    if (!bytes_is_ascii(name)) {
+        return find_name_in_utf8(table, name);
+    }
     if (name.len == 0 || name.len > sizeof folded) {
         return NULL;
     }

@@ -248,6 +248,19 @@ def test_a_domain_in_utf8_is_the_one_dns_knows(world):
     assert "=xn--bcher-kva.test=anna@" in message.sender
 
 
+def test_a_domain_of_ours_in_utf8(world):
+    hop = world.hop(keywords=ALL)
+    world.start(extra="domain bücher.test {\n forward postmaster to anna@dest.test\n"
+                      " forward abuse to anna@dest.test\n forward info to bert@dest.test\n}\n"
+                      "route zwölf.test to 127.0.0.2:%d\n" % world.port,
+                domain="    forward info to info@bücher.test\n    forward zwölf to anna@zwölf.test\n")
+    send_chunked(world, a_message("one"), recipients=["info@fwd.test"])
+    send_chunked(world, a_message("two"), recipients=["info@bücher.test"], mail_parameters=" SMTPUTF8")
+    send_chunked(world, a_message("three"), recipients=["info@xn--bcher-kva.test"])
+    send_chunked(world, a_message("four"), recipients=["zwölf@fwd.test"], mail_parameters=" SMTPUTF8")
+    assert [message.recipients for message in hop.wait(4)] == 3 * [["bert@dest.test"]] + [["anna@xn--zwlf-6qa.test"]]
+
+
 def test_python_smtplib_is_understood(world):
     hop = world.hop(keywords=ALL)
     world.start(domain=UTF8_DOMAIN)

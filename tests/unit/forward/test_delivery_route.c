@@ -33,6 +33,12 @@ static void test_find(void **state)
         {"mx in spite of the default", &with_default, BYTES("Direct.org"), &routes[2],
          BYTES("direct.org")},
         {"none", &without_default, BYTES("B.ORG."), NULL, BYTES("b.org")},
+        {"in UTF-8, by the name DNS knows", &without_default,
+         BYTES("B\xc3\x9c"
+               "cher.org"),
+         NULL, BYTES("xn--bcher-kva.org")},
+        {"no name at all", &without_default, BYTES("\xe2\x88\x80.org"), NULL,
+         BYTES("\xe2\x88\x80.org")},
         {"literal", &without_default, BYTES("[192.0.2.1]"), NULL, BYTES("[192.0.2.1]")},
     };
 
