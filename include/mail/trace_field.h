@@ -21,8 +21,9 @@ struct received_facts {
     struct bytes client_name; /* forward-confirmed reverse name, or empty: "unknown" */
     struct ip_address client;
     struct bytes our_name;
-    struct bytes protocol;  /* "ESMTP" ... */
-    struct bytes id;        /* message id text */
+    struct bytes protocol;                /* "ESMTP" ... */
+    struct bytes id;                      /* message id text */
+    struct bytes tls_version, tls_cipher; /* as OpenSSL names them; empty: it came in clear */
     struct bytes recipient; /* "local@domain" when there is exactly one, or empty */
     int64_t unix_seconds;
 };

@@ -62,7 +62,12 @@ void trace_field_add_received(struct strbuf *out, const struct received_facts *f
         strbuf_add_char(out, ' ');
         strbuf_add_text(out, ip_literal_text(&facts->client).text);
     }
-    strbuf_add_text(out, ")\r\n\tby ");
+    strbuf_add_text(out, ")\r\n\t");
+    if (facts->tls_version.len > 0) {
+        strbuf_addf(out, "(using " BYTES_FMT " with cipher " BYTES_FMT ")\r\n\t",
+                    BYTES_ARG(facts->tls_version), BYTES_ARG(facts->tls_cipher));
+    }
+    strbuf_add_text(out, "by ");
     add_host(out, facts->our_name);
     strbuf_add_text(out, " with ");
     strbuf_add(out, facts->protocol);
