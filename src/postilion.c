@@ -51,6 +51,9 @@ static struct config *load(const char *path, bool with_warnings)
     struct config_errors *errors = config_errors_new();
     struct config *config = config_load(path, errors);
 
+    if (config != NULL) {
+        config_report_expired(config, errors, CONFIG_WARNING);
+    }
     if (config == NULL || with_warnings) {
         print_errors(errors);
     }

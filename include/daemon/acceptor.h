@@ -26,11 +26,10 @@ struct acceptor;
 /* `targets` are borrowed and must live until acceptor_free. */
 struct acceptor *acceptor_new(struct event_loop *loop, const struct acceptor_target *targets,
                               size_t target_count, const struct acceptor_limits *limits);
-/* Begins to accept on a listener (borrowed). */
-void acceptor_add(struct acceptor *acceptor, struct listener *listener);
-/* The same where a PROXY header comes first: behind one address there are many clients, so they
- * are not counted by it. */
-void acceptor_add_proxied(struct acceptor *acceptor, struct listener *listener);
+/* Begins to accept on a listener (borrowed). Where a PROXY header comes first there are many clients
+ * behind one address, so they are not counted by it. */
+void acceptor_add(struct acceptor *acceptor, struct listener *listener,
+                  const struct inbound_door *door);
 void acceptor_set_limits(struct acceptor *acceptor, const struct acceptor_limits *limits);
 /* After all sessions have ended and all loops have stopped. */
 void acceptor_free(struct acceptor **acceptor);

@@ -41,6 +41,13 @@ struct config_networks {
 enum config_delivery_mode { CONFIG_MODE_HANDOFF, CONFIG_MODE_STORE };
 enum config_srs_accept { CONFIG_SRS_ACCEPT_NULL, CONFIG_SRS_ACCEPT_ANY };
 
+/* What a listener does about TLS: as inbound_tls, in the order of the option's words. */
+enum config_listener_tls {
+    CONFIG_LISTENER_STARTTLS,
+    CONFIG_LISTENER_IMPLICIT,
+    CONFIG_LISTENER_OFF
+};
+
 struct config_limits {
     uint64_t message_size; /* octets */
     uint64_t header_size;  /* octets */
@@ -81,6 +88,12 @@ struct config_setting {
     struct config_setting *next;
 };
 
+/* Of the tls block. */
+struct config_certificate {
+    struct config_place place;
+    int64_t expires; /* seconds since 1970 */
+};
+
 /* Freed with the config. */
 struct config_key {
     struct bytes path;
@@ -99,7 +112,11 @@ struct config {
     uint64_t workers; /* 0: auto */
     struct config_endpoints listen;
     unsigned proxy_listeners; /* a bit for each of `listen`: a PROXY header comes first */
+    uint64_t listener_tls;    /* two bits for each of `listen`: enum config_listener_tls */
     struct config_networks trusted;
+    struct tls_context *tls; /* of the tls block; NULL: there is none */
+    const struct config_certificate *certificates;
+    size_t certificate_count;
     struct config_endpoints resolvers; /* none: those of resolv.conf */
     struct bytes spool, state, control;
     int admin; /* always off */
@@ -144,6 +161,11 @@ struct config *config_load(const char *path, struct config_errors *errors);
 struct config *config_load_text(const char *name, struct bytes text,
                                 struct config_errors *errors);
 void config_free(struct config **config); /* drops a hold; safe on NULL */
+enum config_listener_tls config_listener_tls(const struct config *config, size_t listener);
+/* Certificates whose time is over. They stop nobody from serving, since most clients do not look:
+ * how bad that is the caller says. */
+void config_report_expired(const struct config *config, struct config_errors *errors,
+                           enum config_severity severity);
 /* What holds for mail to this address, whatever its case: its own policy, that of its domain, or the
  * common one. Equal policies of domains are one and the same. The context is the config (inbound_options.policy_for). */
 const struct accept_policy *config_policy_for(const void *config, struct bytes domain,

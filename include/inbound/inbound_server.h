@@ -55,6 +55,7 @@ struct inbound_options {
     const struct seal *(*seal_for)(const void *context, struct bytes domain);
     const void *seal_context;
     struct arc_trust arc_trust;
+    struct tls_context *tls;          /* our certificates; NULL: there is no TLS */
     const struct ip_network *trusted; /* relays that are believed about their clients */
     size_t trusted_count;
 };
@@ -75,13 +76,21 @@ struct inbound_client {
     atomic_uint sessions;
 };
 
+enum inbound_tls { INBOUND_TLS_STARTTLS, INBOUND_TLS_IMPLICIT, INBOUND_TLS_OFF };
+
+/* What is special about the listener a connection came by. */
+struct inbound_door {
+    bool
+        is_proxied; /* a PROXY header comes first: from a relay that is trusted, or it is closed */
+    enum inbound_tls tls;
+};
+
 /* *takes* the connection; `client` (may be NULL) must live until its count is 0. */
 void inbound_accept(struct inbound_server *server, const struct stream_accepted *accepted,
                     struct inbound_client *client);
-/* The same, but a PROXY header comes first: from a relay that is trusted, or it is closed. */
-void inbound_accept_proxied(struct inbound_server *server,
-                            const struct stream_accepted *accepted,
-                            struct inbound_client *client);
+/* The same for any listener. */
+void inbound_accept_by(struct inbound_server *server, const struct stream_accepted *accepted,
+                       struct inbound_client *client, const struct inbound_door *door);
 /* Sessions that are between messages get 421; the others finish theirs, then get it. on_idle runs
  * once, when no session is left. */
 void inbound_drain(struct inbound_server *server, void (*on_idle)(void *context),

@@ -16,12 +16,20 @@ struct client {
     struct ip_address address; /* the key */
 };
 
+/* A listener's: what on_accept is told. */
+struct entrance {
+    struct acceptor *acceptor;
+    struct inbound_door door;
+    struct entrance *next;
+};
+
 struct handoff {
     struct loop_task task;
     struct acceptor *acceptor;
     const struct acceptor_target *target;
     atomic_size_t *on_the_way;
     struct stream_accepted accepted;
+    struct inbound_door door;
     struct inbound_client *client; /* NULL: whose it is, a PROXY header says */
 };
 
@@ -34,6 +42,7 @@ struct acceptor {
     struct hash_table *clients; /* by address */
     struct list client_list;
     size_t sweep_at;
+    struct entrance *entrances;
 };
 
 struct acceptor *acceptor_new(struct event_loop *loop, const struct acceptor_target *targets,
@@ -137,18 +146,16 @@ static void arrive(void *context)
 {
     struct handoff *handoff = context;
 
-    if (handoff->client != NULL) {
-        inbound_accept(handoff->target->server, &handoff->accepted, handoff->client);
-    } else {
-        inbound_accept_proxied(handoff->target->server, &handoff->accepted, NULL);
-    }
+    inbound_accept_by(handoff->target->server, &handoff->accepted, handoff->client,
+                      &handoff->door);
     atomic_fetch_sub_explicit(handoff->on_the_way, 1, memory_order_relaxed);
     free(handoff);
 }
 
-static void hand_over(struct acceptor *acceptor, const struct stream_accepted *accepted,
+static void hand_over(struct entrance *entrance, const struct stream_accepted *accepted,
                       size_t target, struct client *client)
 {
+    struct acceptor *acceptor = entrance->acceptor;
     struct handoff *handoff = memory_zero(sizeof *handoff);
 
     if (client != NULL) {
@@ -159,6 +166,7 @@ static void hand_over(struct acceptor *acceptor, const struct stream_accepted *a
     handoff->target = &acceptor->targets[target];
     handoff->on_the_way = &acceptor->on_the_way[target];
     handoff->accepted = *accepted;
+    handoff->door = entrance->door;
     handoff->task = (struct loop_task){.run = arrive, .context = handoff};
     event_loop_post(handoff->target->loop, &handoff->task);
 }
@@ -188,7 +196,8 @@ static bool choose_target(struct acceptor *acceptor, const struct stream_accepte
 
 static void on_accept(void *context, const struct stream_accepted *accepted)
 {
-    struct acceptor *acceptor = context;
+    struct entrance *entrance = context;
+    struct acceptor *acceptor = entrance->acceptor;
     struct client *client;
     size_t best;
 
@@ -202,26 +211,28 @@ static void on_accept(void *context, const struct stream_accepted *accepted)
                "421 4.7.0 too many connections from your address, try again later\r\n");
         return;
     }
-    hand_over(acceptor, accepted, best, client);
+    hand_over(entrance, accepted, best, client);
 }
 
 static void on_accept_proxied(void *context, const struct stream_accepted *accepted)
 {
+    struct entrance *entrance = context;
     size_t best;
 
-    if (choose_target(context, accepted, &best)) {
-        hand_over(context, accepted, best, NULL);
+    if (choose_target(entrance->acceptor, accepted, &best)) {
+        hand_over(entrance, accepted, best, NULL);
     }
 }
 
-void acceptor_add_proxied(struct acceptor *acceptor, struct listener *listener)
+void acceptor_add(struct acceptor *acceptor, struct listener *listener,
+                  const struct inbound_door *door)
 {
-    listener_start(listener, acceptor->loop, on_accept_proxied, acceptor);
-}
+    struct entrance *entrance = memory_zero(sizeof *entrance);
 
-void acceptor_add(struct acceptor *acceptor, struct listener *listener)
-{
-    listener_start(listener, acceptor->loop, on_accept, acceptor);
+    *entrance = (struct entrance){acceptor, *door, acceptor->entrances};
+    acceptor->entrances = entrance;
+    listener_start(listener, acceptor->loop, door->is_proxied ? on_accept_proxied : on_accept,
+                   entrance);
 }
 
 void acceptor_free(struct acceptor **acceptor)
@@ -232,6 +243,11 @@ void acceptor_free(struct acceptor **acceptor)
     while (!list_is_empty(&(*acceptor)->client_list)) {
         forget_client(*acceptor,
                       list_owner((*acceptor)->client_list.next, struct client, node));
+    }
+    for (struct entrance *entrance = (*acceptor)->entrances; entrance != NULL;) {
+        struct entrance *next = entrance->next;
+        free(entrance);
+        entrance = next;
     }
     hash_table_free(&(*acceptor)->clients);
     free((*acceptor)->on_the_way);

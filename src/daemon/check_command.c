@@ -80,10 +80,14 @@ static int check(const char *path, const struct check_options *options, FILE *ou
     struct config_errors *errors = config_errors_new();
     struct config *config = config_load(path, errors);
     struct key_check_counts keys = {.wrong = 0};
-    size_t error_count = config_errors_count(errors, CONFIG_ERROR);
+    size_t error_count;
     int status;
     struct strbuf text;
 
+    if (config != NULL) {
+        config_report_expired(config, errors, CONFIG_ERROR);
+    }
+    error_count = config_errors_count(errors, CONFIG_ERROR);
     strbuf_init(&text, TEXT_LIMIT);
     config_errors_print(errors, &text);
     write_text(err, &text);

@@ -253,13 +253,19 @@ int config_read_choice(struct config_loading *loading, const struct config_optio
 }
 
 /* The block stands right behind its addresses: they are the last ones so far. */
-static void mark_listeners(struct config *config, const struct config_node *node, bool is_proxy)
+static void mark_listeners(struct config *config, const struct config_option *option,
+                           const struct config_node *node, int choice)
 {
+    bool is_proxy = strcmp(option->name, "proxy-protocol") == 0;
     size_t count = config->listen.count;
     size_t first = node->parent->count > count ? 0 : count - (node->parent->count - 1);
 
-    for (size_t i = first; is_proxy && i < count; i++) {
-        config->proxy_listeners |= 1u << i;
+    for (size_t i = first; i < count; i++) {
+        if (is_proxy) {
+            config->proxy_listeners |= (unsigned)choice << i;
+        } else {
+            config->listener_tls |= (uint64_t)choice << 2 * i;
+        }
     }
 }
 
@@ -277,7 +283,7 @@ static void apply_choice(struct config_loading *loading, const struct config_opt
         return;
     }
     if (strcmp(option->context, "listen") == 0) {
-        mark_listeners(loading->config, node, choice != 0);
+        mark_listeners(loading->config, option, node, choice);
         return;
     }
     memcpy(value_of(loading, option), &choice, sizeof choice);
@@ -660,6 +666,10 @@ void config_apply(struct config_loading *loading, const struct config_option *op
 {
     if (strcmp(option->context, "seal") == 0) {
         config_apply_seal(loading, option, node);
+        return;
+    }
+    if (strcmp(option->context, "tls") == 0) {
+        config_apply_certificate(loading, option, node);
         return;
     }
     switch (option->type) {

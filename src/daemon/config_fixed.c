@@ -1,5 +1,6 @@
 #include "daemon/config_fixed.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 /* Where the option's value is, in any configuration. */
@@ -70,6 +71,9 @@ static bool keep(struct config *fresh, const struct config *running,
     case CONFIG_DURATION:
         return keep_number(value, *(const uint64_t *)wanted);
     case CONFIG_CHOICE:
+        if (option->offset == offsetof(struct config, listener_tls)) {
+            return keep_number(value, *(const uint64_t *)wanted); /* one for each listener */
+        }
         return keep_choice(value, *(const int *)wanted);
     case CONFIG_ENDPOINTS:
         return keep_endpoints(fresh->arena, value, wanted);

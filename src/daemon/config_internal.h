@@ -5,6 +5,7 @@
  *   config_apply    one directive into its value
  *   config_policies policy blocks of domains and addresses
  *   config_seals    seal blocks and their keys
+ *   config_certificates  the tls block: our certificates and keys
  *   config_tls      TLS of outgoing connections: files and rules
  *   config_aliases  domain blocks and alias files into the alias table
  */
@@ -28,6 +29,13 @@ struct config_local_policy {
     struct bytes local; /* lower case */
     struct config_override *overrides;
     struct config_local_policy *next;
+};
+
+/* A certificate and its key. */
+struct config_tls_pair {
+    const struct config_word *certificate_word, *key_word; /* NULL: no key has come yet */
+    struct config_file *certificate, *key;
+    struct config_tls_pair *next;
 };
 
 /* A selector and its key. */
@@ -76,7 +84,10 @@ struct config_loading {
     struct srs_secret secrets[SRS_SECRET_LIMIT];
     size_t secret_count, classic_count;
     struct config_tls_file tls_ca, tls_certificate, tls_key;
-    struct config_seal_block *seal;  /* the one at the top, or NULL */
+    struct config_seal_block *seal; /* the one at the top, or NULL */
+    struct config_tls_pair *pairs, **last_pair;
+    size_t pair_count;
+    bool has_bad_pair;               /* an error was told already */
     const struct config_node *block; /* the block being walked */
 };
 
@@ -119,6 +130,12 @@ void config_enter_seal(struct config_loading *loading, const struct config_node 
 /* An option of a seal block. */
 void config_apply_seal(struct config_loading *loading, const struct config_option *option,
                        const struct config_node *node);
+/* An option of the tls block. */
+void config_apply_certificate(struct config_loading *loading,
+                              const struct config_option *option,
+                              const struct config_node *node);
+/* Makes config->tls. */
+void config_build_certificates(struct config_loading *loading);
 /* Makes the seals of all domains. */
 void config_build_seals(struct config_loading *loading);
 /* A TLS file of the delivery block, a delivery-tls line. */

@@ -568,6 +568,7 @@ static void complete(struct config_loading *loading, const struct config_file *f
         }
     }
     config->routes = (struct delivery_route_table){loading->routes, loading->route_count};
+    config_build_certificates(loading);
     config_build_tls(loading);
     config_build_aliases(loading);
     config_build_policies(loading);
@@ -584,6 +585,7 @@ static void destroy(struct shared *shared)
     for (struct config_key *key = config->keys; key != NULL; key = key->next) {
         signing_key_free(&key->key);
     }
+    tls_context_drop(&config->tls);
     tls_context_drop(&config->delivery.tls_context);
     alias_table_free(&config->aliases);
     hash_table_free(&config->local_policies);
@@ -617,6 +619,7 @@ static struct config *new_config(struct config_loading *loading, struct config_e
         (struct config_loading){.config = config, .errors = errors, .arena = config->arena};
     loading->last_setting = &config->settings;
     loading->last_domain = &loading->domains;
+    loading->last_pair = &loading->pairs;
     return config;
 }
 

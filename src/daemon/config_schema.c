@@ -40,11 +40,15 @@ const struct config_option config_options[] = {
      "listen 0.0.0.0:25 [::]:25\n"
      "#listen 10.0.0.1:2525 {\n"
      "#    proxy-protocol yes\n"
+     "#    tls implicit\n"
      "#}",
      "Where SMTP clients connect to. Port 0 takes a free one. A block says what is different there."},
     {"listen", "proxy-protocol", CONFIG_CHOICE, AT(proxy_listeners), "no|yes", "no|yes", NULL, NO_RANGE, "no", ONCE, RESTART, NULL,
      "Whether connections begin with a PROXY header (version 1 or 2), which says who the client is. Only what \"trust\" names "
      "may connect then. limits.per-client does not count there: the clients are behind one address."},
+    {"listen", "tls", CONFIG_CHOICE, AT(listener_tls), "starttls|implicit|off", "starttls|implicit|off", NULL, NO_RANGE, "starttls", ONCE,
+     RESTART, NULL,
+     "\"starttls\" offers TLS when there is a tls block, \"implicit\" begins with it, before the banner, \"off\" does without."},
     {"", "trust", CONFIG_NETWORKS, AT(trusted), "NETWORK ...", NULL, NULL, 1, 64, NULL, ONCE, RELOAD,
      "#trust 192.0.2.10 2001:db8:1::/64",
      "Relays of yours or of a partner that are believed about who their client is: by a PROXY header, by XCLIENT, or by the "
@@ -62,6 +66,18 @@ const struct config_option config_options[] = {
      "The socket the operator's commands talk to."},
     {"", "admin", CONFIG_CHOICE, AT(admin), "off", "off", "ADDR:PORT", NO_RANGE, "off", ONCE, RESTART, NULL,
      "Status over HTTP. This version has none: \"off\" is the only value."},
+    {"", "tls", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
+     "Our certificates: with one, clients can encrypt what they send (STARTTLS). TLS 1.2 and 1.3. What is in the files is read again "
+     "on reload; sessions that are open go on as they are."},
+    {"tls", "certificate", CONFIG_TLS_FILE, NO_VALUE, "FILE", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
+     "#certificate /etc/postilion/tls/mx.example.org.pem",
+     "PEM: the certificate, then those between it and the authority. Its key follows. Several pairs may follow each other: an "
+     "ECDSA and an RSA certificate stand side by side; of more with one kind of key, the first one is for everybody, "
+     "the others are for clients that ask for a name (SNI) they are good for."},
+    {"tls", "key", CONFIG_TLS_FILE, NO_VALUE, "FILE", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
+     "#key /etc/postilion/tls/mx.example.org.key",
+     "The private key of the certificate before it, PEM without a pass phrase. The account of the worker must be able to read it, "
+     "for reloads."},
     {"", "include", CONFIG_INCLUDE, NO_VALUE, "GLOB", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
      "#include conf.d/*.conf",
      "Reads other files as if their text stood here, in the order of their names. A relative pattern starts from "
@@ -320,8 +336,10 @@ static const struct {
     const char *context;
     const char *name;
 } planned[] = {
-    {"", "tls"},       {"", "blocklist"},         {"", "allowlist"},
-    {"listen", "tls"}, {"listen", "banner-wait"}, {"delivery", "warn"},
+    {"", "blocklist"},
+    {"", "allowlist"},
+    {"listen", "banner-wait"},
+    {"delivery", "warn"},
 };
 
 const struct config_option *config_schema_find(const char *context, struct bytes name)

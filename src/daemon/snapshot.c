@@ -122,6 +122,7 @@ static void fill_inbound(struct snapshot *snapshot)
         .seal_for = config_seal_for,
         .seal_context = config,
         .arc_trust = config->arc_trust,
+        .tls = config->tls,
         .trusted = config->trusted.items,
         .trusted_count = config->trusted.count,
     };

@@ -249,6 +249,7 @@ static void take_configuration(struct worker *worker, struct config *config)
         listening[i] = listener_address(worker->setup->listeners[i]);
     }
     config_keep_fixed(config, before->config, log_needs_restart, NULL);
+    tls_context_take_tickets(config->tls, before->config->tls);
     worker->snapshot = snapshot_new(config, listening, count);
     log_configure(&config->log);
     acceptor_set_limits(worker->acceptor, &worker->snapshot->limits);
@@ -294,6 +295,9 @@ static struct config *load_and_log(const char *path)
     const struct config_error *error;
     struct log_line line;
 
+    if (config != NULL) {
+        config_report_expired(config, errors, CONFIG_WARNING);
+    }
     for (size_t i = 0; (error = config_errors_get(errors, i)) != NULL; i++) {
         log_begin(&line, error->severity == CONFIG_ERROR ? LOG_ERROR : LOG_WARNING,
                   error->severity == CONFIG_ERROR ? "config-error" : "config-warning");
@@ -458,11 +462,12 @@ static void serve(struct worker *worker)
         worker_loop_start(&worker->loops[i]);
     }
     for (size_t i = 0; i < worker->setup->listener_count; i++) {
-        if ((worker->snapshot->config->proxy_listeners >> i & 1) != 0) {
-            acceptor_add_proxied(worker->acceptor, worker->setup->listeners[i]);
-        } else {
-            acceptor_add(worker->acceptor, worker->setup->listeners[i]);
-        }
+        const struct config *config = worker->snapshot->config;
+        struct inbound_door door = {
+            .is_proxied = (config->proxy_listeners >> i & 1) != 0,
+            .tls = (enum inbound_tls)config_listener_tls(config, i),
+        };
+        acceptor_add(worker->acceptor, worker->setup->listeners[i], &door);
     }
     open_control(worker);
     worker->alias_timer = loop_timer_new(worker->main_loop, check_alias_files, worker);

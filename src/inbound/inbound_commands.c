@@ -54,6 +54,9 @@ static void offer_extensions(struct inbound_session *session)
     smtp_reply_add_line(&reply, 250, false, BYTES("CHUNKING"));
     smtp_reply_add_line(&reply, 250, false, BYTES("SMTPUTF8"));
     smtp_reply_add_line(&reply, 250, false, BYTES("DSN"));
+    if (inbound_tls_offer(session)) {
+        smtp_reply_add_line(&reply, 250, false, BYTES("STARTTLS"));
+    }
     if (session->may_xclient) {
         smtp_reply_add_line(&reply, 250, false, BYTES("XCLIENT " XCLIENT_ATTRIBUTES));
     }
@@ -447,10 +450,12 @@ static void run_command(struct inbound_session *session, const struct smtp_comma
     case SMTP_XCLIENT:
         inbound_answer_xclient(session, command);
         return;
+    case SMTP_STARTTLS:
+        inbound_answer_starttls(session, command);
+        return;
     case SMTP_UNKNOWN:
     case SMTP_BDAT:
     case SMTP_EXPN:
-    case SMTP_STARTTLS:
     case SMTP_VERB_COUNT:
         break;
     }

@@ -257,6 +257,7 @@ static void log_accepted(struct inbound_session *session, size_t deliveries, con
 
     inbound_session_log(session, &line, LOG_INFO, "accepted");
     log_bytes(&line, "helo", strbuf_bytes(&session->helo));
+    inbound_tls_log(session, &line);
     log_address(&line, "from", transaction->sender_text);
     for (size_t i = 0; i < transaction->recipient_count && i < 20; i++) {
         log_address(&line, "orig_to", transaction->recipients[i].route.alias);
@@ -301,10 +302,15 @@ static void on_answer(void *context, const struct queue_answer *answer)
 /* The protocol name of RFC 3848, and of RFC 6531 §4.3. */
 static struct bytes protocol_name(const struct inbound_session *session)
 {
+    bool is_secure = session->tls_version != NULL;
+
     if (session->transaction.is_utf8) {
-        return BYTES("UTF8SMTP");
+        return is_secure ? BYTES("UTF8SMTPS") : BYTES("UTF8SMTP");
     }
-    return session->is_esmtp ? BYTES("ESMTP") : BYTES("SMTP");
+    if (!session->is_esmtp) {
+        return BYTES("SMTP");
+    }
+    return is_secure ? BYTES("ESMTPS") : BYTES("ESMTP");
 }
 
 static void add_received(struct inbound_session *session, struct strbuf *prefix)
@@ -321,6 +327,10 @@ static void add_received(struct inbound_session *session, struct strbuf *prefix)
         .unix_seconds = transaction->started_ms / 1000,
     };
 
+    if (session->tls_version != NULL) {
+        facts.tls_version = bytes_from_text(session->tls_version);
+        facts.tls_cipher = bytes_from_text(session->tls_cipher);
+    }
     /* Not where our own field would make a message need SMTPUTF8 whose next hop may lack it. */
     if (transaction->recipient_count == 1 &&
         bytes_is_ascii(transaction->recipients[0].route.alias)) {

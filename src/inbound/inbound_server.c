@@ -63,14 +63,15 @@ void inbound_server_set_options(struct inbound_server *server,
 void inbound_accept(struct inbound_server *server, const struct stream_accepted *accepted,
                     struct inbound_client *client)
 {
-    inbound_session_new(server, accepted, client, false);
+    const struct inbound_door door = {.is_proxied = false};
+
+    inbound_session_new(server, accepted, client, &door);
 }
 
-void inbound_accept_proxied(struct inbound_server *server,
-                            const struct stream_accepted *accepted,
-                            struct inbound_client *client)
+void inbound_accept_by(struct inbound_server *server, const struct stream_accepted *accepted,
+                       struct inbound_client *client, const struct inbound_door *door)
 {
-    inbound_session_new(server, accepted, client, true);
+    inbound_session_new(server, accepted, client, door);
 }
 
 void inbound_server_look_idle(struct inbound_server *server)

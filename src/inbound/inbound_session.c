@@ -38,6 +38,10 @@ static void on_deadline(void *context)
                             "dns-timeout");
         return;
     }
+    if (session->wait == INBOUND_WAITS_TLS) {
+        inbound_tls_failed(session, "timeout");
+        return;
+    }
     if (session->wait != INBOUND_WAITS_NOTHING) {
         inbound_session_bye(session, 451, "4.3.0", "storage does not answer, try again later",
                             "storage-timeout");
@@ -113,6 +117,7 @@ void inbound_session_close(struct inbound_session *session, const char *why)
     session->is_closed = true;
     inbound_session_log(session, &line, LOG_INFO, "session-end");
     log_bytes(&line, "helo", strbuf_bytes(&session->helo));
+    inbound_tls_log(session, &line);
     log_number(&line, "messages", session->messages);
     log_number(&line, "refused", session->refused);
     log_number(&line, "errors", session->errors);
@@ -395,6 +400,10 @@ static void on_end(void *context, enum stream_end end)
         inbound_session_go_on(session);
         return;
     }
+    if (end == STREAM_END_TLS) {
+        inbound_tls_failed(session, stream_tls_error(session->stream));
+        return;
+    }
     inbound_session_close(session, stream_end_text(end));
 }
 
@@ -413,7 +422,8 @@ void inbound_session_greet(struct inbound_session *session)
 
 struct inbound_session *inbound_session_new(struct inbound_server *server,
                                             const struct stream_accepted *accepted,
-                                            struct inbound_client *client, bool is_proxied)
+                                            struct inbound_client *client,
+                                            const struct inbound_door *door)
 {
     static const struct stream_callbacks callbacks = {
         .on_input = on_input, .on_drained = on_input, .on_end = on_end};
@@ -422,6 +432,7 @@ struct inbound_session *inbound_session_new(struct inbound_server *server,
     session->server = server;
     session->options = server->options;
     session->client = client;
+    session->tls = door->tls;
     session->peer = accepted->peer;
     session->peer_text = ip_address_text(&accepted->peer.address);
     session->started_ms = event_loop_now_ms(server->loop);
@@ -439,9 +450,10 @@ struct inbound_session *inbound_session_new(struct inbound_server *server,
     atomic_fetch_add_explicit(&server->session_count, 1, memory_order_relaxed);
     session->stream = stream_from_accepted(server->loop, accepted, &callbacks, session);
     session->timer = loop_timer_new(server->loop, on_deadline, session);
-    set_deadline(session, is_proxied ? PROXY_TIMEOUT_MS : session->options->command_timeout_ms);
+    set_deadline(session,
+                 door->is_proxied ? PROXY_TIMEOUT_MS : session->options->command_timeout_ms);
     if (!inbound_session_bye_if_draining(session)) {
-        inbound_trust_begin(session, is_proxied);
+        inbound_trust_begin(session, door->is_proxied);
     }
     return session;
 }

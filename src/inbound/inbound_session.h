@@ -4,7 +4,8 @@
  * Private to room inbound. Files: inbound_session.c (life, deadlines, lines),
  * inbound_commands.c (one function per command), inbound_parameters.c (what MAIL and RCPT say beside
  * their addresses), inbound_content.c (the content up to its answer), inbound_chunks.c (BDAT),
- * inbound_auth.c (who sent it), inbound_seal.c (what we sign it with).
+ * inbound_auth.c (who sent it), inbound_seal.c (what we sign it with), inbound_trust.c (relays
+ * that name their client), inbound_tls.c (STARTTLS).
  */
 #ifndef INBOUND_SESSION_H
 #define INBOUND_SESSION_H
@@ -110,7 +111,7 @@ struct inbound_server {
     struct arena *command_arena; /* the command being looked at; reset for each */
     struct siphash_key hash_key;
     bool is_draining;
-    bool is_paused; /* by an operator */
+    bool is_paused;  /* by an operator */
     bool is_idle;    /* has been told to on_idle, which runs once */
     bool is_stopped; /* the loop runs no more */
     void (*on_idle)(void *context);
@@ -136,6 +137,7 @@ enum inbound_wait {
     INBOUND_WAITS_AUTH,   /* DNS: the rest of what is asked about the message */
     INBOUND_WAITS_TOKEN,  /* state store: the address behind a stored SRS token */
     INBOUND_WAITS_STORE,  /* state store: over-long senders being made durable */
+    INBOUND_WAITS_TLS,    /* the handshake */
     INBOUND_WAITS_QUEUE,  /* the message is on its way to stable storage */
 };
 
@@ -151,9 +153,14 @@ struct inbound_session {
     struct ip_text peer_text;
     struct ip_endpoint relay;   /* who speaks: the peer, until XCLIENT names another one */
     struct ip_text via_text;    /* who named the client; empty: nobody */
+    struct ip_text proxy_text;  /* who did so by a PROXY header; empty: nobody */
     struct strbuf relayed_helo; /* XCLIENT's; stands for that of later greetings */
     bool awaits_proxy_header;
     bool may_xclient;
+    enum inbound_tls tls;    /* of the listener */
+    const char *tls_version; /* NULL: all is in clear; static */
+    const char *tls_cipher;  /* static */
+    bool was_offered_starttls;
     struct smtp_dialogue dialogue;
     bool is_esmtp;
     struct strbuf helo;
@@ -184,7 +191,8 @@ void inbound_server_look_idle(struct inbound_server *server);
 /* inbound_session.c */
 struct inbound_session *inbound_session_new(struct inbound_server *server,
                                             const struct stream_accepted *accepted,
-                                            struct inbound_client *client, bool is_proxied);
+                                            struct inbound_client *client,
+                                            const struct inbound_door *door);
 /* The banner. */
 void inbound_session_greet(struct inbound_session *session);
 /* Goes on with what the client has already sent; call after a wait has ended. */
@@ -303,10 +311,23 @@ void inbound_trust_begin(struct inbound_session *session, bool is_proxied);
 bool inbound_proxy_input(struct inbound_session *session, struct bytes input);
 void inbound_answer_xclient(struct inbound_session *session,
                             const struct smtp_command *command);
+/* What XCLIENT said does not hold any more. */
+void inbound_trust_forget(struct inbound_session *session);
 /* The first client that is no relay of ours, from the top of the header down. False: not said in a
  * way that can be believed. */
 bool inbound_trust_find_client(const struct inbound_options *options, struct bytes header,
                                struct arena *arena, struct received_client *client);
+
+/* inbound_tls.c */
+/* It is known who the client is: greets, or begins with TLS where that comes first. */
+void inbound_tls_open(struct inbound_session *session);
+/* Notes that STARTTLS is to be offered now, if it is. */
+bool inbound_tls_offer(struct inbound_session *session);
+void inbound_answer_starttls(struct inbound_session *session,
+                             const struct smtp_command *command);
+/* The handshake or the protection failed. */
+void inbound_tls_failed(struct inbound_session *session, const char *why);
+void inbound_tls_log(const struct inbound_session *session, struct log_line *line);
 
 /* inbound_content.c */
 /* The part of a header that is kept: all but results that claim to be ours. */

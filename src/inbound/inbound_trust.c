@@ -50,7 +50,7 @@ void inbound_trust_begin(struct inbound_session *session, bool is_proxied)
     session->awaits_proxy_header = is_proxied;
     if (!is_proxied) {
         set_relay(session);
-        inbound_session_greet(session);
+        inbound_tls_open(session);
     } else if (!inbound_trusts(session->options, &session->peer.address)) {
         refuse_proxy(session, "proxy-not-trusted");
     }
@@ -76,9 +76,10 @@ bool inbound_proxy_input(struct inbound_session *session, struct bytes input)
     if (header.client.address.family != IP_NONE) {
         set_client(session, &header.client);
         session->relay = header.client;
+        session->proxy_text = session->via_text;
     }
     set_relay(session);
-    inbound_session_greet(session);
+    inbound_tls_open(session);
     return true;
 }
 
@@ -94,6 +95,14 @@ static void take_xclient(struct inbound_session *session, const struct xclient *
         strbuf_reset(&session->relayed_helo);
         strbuf_add(&session->relayed_helo, xclient->helo);
     }
+}
+
+void inbound_trust_forget(struct inbound_session *session)
+{
+    strbuf_reset(&session->relayed_helo);
+    session->peer = session->relay;
+    session->peer_text = ip_address_text(&session->peer.address);
+    session->via_text = session->proxy_text;
 }
 
 /* As Postfix does: all is as it was at the start, the banner comes again. */

@@ -11,24 +11,18 @@
 
 struct inbound_server {
     size_t sessions; /* what it says it has */
-    size_t accepted, proxied;
+    size_t accepted, proxied, secured;
     struct inbound_client *clients[4096];
 };
 
-void inbound_accept(struct inbound_server *server, const struct stream_accepted *accepted,
-                    struct inbound_client *client)
+void inbound_accept_by(struct inbound_server *server, const struct stream_accepted *accepted,
+                       struct inbound_client *client, const struct inbound_door *door)
 {
     close(accepted->handle);
     server->sessions++;
+    server->proxied += door->is_proxied;
+    server->secured += door->tls == INBOUND_TLS_IMPLICIT;
     server->clients[server->accepted++] = client;
-}
-
-void inbound_accept_proxied(struct inbound_server *server,
-                            const struct stream_accepted *accepted,
-                            struct inbound_client *client)
-{
-    server->proxied++;
-    inbound_accept(server, accepted, client);
 }
 
 size_t inbound_session_count(const struct inbound_server *server)
@@ -50,6 +44,9 @@ void listener_start(struct listener *listener, struct event_loop *loop,
     listener->context = context;
 }
 
+static const struct inbound_door plain = {.is_proxied = false};
+static const struct inbound_door proxied = {.is_proxied = true, .tls = INBOUND_TLS_IMPLICIT};
+
 struct world {
     struct event_loop *loop;
     struct inbound_server servers[3];
@@ -68,7 +65,7 @@ static void set_up(struct world *world, size_t connections, unsigned per_client)
         world->targets[i] = (struct acceptor_target){world->loop, &world->servers[i]};
     }
     world->acceptor = acceptor_new(world->loop, world->targets, 3, &limits);
-    acceptor_add(world->acceptor, &world->listener);
+    acceptor_add(world->acceptor, &world->listener, &plain);
 }
 
 static void tear_down(struct world *world)
@@ -129,7 +126,7 @@ static void test_what_comes_through_a_proxy(void **state)
 
     (void)state;
     set_up(&world, 4, 1);
-    acceptor_add_proxied(world.acceptor, &world.listener);
+    acceptor_add(world.acceptor, &world.listener, &proxied);
     for (unsigned i = 0; i < 4; i++) {
         CHECK_TEXT("taken", dial(&world, "192.0.2.1"), "");
     }

@@ -278,7 +278,7 @@ static void test_listeners(void **state)
         load(HEAD OWN "}\n"
                       "listen 127.0.0.1:25 {\n proxy-protocol no\n}\n"
                       "listen 127.0.0.1:26 [::1]:26 {\n proxy-protocol yes\n}\n"
-                      "listen [::1]:27\n"
+                      "listen [::1]:27 {\n tls off\n}\n"
                       "trust 10.0.0.0/8 ::1\n");
     struct strbuf dump;
 
@@ -286,6 +286,8 @@ static void test_listeners(void **state)
     CHECK_INT("all", config->listen.count, 4);
     CHECK_INT("the last", config->listen.items[3].port, 27);
     CHECK_INT("those of the second block", config->proxy_listeners, 6);
+    CHECK_INT("TLS by default", config_listener_tls(config, 2), CONFIG_LISTENER_STARTTLS);
+    CHECK_INT("none at the last", config_listener_tls(config, 3), CONFIG_LISTENER_OFF);
     CHECK_INT("trusted", config->trusted.count, 2);
     strbuf_init(&dump, 100000);
     config_dump(config, &dump);
