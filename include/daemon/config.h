@@ -70,8 +70,10 @@ struct config_delivery {
     struct bytes helo;                      /* default: hostname */
     uint64_t concurrency;                   /* per destination */
     uint64_t reuse;                         /* messages over one connection */
+    uint64_t reuse_ms;                      /* its age */
     struct retry_schedule retry;            /* with expire_seconds */
     uint64_t expire_ms;
+    uint64_t warn_ms; /* 0: never */
     int tls; /* enum tls_level */
     struct tls_policy_table tls_policies;
     struct tls_context *tls_context; /* NULL: TLS is off everywhere */

@@ -46,9 +46,10 @@ enum { QUEUE_WINDOW = 1000, QUEUE_CONTENT_MEMORY = 64 * 1024 * 1024 };
 struct queue_options {
     struct shared *snapshot; /* what the rest points into */
     struct retry_schedule retry;
-    unsigned concurrency;           /* attempts at once per destination */
-    enum bounce_policy bounces;     /* to whom; what is not bounced is held ... */
-    uint64_t hold_ms;               /* ... for so long; 0: not at all */
+    unsigned concurrency;       /* attempts at once per destination */
+    enum bounce_policy bounces; /* to whom; what is not bounced is held ... */
+    uint64_t hold_ms;           /* ... for so long; 0: not at all */
+    uint64_t warn_ms; /* whose mail is older when an attempt fails is told, once; 0: never */
     unsigned bounce_limit;          /* a day, to one sender; 0: no limit */
     struct bytes our_name;          /* Reporting-MTA, Received of bounces */
     struct bytes bounce_from;       /* "postmaster@..." */

@@ -207,12 +207,16 @@ const struct config_option config_options[] = {
      "#helo mx.example.org",
      "The name given in EHLO (default: hostname)."},
     {"delivery", "concurrency", CONFIG_NUMBER, AT(delivery.concurrency), "N", NULL, NULL, 1, 10000, "20", ONCE, RELOAD, NULL,
-     "Connections to one destination at a time."},
+     "Connections to one destination at a time, and to all destinations that have the same mail hosts. It begins with five and "
+     "finds out how many go well."},
     {"delivery", "reuse", CONFIG_NUMBER, AT(delivery.reuse), "N", NULL, NULL, 1, 100000, "100", ONCE, RELOAD, NULL,
      "Messages over one connection."},
+    {"delivery", "reuse-time", CONFIG_DURATION, AT(delivery.reuse_ms), "TIME", NULL, NULL, SECOND, DAY, "5m", ONCE, RELOAD, NULL,
+     "How old a connection may be that is used for one more message."},
     {"delivery", "retry", CONFIG_RETRY, AT(delivery.retry), "TIME ...", NULL, NULL, SECOND, 7 * DAY, "1m 5m 15m 30m 1h 2h 4h", ONCE,
      RELOAD, NULL,
-     "Pauses between attempts; the last one repeats. Each is spread by a fifth."},
+     "Pauses between attempts; the last one repeats. Each is spread by a fifth. After greylisting the first three are at most 1, 5 "
+     "and 10 minutes; for a full mailbox they begin in the middle of the list."},
     {"delivery", "tls", CONFIG_CHOICE, AT(delivery.tls), "opportunistic|required|verified|off", "off|opportunistic|required|verified",
      NULL, NO_RANGE, "opportunistic", ONCE, RELOAD, NULL,
      "Whether mail goes out over TLS. \"opportunistic\": where the next hop offers it, and in clear text where that fails; "
@@ -229,6 +233,10 @@ const struct config_option config_options[] = {
      "Its private key, PEM without a pass phrase."},
     {"delivery", "expire", CONFIG_DURATION, AT(delivery.expire_ms), "TIME", NULL, NULL, SECOND, 30 * DAY, "2d", ONCE, RELOAD, NULL,
      "When to give up and tell the sender."},
+    {"delivery", "warn", CONFIG_DURATION, AT(delivery.warn_ms), "TIME|never", "never", NULL, MINUTE, 30 * DAY, "never", ONCE, RELOAD,
+     "#warn 4h",
+     "When to tell the sender that a message is late and is still being tried: once, after the first attempt that fails behind "
+     "that time. Senders who get no bounce get no warning, and programs that wrote by themselves get none, either."},
     {"delivery", "bounce", CONFIG_CHOICE, AT(delivery.bounce), "proven|own-domains|all|none", "proven|own-domains|all|none", NULL, NO_RANGE,
      "proven", ONCE, RELOAD, NULL,
      "Who is told by a bounce what could not be delivered. \"proven\": senders who proved to be that sender (SPF, or DKIM of the "
@@ -336,10 +344,7 @@ static const struct {
     const char *context;
     const char *name;
 } planned[] = {
-    {"", "blocklist"},
-    {"", "allowlist"},
-    {"listen", "banner-wait"},
-    {"delivery", "warn"},
+    {"", "blocklist"}, {"", "allowlist"}, {"listen", "banner-wait"},
 };
 
 const struct config_option *config_schema_find(const char *context, struct bytes name)

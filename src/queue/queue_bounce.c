@@ -32,6 +32,16 @@ static bool has_reported(const struct queue_job *job)
     return false;
 }
 
+static bool is_late(const struct queue_job *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        if (job->entries[i].is_late) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_relayed(const struct queue_job *job, size_t index)
 {
     return job->entries[index].result == QUEUE_RESULT_SENT &&
@@ -117,6 +127,14 @@ static struct bytes original_header(const struct queue_message *message, struct 
     return bytes_first(start, header_block_length(start));
 }
 
+static enum bounce_kind kind_of(const struct queue_job *job)
+{
+    if (has_reported(job)) {
+        return is_only_expired(job) ? BOUNCE_EXPIRED : BOUNCE_FAILED;
+    }
+    return is_late(job) ? BOUNCE_DELAYED : BOUNCE_RELAYED;
+}
+
 static size_t list_recipients(const struct queue_job *job, struct bounce_recipient *out)
 {
     const struct delivery_report *report =
@@ -129,7 +147,7 @@ static size_t list_recipients(const struct queue_job *job, struct bounce_recipie
         bool has_passed = is_relayed(job, i);
         struct bounce_attempt *history = NULL;
         size_t history_count = 0;
-        if (!is_reported(&job->entries[i]) && !has_passed) {
+        if (!is_reported(&job->entries[i]) && !has_passed && !job->entries[i].is_late) {
             continue;
         }
         if (job->entries[i].result == QUEUE_RESULT_EXPIRED && job->history_count > 0) {
@@ -166,9 +184,7 @@ static void write_text(struct queue_job *job, uint64_t id, struct strbuf *text)
     struct bounce_recipient *recipients =
         arena_alloc(job->arena, job->count * sizeof *recipients);
     struct bounce_facts facts = {
-        .kind = !has_reported(job)     ? BOUNCE_RELAYED
-                : is_only_expired(job) ? BOUNCE_EXPIRED
-                                       : BOUNCE_FAILED,
+        .kind = kind_of(job),
         .envid = message->envelope.envid,
         .our_name = options->our_name,
         .from_address = options->bounce_from,
@@ -253,6 +269,11 @@ static struct queue_message *make_message(struct queue_job *job, uint64_t id, st
     return bounce;
 }
 
+bool queue_bounce_may_warn(const struct queue_job *job)
+{
+    return bounce_rule_for_delay(job->queue->options.bounces, &job->message->envelope).is_sent;
+}
+
 bool queue_bounce_is_wanted(struct queue_job *job)
 {
     const struct envelope *envelope = &job->message->envelope;
@@ -276,7 +297,9 @@ struct queue_message *queue_bounce_new(struct queue_job *job)
 {
     struct strbuf text;
 
-    if (!queue_bounce_is_wanted(job)) {
+    if (is_late(job)) {
+        job->why = "delayed";
+    } else if (!queue_bounce_is_wanted(job)) {
         return NULL;
     }
     uint64_t id = message_id_next(job->queue->ids, clock_unix_ms());

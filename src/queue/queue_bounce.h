@@ -16,7 +16,9 @@ void queue_bounce_keep_history(struct queue_job *job, const struct spool_message
 bool queue_bounce_has_relayed(const struct queue_job *job);
 /* Is there to be one for the entries that have failed? job->why says why, or why not. */
 bool queue_bounce_is_wanted(struct queue_job *job);
-/* For the entries of the job that have failed, or were relayed. NULL: none is to be sent. job->why says why in
+/* May the sender be told that its message is late? */
+bool queue_bounce_may_warn(const struct queue_job *job);
+/* For the entries of the job that have failed, are late, or were relayed. NULL: none is to be sent. job->why says why in
  * both cases. */
 struct queue_message *queue_bounce_new(struct queue_job *job);
 

@@ -26,6 +26,7 @@ struct queue_job_entry {
     int64_t next_ms;       /* DEFERRED, MOVED, REDIRECTED: unix; is_unbounced: now */
     struct bytes moved_to; /* MOVED, REDIRECTED: its destination now; empty: as before */
     bool is_unbounced;     /* FAILED, EXPIRED: nobody is told, it is held */
+    bool is_late;          /* DEFERRED: the sender is told so */
 };
 
 struct queue_job {

@@ -2,6 +2,7 @@
  * The outcome of an attempt, in the order it happens:
  *
  *   1 judge_entry     sent, to be tried again (when?), refused but with a fallback, failed, or too old
+ *     find_late       is a sender to be told that it takes long? Not in the same breath as a failure
  *   2 count_bounce    has the sender had enough of them today? Only when there is to be one
  *   3 plan_changes    rows to close, to put off or to send elsewhere, and a bounce for all that have
  *                     failed; without one they are held
@@ -110,6 +111,7 @@ static struct spool_delivery *update_row(struct queue_job *job,
         .next_attempt_ms = entry->next_ms,
         .created_ms = delivery->created_ms,
         .last_reply = arena_copy(job->arena, bytes_first(why, LAST_REPLY_LIMIT)),
+        .is_warned = entry->is_late,
     };
     job->changes[job->change_count++] =
         (struct spool_change){.kind = SPOOL_UPDATE,
@@ -205,9 +207,44 @@ static bool has_failed(const struct queue_job *job)
     return false;
 }
 
+static bool has_late(const struct queue_job *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        if (job->entries[i].is_late) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void find_late(struct queue_job *job)
+{
+    int64_t warn_ms = (int64_t)job->queue->options.warn_ms;
+
+    if (warn_ms == 0 || has_failed(job) || queue_bounce_has_relayed(job) ||
+        !queue_bounce_may_warn(job)) {
+        return;
+    }
+    for (size_t i = 0; i < job->count; i++) {
+        struct queue_job_entry *entry = &job->entries[i];
+        const struct queue_delivery *delivery = entry->delivery;
+
+        entry->is_late = entry->result == QUEUE_RESULT_DEFERRED && !delivery->is_warned &&
+                         clock_unix_ms() - delivery->created_ms >= warn_ms &&
+                         dsn_wants_delay(delivery->notify);
+    }
+}
+
+static void forget_late(struct queue_job *job)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        job->entries[i].is_late = false;
+    }
+}
+
 static void plan_changes(struct queue_job *job)
 {
-    if (has_failed(job) || queue_bounce_has_relayed(job)) {
+    if (has_failed(job) || has_late(job) || queue_bounce_has_relayed(job)) {
         need_arena(job);
         job->bounce = queue_bounce_new(job);
     }
@@ -278,6 +315,9 @@ static void on_bounce_counted(void *context, enum state_status status, uint64_t 
     /* When they cannot be counted the sender is told: it has proven itself. */
     job->is_bounce_limit_reached =
         status == STATE_OK && count > job->queue->options.bounce_limit;
+    if (job->is_bounce_limit_reached) {
+        forget_late(job);
+    }
     record(job);
 }
 
@@ -288,8 +328,8 @@ static bool count_bounce(struct queue_job *job)
     struct bytes sender = job->message->envelope.sender;
     struct strbuf key;
 
-    if (queue->set->state == NULL || queue->options.bounce_limit == 0 || !has_failed(job) ||
-        !queue_bounce_is_wanted(job)) {
+    if (queue->set->state == NULL || queue->options.bounce_limit == 0 ||
+        (!has_late(job) && (!has_failed(job) || !queue_bounce_is_wanted(job)))) {
         return false;
     }
     strbuf_init(&key, BOUNCE_KEY_LIMIT);
@@ -310,6 +350,7 @@ void queue_record_outcome(struct queue_job *job)
     for (size_t i = 0; i < job->count; i++) {
         judge_entry(job, i);
     }
+    find_late(job);
     if (!count_bounce(job)) {
         record(job);
     }

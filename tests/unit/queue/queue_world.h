@@ -97,7 +97,7 @@ struct world {
     struct world_row *rows;
     size_t row_count, row_capacity;
     struct world_message *messages;
-    size_t message_count;
+    size_t message_count, message_capacity;
     enum spool_status commit_status;
     bool is_read_held, is_attempt_held, is_post_held;
     void (*attempt)(struct delivery_attempt *attempt);
@@ -448,8 +448,11 @@ static inline void world_add_row(const struct spool_delivery *from)
 
 static inline void world_add_message(const struct spool_message *from)
 {
-    world.messages =
-        memory_resize(world.messages, world.message_count + 1, sizeof *world.messages);
+    if (world.message_count == world.message_capacity) {
+        world.message_capacity = world.message_capacity * 2 + 64;
+        world.messages =
+            memory_resize(world.messages, world.message_capacity, sizeof *world.messages);
+    }
     struct world_message *message = &world.messages[world.message_count++];
 
     *message = (struct world_message){*from, true};
@@ -476,6 +479,7 @@ static inline void apply_change(const struct spool_change *change)
         row = find_row(change->deliveries->message, change->deliveries->number);
         row->delivery.state = change->deliveries->state;
         row->delivery.attempts = change->deliveries->attempts;
+        row->delivery.is_warned = row->delivery.is_warned || change->deliveries->is_warned;
         row->delivery.next_attempt_ms = change->deliveries->next_attempt_ms;
         disown(row->delivery.last_reply);
         row->delivery.last_reply = own(change->deliveries->last_reply);

@@ -2,6 +2,7 @@
 #include "queue_world.h"
 
 #include "mail/envelope_record.h"
+#include "protocol/dsn_parameter.h"
 
 static struct bytes destination_of(unsigned number)
 {
@@ -339,6 +340,90 @@ static void test_a_backlog_delays_nobody_else(void **state)
     CHECK_INT("no time has passed", world.now_ms - before, 0);
 }
 
+static void submit_for_warning(const struct envelope *envelope, unsigned notify)
+{
+    struct content *content = content_from_bytes(BYTES("From: a\r\n\r\nbody\r\n"));
+    struct queue_recipient recipient = {.destination = BYTES("next.test"),
+                                        .address = BYTES("bob@next.test"),
+                                        .alias = BYTES("info@example.org"),
+                                        .sender = BYTES("s@example.org"),
+                                        .notify = notify};
+    struct queue_submission submission = {.id = 1,
+                                          .created_ms = clock_unix_ms(),
+                                          .envelope = envelope,
+                                          .content = content,
+                                          .recipients = &recipient,
+                                          .count = 1};
+    struct queue_options options = world_options();
+
+    options.warn_ms = 4 * 3600 * 1000;
+    queue_set_options(world.queues[0], &options);
+    queue_submit(world.queues[0], &submission, on_answer, NULL);
+    content_drop(&content);
+}
+
+static void attempt_greylisted_next(struct delivery_attempt *attempt)
+{
+    if (bytes_equal(attempt->request.destination, BYTES("next.test"))) {
+        attempt_greylisted(attempt);
+    } else {
+        attempt_sent(attempt);
+    }
+}
+
+static void test_senders_are_warned_once(void **state)
+{
+    static const struct {
+        const char *name;
+        struct envelope envelope;
+        unsigned notify;
+        size_t want;
+    } cases[] = {
+        {"anybody", {.kind = ENVELOPE_FORWARD, .sender = BYTES("a@sender.test")}, 0, 1},
+        {"asked for it",
+         {.kind = ENVELOPE_FORWARD, .sender = BYTES("a@sender.test")},
+         DSN_NOTIFY_DELAY,
+         1},
+        {"asked for failures only",
+         {.kind = ENVELOPE_FORWARD, .sender = BYTES("a@sender.test")},
+         DSN_NOTIFY_FAILURE,
+         0},
+        {"a program",
+         {.kind = ENVELOPE_FORWARD,
+          .sender = BYTES("a@sender.test"),
+          .is_auto_submitted = true},
+         0,
+         0},
+        {"nobody", {.kind = ENVELOPE_FORWARD, .sender = BYTES("")}, 0, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        if (i > 0) {
+            world_clear();
+            world_init(1);
+        }
+        world_start();
+        world.attempt = attempt_greylisted_next;
+        submit_for_warning(&cases[i].envelope, cases[i].notify);
+        world_advance(4 * 3600 * 1000 - 1000);
+        CHECK_INT(cases[i].name, world_lines_with("bounce-queued", ""), 0);
+        world_advance(30 * 60 * 1000);
+        CHECK_INT(cases[i].name, world_lines_with("bounce-queued", "why=delayed"),
+                  cases[i].want);
+        world_advance(24 * 3600 * 1000);
+        CHECK_INT("once", world_lines_with("bounce-queued", ""), cases[i].want);
+        if (cases[i].want > 0) {
+            CHECK_TRUE(
+                "its words",
+                strstr(content_memory(world.messages[world.message_count - 1].message.content)
+                           .data,
+                       "Action: delayed") != NULL);
+        }
+        CHECK_INT("still tried", world_open_rows(), 1);
+    }
+}
+
 #define PACE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 #define LOOPS_TEST(test) cmocka_unit_test_setup_teardown(test, set_up_two_loops, tear_down)
 
@@ -354,6 +439,7 @@ int main(void)
         LOOPS_TEST(test_loops_share_what_a_provider_takes),
         PACE_TEST(test_domains_of_one_provider_pause_together),
         PACE_TEST(test_a_backlog_delays_nobody_else),
+        PACE_TEST(test_senders_are_warned_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
