@@ -42,6 +42,27 @@ def test_a_bounce_to_the_srs_address_arrives_unchanged_at_the_sender(world):
         b"Received", b"X-Postilion-Loop"}
 
 
+DSN = (b"From: MAILER-DAEMON@dest.test\r\nTo: <x@srs.fwd.test>\r\nSubject: Undeliverable\r\n"
+       b"MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=\"b\"\r\n\r\n"
+       b"--b\r\n\r\nno such user\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; x\r\n\r\n"
+       b"Final-Recipient: rfc822; anna@dest.test\r\nAction: failed\r\nStatus: 5.1.1\r\n--b--\r\n")
+
+
+def test_a_report_goes_back_unchanged_through_srs0_and_srs1(world):
+    hop, back = world.hop(), world.hop(world.SENDER)
+    first = world.hop("127.0.0.4")
+    world.start(zone={"first.test": [("MX", "10 mx.first.test.")], "mx.first.test": [("A", "127.0.0.4")]})
+    origin = {"anna@sender.test": back, "SRS0=abcd=KX=elsewhere.test=bob@first.test": first}
+    for count, (sender, home) in enumerate(origin.items(), 1):
+        world.send(sender=sender, data=a_message(sender="anna@sender.test"))
+        rewritten = hop.wait(count)[-1].sender
+        assert rewritten.startswith("SRS1=" if count == 2 else "SRS0=")
+        world.send(rewritten, sender="", data=DSN)
+        message = home.wait()[0]
+        assert (message.sender, message.recipients) == ("", [sender])
+        assert message.data.endswith(DSN)
+
+
 def test_the_srs_address_in_other_letters_and_to_its_domain_only(world):
     hop, back = world.hop(), world.hop(world.SENDER)
     world.start()

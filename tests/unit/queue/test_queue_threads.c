@@ -296,6 +296,7 @@ static void run_workers(void)
         .retry = {.pauses_seconds = {1}, .count = 1, .expire_seconds = 3600},
         .concurrency = 20,
         .our_name = BYTES("mx.example.org"),
+        .bounces = BOUNCE_ALL,
         .bounce_from = BYTES("postmaster@example.org"),
         .routes = &routes,
     };
