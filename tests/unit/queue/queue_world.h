@@ -486,6 +486,9 @@ static inline void apply_change(const struct spool_change *change)
         disown(row->delivery.destination);
         row->delivery.destination = own(change->deliveries->destination);
         if (change->deliveries->recipient.len > 0) {
+            disown(row->delivery.recipient);
+            disown(row->delivery.sender);
+            disown(row->delivery.fallback);
             row->delivery.recipient = own(change->deliveries->recipient);
             row->delivery.sender = own(change->deliveries->sender);
             row->delivery.fallback = own(change->deliveries->fallback);
@@ -979,6 +982,8 @@ static inline void world_clear(void)
         disown(world.rows[i].delivery.alias);
         disown(world.rows[i].delivery.sender);
         disown(world.rows[i].delivery.last_reply);
+        disown(world.rows[i].delivery.orcpt);
+        disown(world.rows[i].delivery.fallback);
     }
     for (size_t i = 0; i < world.message_count; i++) {
         disown(world.messages[i].message.envelope);
