@@ -1,5 +1,6 @@
 #include "forward/recipient_route.h"
 
+#include "auth/idn_domain.h"
 #include "forward/alias_check.h"
 #include "mail/reply_address.h"
 
@@ -153,11 +154,16 @@ static void expand(struct expansion *expansion, size_t domain, struct bytes loca
 static struct bytes fallback_of(struct expansion *expansion, const struct alias_match *match)
 {
     struct smtp_mailbox mailbox;
+    struct bytes ascii;
 
     if (match->line.fallback.len == 0 ||
         smtp_mailbox_parse(match->line.fallback, true, false, expansion->arena, &mailbox) !=
             SMTP_PATH_OK) {
         return expansion->fallback;
+    }
+    if (!bytes_is_ascii(mailbox.domain) &&
+        idn_domain_to_ascii(mailbox.domain, expansion->arena, &ascii)) {
+        mailbox.domain = ascii;
     }
     return address_text(mailbox.local, mailbox.domain, expansion->arena);
 }

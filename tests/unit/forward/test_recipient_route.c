@@ -23,6 +23,8 @@ static const char OWN[] = "postmaster: admin@x.test\n"
                           "loop: loop@own.test\n"
                           "safe: a@x.test, inner@own.test, b@x.test :fallback: \"s x\"@Y.test\n"
                           "inner: c@x.test, d@x.test, a@x.test :fallback: in@y.test\n"
+                          "uni: a@x.test :fallback: b@B\xc3\xbc"
+                          "cher.test\n"
                           "/team-.*/: team@x.test\n";
 static const char SECOND[] = "postmaster: second@x.test\n"
                              "abuse: second@x.test\n"
@@ -149,6 +151,8 @@ static const struct {
     {"fallbacks, the innermost first", BYTES("<safe@own.test>"),
      "forward safe@own.test srs.test a@x.test|\"s x\"@y.test c@x.test|in@y.test "
      "d@x.test|in@y.test b@x.test|\"s x\"@y.test"},
+    {"fallback in another alphabet", BYTES("<uni@own.test>"),
+     "forward uni@own.test srs.test a@x.test|b@xn--bcher-kva.test"},
     {"nested without repeats", BYTES("<all@own.test>"),
      "forward all@own.test srs.test anna@x.test bob@Y.test ANNA@x.test info@new.test"},
     {"mapping", BYTES("<Any+tag@second.test>"),
