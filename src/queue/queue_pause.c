@@ -140,7 +140,7 @@ static void use_pause(struct queue *queue, const struct notice *notice)
     }
     if (notice->is_paused) {
         stop_waiting(queue);
-    } else if (queue->is_started) {
+    } else {
         look_again(queue, notice);
     }
 }
