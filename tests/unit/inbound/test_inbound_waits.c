@@ -250,6 +250,86 @@ static void test_bounce_to_a_token(void **state)
     }
 }
 
+static void make_return_address(struct world *world, char *out, size_t room)
+{
+    struct arena *arena = arena_new();
+    struct smtp_mailbox sender = {.local = BYTES("anna"), .domain = BYTES("sender.test")}, made;
+
+    assert_int_equal(srs_forward(&world->srs, world->options.routes.srs_domain,
+                                 (uint32_t)(clock_unix_seconds() / 86400), &sender, arena,
+                                 &made),
+                     SRS_OK);
+    snprintf(out, room, BYTES_FMT "@" BYTES_FMT, BYTES_ARG(made.local), BYTES_ARG(made.domain));
+    arena_free(&arena);
+}
+
+/* How often a return address may be used is asked when the message is whole, not before. */
+static void test_uses_of_a_return_address(void **state)
+{
+    static const struct {
+        const char *name;
+        uint64_t rate, uses;
+        const char *counted; /* the kind that has been counted so often: */
+        uint64_t count;
+        enum state_status status;
+        unsigned want_counts;
+        const char *want;
+    } cases[] = {
+        {"first", 2, 3, "hour ", 0, STATE_OK, 2, "354 250/2.0.0"},
+        {"last of this hour", 2, 3, "hour ", 1, STATE_OK, 2, "354 250/2.0.0"},
+        {"one too many", 2, 3, "hour ", 2, STATE_OK, 1, "354 450/4.7.1"},
+        {"last of all", 2, 3, "uses ", 2, STATE_OK, 2, "354 250/2.0.0"},
+        {"used up", 2, 3, "uses ", 3, STATE_OK, 2, "354 550/5.7.1"},
+        {"nobody counts the hours", 0, 3, "uses ", 3, STATE_OK, 1, "354 550/5.7.1"},
+        {"nobody counts at all", 0, 0, "uses ", 9, STATE_OK, 0, "354 250/2.0.0"},
+        {"the store has failed", 2, 3, "hour ", 9, STATE_FAILED, 2, "354 250/2.0.0"},
+        {"the store is full", 2, 3, "hour ", 9, STATE_FULL, 2, "354 250/2.0.0"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct world world;
+        struct client *client;
+        char address[512], text[1024];
+        world_init(&world);
+        world.options.return_rate = cases[i].rate;
+        world.options.return_uses = cases[i].uses;
+        world.state.status = cases[i].status;
+        world.state.count = cases[i].count;
+        strcpy(world.state.counted, cases[i].counted);
+        make_return_address(&world, address, sizeof address);
+        client = world_greet(&world);
+        say(&world, client, "MAIL FROM:<>\r\n", "250/2.1.0");
+        snprintf(text, sizeof text, "RCPT TO:<%s>\r\n", address);
+        say_bytes(&world, client, cases[i].name, bytes_from_text(text), "250/2.1.5");
+        CHECK_INT("asking is free", world.state.counts, 0);
+        say_bytes(&world, client, cases[i].name, BYTES("DATA\r\n\r\n.\r\n"), cases[i].want);
+        CHECK_INT(cases[i].name, world.state.counts, cases[i].want_counts);
+        CHECK_INT(cases[i].name, world.queue.submitted,
+                  strstr(cases[i].want, "250/2.0.0") != NULL);
+        world_clear(&world);
+    }
+}
+
+static void test_client_gone_while_a_use_is_counted(void **state)
+{
+    struct world world;
+    struct client *client;
+    char address[512], text[1024];
+
+    (void)state;
+    world_init(&world);
+    world.options.return_rate = 1;
+    world.state.is_held = true;
+    make_return_address(&world, address, sizeof address);
+    client = world_greet(&world);
+    snprintf(text, sizeof text, "MAIL FROM:<>\r\nRCPT TO:<%s>\r\nDATA\r\n", address);
+    say_bytes(&world, client, "up to the content", bytes_from_text(text),
+              "250/2.1.0 250/2.1.5 354");
+    say(&world, client, "\r\n.\r\n", "");
+    world_clear(&world);
+}
+
 static void test_client_gone_while_a_token_is_looked_up(void **state)
 {
     struct world world;
@@ -596,6 +676,8 @@ int main(void)
         cmocka_unit_test(test_client_gone_while_senders_are_stored),
         cmocka_unit_test(test_end_while_senders_are_stored),
         cmocka_unit_test(test_bounce_to_a_token),
+        cmocka_unit_test(test_uses_of_a_return_address),
+        cmocka_unit_test(test_client_gone_while_a_use_is_counted),
         cmocka_unit_test(test_client_gone_while_a_token_is_looked_up),
         cmocka_unit_test(test_silent_client),
         cmocka_unit_test(test_octet_by_octet),
