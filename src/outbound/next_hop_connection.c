@@ -155,10 +155,13 @@ static void fail_injected(struct next_hop_connection *connection)
 static void fail_handshake(struct next_hop_connection *connection)
 {
     fail_tls(connection, stream_tls_error(connection->stream));
-    connection->may_be_retried_in_clear =
-        tls_policy_may_fall_back(connection->tls_wanted.level);
-    tls_memory_note_failure(connection->tls_wanted.memory, bytes_from_text(connection->host),
-                            connection->endpoint.port);
+    /* Only a failure of TLS itself is remembered: that a certificate was not good enough for one
+     * domain is no reason to go to the others in clear text. */
+    if (tls_policy_may_fall_back(connection->tls_wanted.level)) {
+        connection->may_be_retried_in_clear = true;
+        tls_memory_note_failure(connection->tls_wanted.memory,
+                                bytes_from_text(connection->host), connection->endpoint.port);
+    }
 }
 
 static void keep_session(struct next_hop_connection *connection)
@@ -261,8 +264,9 @@ bool next_hop_connection_fulfils(const struct next_hop_connection *connection,
 {
     switch (level) {
     case TLS_LEVEL_OFF:
-    case TLS_LEVEL_OPPORTUNISTIC:
         return true;
+    case TLS_LEVEL_OPPORTUNISTIC: /* clear text is good enough only where TLS was not to be had */
+        return connection->tls.version != NULL || connection->tls_wanted.level != TLS_LEVEL_OFF;
     case TLS_LEVEL_REQUIRED:
         return connection->tls.version != NULL;
     case TLS_LEVEL_VERIFIED:
