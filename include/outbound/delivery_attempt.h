@@ -77,6 +77,7 @@ enum delivery_trouble {
     DELIVERY_TROUBLE_NONE,
     DELIVERY_TROUBLE_DNS,
     DELIVERY_TROUBLE_CONNECTION, /* no host could be reached, or all broke */
+    DELIVERY_TROUBLE_TLS,        /* one was reached, but not as the policy wants it */
     DELIVERY_TROUBLE_REPLY,      /* the next hop said 4xx or 5xx */
 };
 

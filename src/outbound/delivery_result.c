@@ -143,6 +143,7 @@ struct delivery_result delivery_result_of_fault(const struct next_hop_connection
     struct delivery_result result = {
         .outcome = DELIVERY_TEMPORARY,
         .trouble = connection->fault == CONNECTION_FAULT_CONTENT ? DELIVERY_TROUBLE_NONE
+                   : connection->fault == CONNECTION_FAULT_TLS   ? DELIVERY_TROUBLE_TLS
                                                                  : DELIVERY_TROUBLE_CONNECTION,
     };
 
@@ -209,6 +210,9 @@ static enum reply_class class_of(const struct delivery_result *result)
         break;
     case DELIVERY_TROUBLE_CONNECTION:
         facts.origin = REPLY_FROM_CONNECTION;
+        break;
+    case DELIVERY_TROUBLE_TLS:
+        facts.origin = REPLY_FROM_TLS;
         break;
     case DELIVERY_TROUBLE_REPLY:
         break;

@@ -45,6 +45,7 @@ static enum judgement judge(const struct queue_job *job)
     case DELIVERY_TROUBLE_DNS:
         return job->recipients[0].outcome == DELIVERY_TEMPORARY ? LOST : REACHED;
     case DELIVERY_TROUBLE_CONNECTION:
+    case DELIVERY_TROUBLE_TLS:
         if (job->recipients[0].outcome != DELIVERY_TEMPORARY) {
             return REACHED;
         }

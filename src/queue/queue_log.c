@@ -146,6 +146,8 @@ static const char *trouble_word(enum delivery_trouble trouble)
         return "dns";
     case DELIVERY_TROUBLE_CONNECTION:
         return "connection";
+    case DELIVERY_TROUBLE_TLS:
+        return "tls";
     case DELIVERY_TROUBLE_REPLY:
         break;
     }

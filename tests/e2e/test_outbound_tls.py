@@ -86,6 +86,7 @@ def test_verified_defers_what_is_not(world, tls_hop, certificates, options, why)
     world.send()
     line = daemon.wait_log("deferred")
     assert why in line["reply"]
+    assert line["why"] == line["class"] == "tls" and line["stage"] == "starttls"
     assert line["dsn"] == ("4.7.4" if "required" in why else "4.7.5")
     assert not hop.messages and not is_clear(hop)
 
