@@ -123,6 +123,13 @@ static void write_forward(struct building *building, struct alias_source *source
             return;
         }
     }
+    if (bytes_equal(node->words[3].text, BYTES("fallback")) ||
+        bytes_equal(node->words[node->count - 1].text, BYTES("fallback"))) {
+        config_error_at(building->loading, &node->words[3],
+                        "write: forward NAME to ADDRESS fallback ADDRESS",
+                        "an address stands on either side of \"fallback\"");
+        return;
+    }
     write_name(building, source, &node->words[1]);
     write_targets(building, source, node, 3);
     strbuf_add_char(&source->text, '\n');

@@ -94,7 +94,7 @@ static const char *const STATEMENTS[STATEMENT_COUNT] = {
                          " WHERE message=?1 AND number>=?2 AND number<=?3 AND (state=0 OR ?5)"),
     [STATEMENT_HOLD] = ("UPDATE delivery SET state=1, last_reply=?4"
                         " WHERE message=?1 AND number>=?2 AND number<=?3 AND state=0"),
-    [STATEMENT_RELEASE] = ("UPDATE delivery SET state=0, next_attempt=?4"
+    [STATEMENT_RELEASE] = ("UPDATE delivery SET state=0, next_attempt=?4, given_up=0"
                            " WHERE message=?1 AND number>=?2 AND number<=?3 AND state>0"),
     [STATEMENT_GIVE_UP] = ("UPDATE delivery SET state=0, next_attempt=?4, given_up=1"
                            " WHERE message=?1 AND number>=?2 AND number<=?3"),
