@@ -126,12 +126,72 @@ static void test_two_kinds(void **state)
     strbuf_clear(&why);
 }
 
+static void add_all(struct strbuf *chain, const struct test_certificate *const *parts)
+{
+    strbuf_init(chain, 100000);
+    for (; *parts != NULL; parts++) {
+        strbuf_add(chain, text_of(&(*parts)->chain));
+    }
+}
+
+static void test_look(void **state)
+{
+    const struct {
+        const char *name;
+        const struct test_certificate *parts[4];
+        const char *asked;
+        enum tls_chain want;
+        bool has_name;
+    } cases[] = {
+        {"whole", {&ecdsa, &authority}, "mx.example", TLS_CHAIN_GOOD, true},
+        {"another name", {&ecdsa, &authority}, "other.example", TLS_CHAIN_GOOD, false},
+        {"upper case", {&ecdsa, &authority}, "MX.Example", TLS_CHAIN_GOOD, true},
+        {"no name", {&ecdsa, &authority}, "", TLS_CHAIN_GOOD, false},
+        {"alone", {&ecdsa}, "mx.example", TLS_CHAIN_ALONE, true},
+        {"signed by itself", {&other}, "other.example", TLS_CHAIN_GOOD, true},
+        {"a stranger in it",
+         {&ecdsa, &other, &authority},
+         "mx.example",
+         TLS_CHAIN_DISORDERED,
+         true},
+        {"a stranger at its end",
+         {&ecdsa, &authority, &other},
+         "mx.example",
+         TLS_CHAIN_DISORDERED,
+         true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct tls_certificate_facts facts;
+        struct tls_certificate pair;
+        struct strbuf chain, why;
+
+        add_all(&chain, cases[i].parts);
+        strbuf_init(&why, 1000);
+        pair = (struct tls_certificate){strbuf_bytes(&chain),
+                                        text_of(&cases[i].parts[0]->key_text)};
+        CHECK_TRUE(cases[i].name,
+                   tls_certificate_look(&pair, bytes_from_text(cases[i].asked), &facts, &why));
+        CHECK_INT(cases[i].name, facts.chain, cases[i].want);
+        CHECK_INT(cases[i].name, facts.has_name, cases[i].has_name);
+        CHECK_TRUE(cases[i].name, facts.begins < time(NULL) && facts.expires > time(NULL));
+        pair.key = text_of(&authority.key_text);
+        CHECK_TRUE(cases[i].name, !tls_certificate_look(&pair, BYTES(""), &facts, &why));
+        CHECK_TEXT(cases[i].name, strbuf_text(&why),
+                   "the key is not the one of the certificate");
+        strbuf_clear(&why);
+        strbuf_clear(&chain);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_certificates),
         cmocka_unit_test(test_trusted),
         cmocka_unit_test(test_two_kinds),
+        cmocka_unit_test(test_look),
     };
 
     return cmocka_run_group_tests(tests, make_all, clear_all);

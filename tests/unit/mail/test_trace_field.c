@@ -29,6 +29,26 @@ static void test_received(void **state)
     strbuf_clear(&out);
 }
 
+static void test_received_over_tls(void **state)
+{
+    struct received_facts facts = usual;
+    struct strbuf out;
+
+    (void)state;
+    facts.protocol = BYTES("ESMTPS");
+    facts.tls_version = BYTES("TLSv1.3");
+    facts.tls_cipher = BYTES("TLS_AES_256_GCM_SHA384");
+    strbuf_init(&out, 4096);
+    trace_field_add_received(&out, &facts);
+    CHECK_BYTES("TLS", strbuf_bytes(&out),
+                BYTES("Received: from mail.example.net (out.example.net [192.0.2.7])\r\n"
+                      "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384)\r\n"
+                      "\tby mx.example.org with ESMTPS id 0123456789abc\r\n"
+                      "\tfor <info@example.org>;\r\n"
+                      "\tSat, 21 Nov 2026 22:26:30 +0000\r\n"));
+    strbuf_clear(&out);
+}
+
 static void test_received_of_strange_clients(void **state)
 {
     /* clang-format off */
@@ -179,6 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_loop_mark),
         cmocka_unit_test(test_received),
+        cmocka_unit_test(test_received_over_tls),
         cmocka_unit_test(test_received_of_strange_clients),
         cmocka_unit_test(test_received_is_bounded),
         cmocka_unit_test(test_loop_mark),
