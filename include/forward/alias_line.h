@@ -41,7 +41,7 @@ struct alias_line {
     enum alias_action action;
     struct bytes targets;  /* FORWARD */
     struct bytes fallback; /* the same; empty: none */
-    struct bytes reply;   /* REFUSE and DEFER: text as written, may be empty */
+    struct bytes reply;    /* REFUSE and DEFER: text as written, may be empty */
 };
 
 struct alias_line_error {

@@ -66,7 +66,8 @@ struct recipient_route {
     struct decision decision;     /* ROUTE_REFUSE; DEFER or REFUSE */
     struct smtp_mailbox *targets; /* FORWARD, RETURN and REPLY */
     size_t target_count;
-    const struct bytes *fallbacks; /* FORWARD and REPLY: of each target, "local@domain" or empty;
+    const struct bytes
+        *fallbacks;          /* FORWARD and REPLY: of each target, "local@domain" or empty;
                                     * may be NULL */
     struct bytes alias;      /* the address as the client wrote it, normalised: logs, bounces */
     struct bytes srs_domain; /* where forwards of this alias have their SRS address */

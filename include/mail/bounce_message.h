@@ -24,9 +24,10 @@ enum { BOUNCE_HEADER_LIMIT = 16 * 1024 };
 
 /* One of the attempts that failed. */
 struct bounce_attempt {
-    int64_t at;         /* unix seconds */
-    struct bytes host;  /* or empty */
-    struct bytes reply; /* as the next hop said it: made printable, and hidden addresses removed */
+    int64_t at;        /* unix seconds */
+    struct bytes host; /* or empty */
+    struct bytes
+        reply; /* as the next hop said it: made printable, and hidden addresses removed */
 };
 
 struct bounce_recipient {
