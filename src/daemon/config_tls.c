@@ -169,8 +169,8 @@ static void warn_of_end(struct config_loading *loading, const struct tls_context
     if (loading->tls_certificate.word != NULL && left < SOON_SECONDS) {
         config_errors_add(loading->errors, CONFIG_WARNING, loading->tls_certificate.word->place,
                           NULL,
-                          left < 0 ? "this certificate has expired"
-                                   : "this certificate expires within 14 days");
+                          left <= 0 ? "this certificate has expired"
+                                    : "this certificate expires within 14 days");
     }
 }
 
