@@ -168,6 +168,7 @@ static int apply_close(struct spool_database *database, const struct spool_chang
 
     sqlite3_bind_int64(statement, 1, spool_row_of_id(change->id));
     sqlite3_bind_int64(statement, 2, change->number);
+    sqlite3_bind_int64(statement, 3, change->is_hold_over);
     code = done_or_not_found(database, step_once(statement));
     if (code != SQLITE_DONE) {
         return code;

@@ -66,7 +66,8 @@ static const char *const STATEMENTS[STATEMENT_COUNT] = {
         ("SELECT 1 FROM delivery WHERE message=? AND number>=? AND number<=?"
          " LIMIT 1"),
     [STATEMENT_HAS_MESSAGE] = "SELECT is_file FROM message WHERE id=?",
-    [STATEMENT_CLOSE] = "DELETE FROM delivery WHERE message=? AND number=?",
+    [STATEMENT_CLOSE] =
+        "DELETE FROM delivery WHERE message=?1 AND number=?2 AND (state=2 OR NOT ?3)",
     /* What an operator has held meanwhile stays held. */
     [STATEMENT_UPDATE] =
         ("UPDATE delivery SET state=max(state, ?3), attempts=?4, next_attempt=?5,"

@@ -141,8 +141,10 @@ static struct hold_over *copy_rows(const struct spool_delivery *rows, size_t cou
         over->rows[i].recipient = arena_copy(arena, rows[i].recipient);
         over->rows[i].alias = arena_copy(arena, rows[i].alias);
         over->rows[i].last_reply = arena_copy(arena, rows[i].last_reply);
-        over->closes[i] = (struct spool_change){
-            .kind = SPOOL_CLOSE, .id = rows[i].message, .number = rows[i].number};
+        over->closes[i] = (struct spool_change){.kind = SPOOL_CLOSE,
+                                                .id = rows[i].message,
+                                                .number = rows[i].number,
+                                                .is_hold_over = true};
     }
     return over;
 }

@@ -376,6 +376,11 @@ static void unbounced_rows_by_age(void **state)
     CHECK_INT("state", rows[0].state, SPOOL_UNBOUNCED);
     spool_database_read_unbounced(database, arena, 9000, 1, &rows, &count);
     CHECK_INT("limit", count, 1);
+    for (uint64_t id = 1; id <= 4; id += 3) {
+        struct spool_change over = {.kind = SPOOL_CLOSE, .id = id, .is_hold_over = true};
+        CHECK_INT("what an operator has stays", commit(database, &over, 1),
+                  id == 1 ? SPOOL_OK : SPOOL_GONE);
+    }
     CHECK_INT("not due",
               spool_database_read_due(database, arena, BYTES("a.example"),
                                       &(struct spool_position){0}, 9000, 9, &rows, &count),
