@@ -172,6 +172,42 @@ def test_signatures_are_the_same_by_data_and_by_chunks(world, tmp_path):
                 name if name.endswith(b".") else name + b"."))
 
 
+def test_results_about_a_sender_in_utf8(world):
+    from test_arc import HERE, ZONE
+    hop = world.hop(keywords=ALL)
+    zone = {**ZONE, "ex.test": [("TXT", "v=spf1 exists:%{l}._.%{d} ip4:" + HERE + " -all"), ("MX", "10 mx.sender.test.")]}
+    world.start(zone=zone, authenticate="on")
+    for sender in ("jörg@sender.test", "jörg@ex.test"):
+        with Client(world.daemon.port, source=HERE) as client:
+            mail(client.hello(), sender, ["info@fwd.test"], " SMTPUTF8")
+            assert bdat(client, UTF8_MAIL)[0][0] == 250
+    for message in hop.wait(2):
+        assert b"spf=pass" in message.data and b"jorg" not in message.data
+
+
+@pytest.mark.parametrize("is_said", [True, False])
+def test_a_munged_author_in_utf8(world, tmp_path, is_said):
+    from test_forecast import HERE, ZONE, seal
+    hop, back = world.hop(keywords=ALL), world.hop(world.SENDER, keywords=ALL)
+    world.start(zone={**ZONE, "reject.test": [*ZONE["reject.test"], ("MX", "10 mx.sender.test.")]}, authenticate="on",
+                policy="doomed munge\nmunge-from when-needed", extra=seal(tmp_path))
+    data = UTF8_MAIL.replace(b"@sender.test>\r\nTo", b"@reject.test>\r\nTo")
+    with Client(world.daemon.port, source=HERE) as client:
+        mail(client.hello(), "jörg@reject.test" if is_said else "anna@reject.test", ["info@fwd.test"],
+             " SMTPUTF8" if is_said else "")
+        code, lines = bdat(client, data)[0]
+        assert code == 250, lines
+    message = hop.wait()[0]
+    address = re.search(rb"^From: .*<(.*)>\r$", message.data, re.M).group(1).decode()
+    assert address.startswith("REPLY0=") and address.endswith("@fwd.test")
+    assert address.isascii() != is_said and ("=jörg@" in address) == is_said
+    assert ("SMTPUTF8" in message.parameters) == is_said
+    with Client(world.daemon.port, source=HERE) as client:
+        mail(client.hello(), "anna@sender.test", [address], "" if address.isascii() else " SMTPUTF8")
+        assert bdat(client, a_message("reply"))[0][0] == 250
+    assert back.wait()[0].recipients == ["jörg@reject.test"]
+
+
 # --- UTF-8 ----------------------------------------------------------------------------------
 
 UTF8_MAIL = ("From: Jörg <jörg@sender.test>\r\nTo: info@fwd.test\r\nSubject: grüße\r\n"
