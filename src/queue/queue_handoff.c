@@ -13,6 +13,7 @@
 
 #include "mail/hidden_address.h"
 #include "queue_outcome.h"
+#include "queue_provider.h"
 
 #include <assert.h>
 
@@ -107,17 +108,18 @@ void queue_handoff_give_up(struct queue_delivery *delivery)
 /* Attempts that do not end: the next one would not, either. */
 static bool is_silent(const struct queue_destination *destination)
 {
-    return destination->jobs_open > 0 &&
-           queue_now_ms(destination->queue) >= destination->progress_ms + QUEUE_ASK_SILENCE_MS;
+    return (destination->jobs_open > 0 &&
+            queue_now_ms(destination->queue) >=
+                destination->progress_ms + QUEUE_ASK_SILENCE_MS) ||
+           (destination->provider != NULL && queue_provider_is_silent(destination->provider));
 }
 
 /* Whoever waits behind a backlog, or for a destination in trouble, would wait too long. */
 static bool may_be_asked(const struct queue_destination *destination)
 {
     return destination->failures == 0 && !destination->has_more &&
-           !queue_destination_is_paused(destination) &&
-           !is_silent(destination) && destination->waiting < QUEUE_ASK_BACKLOG &&
-           queue_destination_room(destination) > 0;
+           !queue_destination_is_paused(destination) && !is_silent(destination) &&
+           destination->waiting < QUEUE_ASK_BACKLOG && queue_destination_room(destination) > 0;
 }
 
 void queue_accept_offer(struct queue *queue, struct queue_message *message)

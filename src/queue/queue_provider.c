@@ -129,12 +129,20 @@ bool queue_provider_has_room(const struct queue_provider *provider)
             atomic_load_explicit(open_in_all(provider), memory_order_relaxed) < cap(provider));
 }
 
+bool queue_provider_is_silent(const struct queue_provider *provider)
+{
+    return provider->attempts_open > 0 &&
+           queue_now_ms(provider->queue) >= provider->progress_ms + QUEUE_ASK_SILENCE_MS;
+}
+
 void queue_provider_take(struct queue_job *job, struct queue_provider *provider)
 {
     assert(job->provider == NULL);
     note_used(provider);
     job->provider = provider;
-    provider->attempts_open++;
+    if (provider->attempts_open++ == 0) {
+        provider->progress_ms = queue_now_ms(job->queue);
+    }
     atomic_fetch_add_explicit(open_in_all(provider), 1, memory_order_relaxed);
 }
 
@@ -164,6 +172,7 @@ void queue_provider_leave(struct queue_job *job)
     }
     job->provider = NULL;
     provider->attempts_open--;
+    provider->progress_ms = queue_now_ms(provider->queue);
     atomic_fetch_sub_explicit(open_in_all(provider), 1, memory_order_relaxed);
     unblock(provider);
     note_idle(provider);

@@ -35,6 +35,7 @@ struct queue_provider {
     unsigned still_old;       /* attempts that began before the window was halved */
     unsigned failures;        /* times in a row that it could not be reached */
     uint64_t paused_until_ms; /* 0: not paused */
+    uint64_t progress_ms;     /* when an attempt last ended, or began with no other open */
     uint64_t
         suspect; /* the message that failed last in a way that may be its own fault; 0: none */
     struct strbuf trouble; /* why */
@@ -43,6 +44,8 @@ struct queue_provider {
 /* delivery_request.may_connect, of a job. */
 bool queue_provider_admit(void *context, struct bytes hosts);
 bool queue_provider_has_room(const struct queue_provider *provider);
+/* Attempts are open, and none has ended for a while: the next one would not, either. */
+bool queue_provider_is_silent(const struct queue_provider *provider);
 /* A place for the attempt of a job; gives it back (nothing when it has none). */
 void queue_provider_take(struct queue_job *job, struct queue_provider *provider);
 void queue_provider_leave(struct queue_job *job);

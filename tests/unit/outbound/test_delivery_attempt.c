@@ -569,6 +569,87 @@ static void test_reuse(void **state)
     world_clear(&world);
 }
 
+/* Its hosts, as the queue would be asked about them. */
+static char asked_about[128];
+static bool may_connect_answer;
+
+static bool may_connect(void *context, struct bytes hosts)
+{
+    (void)context;
+    snprintf(asked_about, sizeof asked_about, BYTES_FMT, BYTES_ARG(hosts));
+    return may_connect_answer;
+}
+
+static void test_nothing_is_tried_before_it_may(void **state)
+{
+    const struct delivery_report *report;
+    struct world world;
+    char want[128];
+
+    (void)state;
+    world_init(&world);
+    add_hop(&world, &usual, 1);
+    world.request.may_connect = may_connect;
+    snprintf(want, sizeof want, "127.0.0.1:%u", world.route.hops[0].port);
+    for (unsigned i = 0; i < 4; i++) {
+        may_connect_answer = i % 2 == 1; /* with no connection, then with one that rests */
+        asked_about[0] = '\0';
+        report = deliver(&world);
+        CHECK_TEXT("asked", asked_about, want);
+        CHECK_INT("put off", report->is_put_off, !may_connect_answer);
+        CHECK_INT("connections", world.hops[0].connections, i > 0);
+        delivery_attempt_finish(&world.attempt);
+    }
+    world_clear(&world);
+}
+
+static void test_domains_with_the_same_hosts_share_connections(void **state)
+{
+    struct delivery_route routes[2];
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    add_hop(&world, &usual, 1);
+    routes[0] = routes[1] = world.route;
+    routes[0].domain = BYTES("one.example");
+    routes[0].destination = BYTES("one");
+    routes[1].domain = BYTES("two.example");
+    routes[1].destination = BYTES("two");
+    world.routes = (struct delivery_route_table){routes, COUNT_OF(routes)};
+    for (unsigned i = 0; i < 6; i++) {
+        const char *domain = i % 2 == 0 ? "one.example" : "two.example";
+        const struct delivery_report *report;
+
+        world.request.destination =
+            delivery_route_destination(&world.routes, bytes_from_text(domain), world.arena);
+        report = deliver(&world);
+        CHECK_INT("outcome", world.recipients[0].outcome, DELIVERY_SENT);
+        CHECK_INT("reused", report->is_reused, i > 0);
+        delivery_attempt_finish(&world.attempt);
+        run_for(&world, 20);
+    }
+    CHECK_INT("connections", world.hops[0].connections, 1);
+    world_clear(&world);
+}
+
+static void test_a_connection_grows_old(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    world.options.reuse_ms = 1;
+    add_hop(&world, &usual, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        deliver(&world);
+        run_for(&world, 5);
+        delivery_attempt_finish(&world.attempt);
+    }
+    CHECK_INT("connections", world.hops[0].connections, 2);
+    world_clear(&world);
+}
+
 static void test_refused_transaction_is_reset(void **state)
 {
     static const struct hop_script script = {.rcpt = {"550 no\r\n"}, .data = "554 no\r\n"};
@@ -791,6 +872,9 @@ int main(void)
         cmocka_unit_test(test_second_host),
         cmocka_unit_test(test_failed_host_is_tried_last),
         cmocka_unit_test(test_reuse),
+        cmocka_unit_test(test_nothing_is_tried_before_it_may),
+        cmocka_unit_test(test_domains_with_the_same_hosts_share_connections),
+        cmocka_unit_test(test_a_connection_grows_old),
         cmocka_unit_test(test_refused_transaction_is_reset),
         cmocka_unit_test(test_dead_kept_connection),
         cmocka_unit_test(test_kept_connection_watched),
