@@ -796,6 +796,36 @@ static void test_renegotiation_is_declined(void **state)
     clear_world(world);
 }
 
+/* With finish the peer knows that nothing was cut off; with close it cannot. */
+static void test_close_notify(void **state)
+{
+    (void)state;
+    for (int is_finished = 0; is_finished <= 1; is_finished++) {
+        struct world *world = new_world();
+        struct stream_tls_options client = options_for(CLIENT);
+        struct rough_peer peer = new_rough_server(world, TLS1_3_VERSION);
+        char octets[100];
+
+        stream_start_tls(world->sides[CLIENT].stream, &client);
+        shake_rough(world, &peer);
+        stream_write(world->sides[CLIENT].stream, BYTES("QUIT\r\n"));
+        stream_flush(world->sides[CLIENT].stream);
+        if (is_finished) {
+            stream_finish(&world->sides[CLIENT].stream);
+        } else {
+            stream_close(&world->sides[CLIENT].stream);
+        }
+        world->wire[CLIENT] = -1;
+        turn(world);
+        world->wire[CLIENT] = peer.fd;
+        CHECK_INT("all of it", SSL_read(peer.ssl, octets, sizeof octets), 6);
+        CHECK_TRUE("then the end", SSL_read(peer.ssl, octets, sizeof octets) <= 0);
+        CHECK_INT("how", SSL_get_shutdown(peer.ssl) == SSL_RECEIVED_SHUTDOWN, is_finished);
+        clear_rough(&peer);
+        clear_world(world);
+    }
+}
+
 static void test_key_updates(void **state)
 {
     struct world *world = new_world();
@@ -897,6 +927,7 @@ int main(void)
         cmocka_unit_test(test_unverified_session),
         cmocka_unit_test(test_versions),
         cmocka_unit_test(test_renegotiation_is_declined),
+        cmocka_unit_test(test_close_notify),
         cmocka_unit_test(test_key_updates),
     };
 
