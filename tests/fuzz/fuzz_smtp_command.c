@@ -1,6 +1,7 @@
 /*
  * Lines and commands: every part of a command points into the line or into the arena, and what
- * smtp_line_next finds does not depend on how much has arrived behind it.
+ * smtp_line_next finds does not depend on how much has arrived behind it. The size of a chunk is what
+ * its digits say.
  */
 #include "protocol/smtp_command.h"
 #include "protocol/smtp_line.h"
@@ -32,6 +33,24 @@ static void check_mailbox(const struct smtp_mailbox *mailbox, struct bytes line)
     require(bytes_find(mailbox->local, '\0') == mailbox->local.len);
 }
 
+/* Who reads the size digit by digit comes to the same number, and nothing but LAST stands behind it. */
+static void check_chunk(const struct smtp_command *command)
+{
+    struct bytes rest = command->argument;
+    uint64_t size = 0;
+    size_t digits = 0;
+
+    while (digits < rest.len && rest.data[digits] >= '0' && rest.data[digits] <= '9') {
+        size = size * 10 + (uint64_t)(rest.data[digits++] - '0');
+    }
+    require(digits > 0 && size == command->chunk_size);
+    rest = bytes_skip(rest, digits);
+    while (rest.len > 0 && rest.data[0] == ' ') {
+        rest = bytes_skip(rest, 1);
+    }
+    require(command->is_last_chunk ? bytes_equal_nocase(rest, BYTES("LAST")) : rest.len == 0);
+}
+
 static void check_line(struct bytes line, bool allow_utf8)
 {
     struct arena *arena = arena_new();
@@ -50,6 +69,9 @@ static void check_line(struct bytes line, bool allow_utf8)
     }
     if (result == SMTP_COMMAND_OK && (command.verb == SMTP_MAIL || command.verb == SMTP_RCPT)) {
         check_mailbox(&command.path, line);
+    }
+    if (result == SMTP_COMMAND_OK && command.verb == SMTP_BDAT) {
+        check_chunk(&command);
     }
     arena_free(&arena);
 }
