@@ -82,7 +82,7 @@ static void put_all(struct dns_facts *facts, const char *text)
     }
 }
 
-/* "host=endpoint host=endpoint" or "5.1.10 null-mx: text" or "needs ..." */
+/* "host=endpoint host=endpoint", with " ..." when there are more in trouble, or "5.1.10 null-mx: text" or "needs ..." */
 static void describe(enum next_hop_status status, const struct next_hop_list *list,
                      const struct dns_facts *facts, struct strbuf *out)
 {
@@ -97,6 +97,7 @@ static void describe(enum next_hop_status status, const struct next_hop_list *li
             strbuf_addf(out, "%s" BYTES_FMT "=%s", i > 0 ? " " : "",
                         BYTES_ARG(list->hops[i].host), text.text);
         }
+        strbuf_add_text(out, list->is_partial ? " ..." : "");
         return;
     case NEXT_HOP_NEEDS_DNS:
         strbuf_add_text(out, "needs");
@@ -167,8 +168,8 @@ static const struct order_case mx_cases[] = {
     {"a host without address is passed over", "d.org",
      "d.org MX 10=a.org,20=b.org; a.org A nx; a.org AAAA nx; b.org A 192.0.2.2; b.org AAAA none", "b.org=192.0.2.2:25"},
     {"so is one in trouble", "d.org",
-     "d.org MX 10=a.org,20=b.org; a.org A fail; a.org AAAA fail; b.org A 192.0.2.2; b.org AAAA none", "b.org=192.0.2.2:25"},
-    {"one family in trouble", "d.org", "d.org MX 10=a.org; a.org A 192.0.2.1; a.org AAAA fail", "a.org=192.0.2.1:25"},
+     "d.org MX 10=a.org,20=b.org; a.org A fail; a.org AAAA fail; b.org A 192.0.2.2; b.org AAAA none", "b.org=192.0.2.2:25 ..."},
+    {"one family in trouble", "d.org", "d.org MX 10=a.org; a.org A 192.0.2.1; a.org AAAA fail", "a.org=192.0.2.1:25 ..."},
     {"trailing dot", "d.org.", "d.org MX 10=a.org; a.org A 192.0.2.1; a.org AAAA none", "a.org=192.0.2.1:25"},
 
     {"implicit MX", "d.org", "d.org MX none; d.org A 192.0.2.1; d.org AAAA none", "d.org=192.0.2.1:25"},

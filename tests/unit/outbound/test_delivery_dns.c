@@ -15,6 +15,9 @@ static const struct zone_entry zone[] = {
     {"good.example", DNS_TYPE_MX, DNS_OK, {"mx.good.example", "dead.good.example"}},
     {"mx.good.example", DNS_TYPE_A, DNS_OK, {"127.0.0.1"}},
     {"dead.good.example", DNS_TYPE_A, DNS_OK, {"127.0.0.3"}},
+    {"half.example", DNS_TYPE_MX, DNS_OK, {"mx.good.example", "broken.half.example"}},
+    {"broken.half.example", DNS_TYPE_A, DNS_TEMPFAIL, {NULL}},
+    {"whole.example", DNS_TYPE_MX, DNS_OK, {"mx.good.example"}},
     {"null.example", DNS_TYPE_MX, DNS_OK, {""}},
     {"gone.example", DNS_TYPE_MX, DNS_NXDOMAIN, {NULL}},
     {"broken.example", DNS_TYPE_MX, DNS_TEMPFAIL, {NULL}},
@@ -233,6 +236,24 @@ static void test_verdicts(void **state)
     }
 }
 
+/* The host that was found never takes mail; another one could not be found just now. */
+static void test_521_by_the_only_host_that_was_found(void **state)
+{
+    static const struct hop_script script = {.banner = "521 5.3.2 no mail here\r\n"};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    world.hop.scripts = &script;
+    deliver(&world, BYTES("half.example"));
+    CHECK_INT("others may take it", world.recipient.outcome, DELIVERY_TEMPORARY);
+    CHECK_TEXT("temporary", world.recipient.enhanced, "4.3.2");
+    delivery_attempt_finish(&world.attempt);
+    deliver(&world, BYTES("whole.example"));
+    CHECK_INT("there is no other", world.recipient.outcome, DELIVERY_PERMANENT);
+    world_clear(&world);
+}
+
 static void test_remembered_until_reload(void **state)
 {
     struct world world;
@@ -278,6 +299,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_521_by_the_only_host_that_was_found),
         cmocka_unit_test(test_remembered_until_reload),
         cmocka_unit_test(test_abort_during_look_up),
     };
