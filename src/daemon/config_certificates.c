@@ -125,7 +125,8 @@ static void warn_of_chain(struct config_loading *loading, const struct config_wo
         return;
     case TLS_CHAIN_ALONE:
         warn(loading, word, HOW_TO_CHAIN,
-             "nobody can verify it: those between it and the authority are missing");
+             "it stands alone, and this system does not know who signed it: nobody else will, "
+             "either");
         return;
     }
 }

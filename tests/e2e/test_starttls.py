@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import Client, PATIENCE, a_message, program, run, stuff, wait_until
+from harness import Client, PATIENCE, a_message, lasting_port, program, run, stuff, wait_until
 
 BANNER = "220 mx.fwd.test ESMTP postilion"
 
@@ -428,7 +428,7 @@ def test_what_check_says(world, keys, tmp_path):
     key = keys["ec"][1]
     for pairs, code, want in (
             ([(chained, key)], 0, "good,"),
-            ([keys["ec"]], 0, "warning: nobody can verify it: those between it and the authority are missing"),
+            ([keys["ec"]], 0, "warning: it stands alone, and this system does not know who signed it"),
             ([(disordered, key)], 0, "warning: the chain is in disorder"),
             ([keys["other"]], 0, "warning: no certificate is for the hostname mx.fwd.test"),
             ([keys["soon"]], 0, "warning: this certificate expires in 4 days"),
@@ -468,3 +468,20 @@ def test_an_expired_certificate_stops_no_mail(world, keys):
         context = context_for(keys, check_hostname=False, verify_mode=ssl.CERT_NONE)
         client.hello().start_tls(context).hello()
         assert client.message("anna@sender.test", "info@fwd.test", a_message())[0] == 250
+
+
+# --- with ourselves -----------------------------------------------------------------------
+
+
+def test_from_one_of_us_to_another(world, keys, postilion):
+    world.port = lasting_port(world.DEST)
+    next_one = postilion(hostname="mx.dest.test", listen=f"{world.DEST}:{world.port}", next_hop_port=1, extra="workers 2\n" +
+                         tls_block(keys["ec"], keys["rsa"]) + "\ndomain dest.test {\n    discard anna\n    discard admin\n"
+                         "    forward postmaster to a@b.test\n    forward abuse to a@b.test\n}\n").start()
+    world.start(delivery="    reuse 1\n")
+    for number in range(1, 4):
+        world.send()
+        line = world.daemon.wait_log("delivered", count=number)
+        assert line["tls"] == "TLSv1.3" and line.get("tls_resumed") == ("yes" if number > 1 else None)
+        line = next_one.wait_log("accepted", count=number)
+        assert line["tls"] == "TLSv1.3" and line["helo"] == "mx.fwd.test"
