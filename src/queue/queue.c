@@ -134,9 +134,10 @@ static void pump(struct queue *queue)
             list_owner(queue->ready.next, struct queue_destination, ready);
         list_remove(&destination->ready);
         if (queue_destination_may_start(destination)) {
-            queue_job_start(destination);
+            queue_job_start(destination); /* reviews it, and may free it */
+        } else {
+            queue_destination_review(destination);
         }
-        queue_destination_review(destination);
     }
 }
 

@@ -181,6 +181,16 @@ void queue_handoff_review(struct queue *queue)
     }
 }
 
+void queue_handoff_hurry(struct queue_ticket *ticket)
+{
+    struct queue *queue = ticket->queue;
+
+    list_remove(&ticket->asking);
+    list_insert(&queue->asking, &ticket->asking);
+    ticket->until_ms = queue_now_ms(queue);
+    queue_wake_at(queue, ticket->until_ms);
+}
+
 void queue_stop_asking(struct queue *queue)
 {
     queue->is_asking_stopped = true;

@@ -43,6 +43,9 @@ struct queue_ticket {
 };
 
 void queue_handoff_begin(struct queue_ticket *ticket, uint64_t wait_ms);
+/* Nobody waits for the answer any more: it is written soon, not from inside. When everything is being
+ * taken down the spool may be closed already, and then there is nothing to keep: nobody was told. */
+void queue_handoff_hurry(struct queue_ticket *ticket);
 /* The phase is final: the parked jobs go back to their owners. */
 void queue_handoff_end(struct queue_ticket *ticket, enum queue_phase phase);
 /* queue_submission.c: writes what is not settled, then answers. Attempts go on meanwhile. */

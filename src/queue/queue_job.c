@@ -137,13 +137,16 @@ void queue_job_start(struct queue_destination *destination)
     struct queue_message *message = found[0]->message;
     if (message != NULL && queue_message_phase(message) == QUEUE_PHASE_DROPPED) {
         queue_job_end(job, false);
-    } else if (message != NULL && message->content != NULL) {
+        return;
+    }
+    if (message != NULL && message->content != NULL) {
         queue_message_hold(message);
         job->message = message;
         start_attempt(job);
     } else {
         read_message(job);
     }
+    queue_destination_review(destination);
 }
 
 void queue_job_expire(struct queue_destination *destination, struct queue_delivery **deliveries,

@@ -199,6 +199,7 @@ struct queue_job;
 void queue_judge_attempt(struct queue_job *job);
 
 /* queue_job.c */
+/* What comes first in the window. Reviews the destination, so it may free it. */
 void queue_job_start(struct queue_destination *destination);
 void queue_job_expire(struct queue_destination *destination, struct queue_delivery **deliveries,
                       size_t count);

@@ -114,7 +114,7 @@ void queue_ticket_abandon(struct queue_ticket **pointer)
     *pointer = NULL;
     ticket->done = NULL;
     if (ticket->stage == TICKET_ASKING && ticket->queue != NULL) {
-        queue_ticket_write(ticket);
+        queue_handoff_hurry(ticket);
     }
 }
 

@@ -23,7 +23,7 @@ struct sim_loop {
     struct queue *queue;
     struct inbound_server *inbound;
     struct message_id_source ids;
-    struct loop_task start, drain;
+    struct loop_task start, drain, reload;
     struct sim_daemon *daemon;
 };
 
@@ -103,6 +103,7 @@ static void make_options(struct sim_daemon *daemon)
                                             .srs_domain = BYTES("srs.fwd.example")},
                                  .delivery_routes = &daemon->routes,
                                  .loop_secret = BYTES("loop mark of the simulated world"),
+                                 .handoff_ms = daemon->options.handoff_ms,
                                  .spool_directory = "/spool",
                                  .message_size = daemon->options.message_size,
                                  .header_size = 256 * 1024,
@@ -133,6 +134,8 @@ static void make_options(struct sim_daemon *daemon)
     daemon->queue_options =
         (struct queue_options){.retry = daemon->options.retry,
                                .concurrency = daemon->options.concurrency,
+                               .bounces = daemon->options.bounces,
+                               .hold_ms = HOUR_MS,
                                .our_name = BYTES("mx.fwd.example"),
                                .bounces = BOUNCE_ALL, /* nobody is asked who they are */
                                .bounce_from = BYTES("postmaster@mx.fwd.example"),
@@ -170,7 +173,19 @@ static void begin_drain(void *context)
     struct sim_loop *loop = context;
 
     if (loop->inbound != NULL) {
+        queue_stop_asking(loop->queue);
         inbound_drain(loop->inbound, on_sessions_gone, loop);
+    }
+}
+
+static void take_options(void *context)
+{
+    struct sim_loop *loop = context;
+
+    if (loop->inbound != NULL) {
+        outbound_set_options(loop->outbound, &loop->daemon->outbound_options);
+        queue_set_options(loop->queue, &loop->daemon->queue_options);
+        inbound_server_set_options(loop->inbound, &loop->daemon->inbound_options);
     }
 }
 
@@ -185,6 +200,7 @@ static void make_loop(struct sim_daemon *daemon, size_t index)
     loop->ids.loop = (unsigned)index;
     loop->start = (struct loop_task){.run = start_queue, .context = loop};
     loop->drain = (struct loop_task){.run = begin_drain, .context = loop};
+    loop->reload = (struct loop_task){.run = take_options, .context = loop};
     loop->loop = event_loop_new();
     loop->resolver = dns_resolver_new(loop->loop, &dns, &why);
     loop->outbound = outbound_new(loop->loop, loop->resolver, &daemon->outbound_options);
@@ -328,6 +344,21 @@ void sim_daemon_crash(struct sim_daemon **daemon)
         clear(daemon);
     }
     sim_power_restore();
+}
+
+void sim_daemon_reload(struct sim_daemon *daemon)
+{
+    for (size_t i = 0; i < daemon->options.loops; i++) {
+        struct sim_loop *loop = &daemon->loops[i];
+        if (!loop->reload.is_pending) {
+            event_loop_post(loop->loop, &loop->reload);
+        }
+    }
+}
+
+void sim_daemon_refresh(struct sim_daemon *daemon)
+{
+    queue_set_refresh(daemon->queues, 0);
 }
 
 struct spool *sim_daemon_spool(const struct sim_daemon *daemon)

@@ -20,6 +20,8 @@ struct sim_daemon_options {
     unsigned concurrency;
     uint64_t message_size;
     uint64_t free_space_floor;
+    uint64_t handoff_ms; /* 0: mode store */
+    enum bounce_policy bounces;
 };
 
 struct sim_daemon_options sim_daemon_defaults(void);
@@ -33,6 +35,10 @@ struct sim_daemon *sim_daemon_start(const struct sim_daemon_options *options,
 /* False: did not come to rest within an hour; it is freed all the same. */
 bool sim_daemon_stop(struct sim_daemon **daemon);
 void sim_daemon_crash(struct sim_daemon **daemon);
+/* As a reload would: all parts get their options anew. */
+void sim_daemon_reload(struct sim_daemon *daemon);
+/* "retry all" of an operator. */
+void sim_daemon_refresh(struct sim_daemon *daemon);
 struct spool *sim_daemon_spool(const struct sim_daemon *daemon);
 /* For sim_world_run: nothing is in the spool, no session is open. Context: the daemon. */
 bool sim_daemon_is_empty(void *daemon);

@@ -62,6 +62,7 @@ static struct {
     uint64_t fail_from, fail_until;
     enum disk_status failure;
     uint64_t free_space;
+    int survival; /* negative: drawn */
 } disk;
 
 /* ---- files ---- */
@@ -175,6 +176,11 @@ void sim_disk_fail_at(uint64_t operation, uint64_t count, enum disk_status failu
     disk.failure = failure;
 }
 
+void sim_disk_set_survival(int survival)
+{
+    disk.survival = survival;
+}
+
 void sim_disk_set_free_space(uint64_t octets)
 {
     disk.free_space = octets;
@@ -252,7 +258,8 @@ static void cut_name(struct sim_name *name, enum survival survival)
 
 void sim_disk_restore(void)
 {
-    enum survival survival = sim_random(SURVIVALS);
+    enum survival survival =
+        disk.survival < 0 ? sim_random(SURVIVALS) : (enum survival)disk.survival;
     struct list *next;
 
     for (size_t i = 0; i < SIM_HANDLES; i++) {
@@ -274,6 +281,7 @@ void sim_disk_begin(void)
     memset(&disk, 0, sizeof disk);
     list_init(&disk.files);
     disk.free_space = UINT64_MAX;
+    disk.survival = -1;
 }
 
 void sim_disk_end(void)

@@ -268,17 +268,29 @@ struct hop_peer {
     struct stream *stream;
     struct strbuf sender, recipients, content;
     bool has_mail, is_content;
+    struct loop_timer *slow;
+    struct strbuf late; /* what is said when it is over; not empty: it is slow now */
 };
 
 static void close_peer(struct hop_peer *peer)
 {
     stream_close(&peer->stream);
     list_remove(&peer->link);
+    loop_timer_free(&peer->slow);
+    strbuf_clear(&peer->late);
     strbuf_clear(&peer->sender);
     strbuf_clear(&peer->recipients);
     strbuf_clear(&peer->content);
     peer->hop->open--;
     free(peer);
+}
+
+static void say_late(void *context)
+{
+    struct hop_peer *peer = context;
+
+    stream_write(peer->stream, strbuf_bytes(&peer->late));
+    strbuf_reset(&peer->late);
 }
 
 /* False: the peer is gone. */
@@ -293,8 +305,18 @@ static bool answer(struct hop_peer *peer, const char *text)
         close_peer(peer);
         return false;
     }
+    if (text[0] == '~' || peer->late.len > 0) { /* what comes behind it waits with it */
+        strbuf_add_text(&peer->late, text + (text[0] == '~'));
+        loop_timer_set(peer->slow, SIM_SLOW_MS);
+        return true;
+    }
     stream_write(peer->stream, bytes_from_text(text));
     return true;
+}
+
+static bool is_yes(const char *text)
+{
+    return text[0] == '2' || text[0] == '3' || (text[0] == '~' && is_yes(text + 1));
 }
 
 static const char *choose(struct hop_peer *peer, enum sim_stage stage, struct bytes argument,
@@ -327,7 +349,7 @@ static bool end_content(struct hop_peer *peer)
         choose(peer, SIM_STAGE_DOT, strbuf_bytes(&peer->content), "250 2.0.0 taken\r\n");
 
     peer->is_content = peer->has_mail = false;
-    if (strcmp(text, SIM_TAKE_AND_CLOSE) == 0 || text[0] == '2') {
+    if (strcmp(text, SIM_TAKE_AND_CLOSE) == 0 || is_yes(text)) {
         keep(peer->hop, peer);
     }
     return answer(peer, text);
@@ -347,7 +369,7 @@ static bool on_mail(struct hop_peer *peer, struct bytes path)
 
     peer->hop->transactions++;
     text = choose(peer, SIM_STAGE_MAIL, path, "250 2.1.0 ok\r\n");
-    peer->has_mail = text[0] == '2';
+    peer->has_mail = is_yes(text);
     strbuf_reset(&peer->sender);
     strbuf_reset(&peer->recipients);
     strbuf_add(&peer->sender, path);
@@ -361,7 +383,7 @@ static bool on_rcpt(struct hop_peer *peer, struct bytes path)
     if (!peer->has_mail) {
         text = "503 5.5.1 MAIL first\r\n";
     }
-    if (text[0] == '2') {
+    if (is_yes(text)) {
         strbuf_add_text(&peer->recipients, peer->recipients.len > 0 ? " " : "");
         strbuf_add(&peer->recipients, path);
     }
@@ -376,7 +398,7 @@ static bool on_data(struct hop_peer *peer)
         text = "554 5.5.1 nobody\r\n";
     }
     strbuf_reset(&peer->content);
-    peer->is_content = text[0] == '3';
+    peer->is_content = is_yes(text);
     return answer(peer, text);
 }
 
@@ -450,6 +472,8 @@ static void on_hop_accept(void *context, const struct stream_accepted *accepted)
     struct hop_peer *peer = memory_zero(sizeof *peer);
 
     peer->hop = hop;
+    peer->slow = loop_timer_new(sim_peer_loop(), say_late, peer);
+    strbuf_init(&peer->late, SIZE_MAX / 2);
     strbuf_init(&peer->sender, SIZE_MAX / 2);
     strbuf_init(&peer->recipients, SIZE_MAX / 2);
     strbuf_init(&peer->content, SIZE_MAX / 2);

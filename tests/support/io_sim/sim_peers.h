@@ -6,7 +6,8 @@
  *          that could not be begun is. With sim_client_set_rude some connections break in the middle
  *          of a message.
  * Hop      answers as its `answer` function says; NULL is the usual answer. "!text" says it and
- *          closes; "-" is silence; "." closes without a word; SIM_TAKE_AND_CLOSE, after the dot,
+ *          closes; "-" is silence; "." closes without a word; "~text" is said
+ *          after SIM_SLOW_MS; SIM_TAKE_AND_CLOSE, after the dot,
  *          takes the message and closes.
  */
 #ifndef TESTS_IO_SIM_SIM_PEERS_H
@@ -48,6 +49,8 @@ enum sim_stage {
 };
 
 #define SIM_TAKE_AND_CLOSE "!"
+
+enum { SIM_SLOW_MS = 20 * 1000 };
 
 struct sim_taken {
     struct strbuf sender;     /* what stood in MAIL FROM:<> */

@@ -15,7 +15,8 @@ enum { MONOTONIC_START_MS = 5000 };
 
 static struct {
     bool exists;
-    uint64_t chance; /* state of the generator */
+    uint64_t chance;        /* state of the generator */
+    int64_t clock_error_ms; /* of the wall clock */
     uint64_t now_us, events, armed;
     struct sim_event **agenda;
     size_t count, capacity;
@@ -90,7 +91,12 @@ uint64_t sim_world_now_ms(void)
 
 int64_t clock_unix_ms(void)
 {
-    return UNIX_START_MS + (int64_t)(world.now_us / 1000);
+    return UNIX_START_MS + (int64_t)(world.now_us / 1000) + world.clock_error_ms;
+}
+
+void sim_clock_jump(int64_t ms)
+{
+    world.clock_error_ms += ms;
 }
 
 int64_t clock_unix_seconds(void)

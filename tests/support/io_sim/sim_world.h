@@ -32,6 +32,7 @@ bool sim_world_run(bool (*is_done)(void *context), void *context, uint64_t limit
 /* Lets time pass, or until the power is cut (false). */
 bool sim_world_pass(uint64_t ms);
 uint64_t sim_world_now_ms(void);
+void sim_clock_jump(int64_t ms); /* the wall clock is set, to and fro; time goes on as it was */
 uint64_t sim_world_events(void); /* that happened so far */
 uint32_t sim_random(uint32_t below);
 bool sim_chance(uint32_t one_in);
@@ -61,6 +62,9 @@ uint64_t sim_disk_syncs(void);
 void sim_disk_cut_at(uint64_t operation);
 /* The n-th changing operation from now on fails with `failure`, and `count` - 1 behind it. */
 void sim_disk_fail_at(uint64_t operation, uint64_t count, enum disk_status failure);
+/* What the next cuts leave of what was not synced: nothing, all, half or most of it, sector by sector
+ * (0 to 3); negative: drawn for each cut. */
+void sim_disk_set_survival(int survival);
 void sim_disk_set_free_space(uint64_t octets);
 
 /* ---- spool ---- */
