@@ -74,7 +74,7 @@ struct config_delivery {
     struct retry_schedule retry;            /* with expire_seconds */
     uint64_t expire_ms;
     uint64_t warn_ms; /* 0: never */
-    int tls; /* enum tls_level */
+    int tls;          /* enum tls_level */
     struct tls_policy_table tls_policies;
     struct tls_context *tls_context; /* NULL: TLS is off everywhere */
     int bounce;                      /* enum bounce_policy */

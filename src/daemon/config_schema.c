@@ -344,7 +344,9 @@ static const struct {
     const char *context;
     const char *name;
 } planned[] = {
-    {"", "blocklist"}, {"", "allowlist"}, {"listen", "banner-wait"},
+    {"", "blocklist"},
+    {"", "allowlist"},
+    {"listen", "banner-wait"},
 };
 
 const struct config_option *config_schema_find(const char *context, struct bytes name)
