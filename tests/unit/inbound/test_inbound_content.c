@@ -313,7 +313,8 @@ static void test_envelope_and_trace(void **state)
         "Auto-Submitted: (why) auto-generated\r\n\r\n..x\r\n.\r\n",
         "250/2.1.0 250/2.1.5 354 250/2.0.0");
     CHECK_TEXT("envelope", world.queue.envelope,
-               "from=s@far.test forward 8bit=1 auto=1 utf8=00 ret=0 envid= ip=192.0.2.7 helo=client.test");
+               "from=s@far.test forward 8bit=1 auto=1 utf8=00 ret=0 envid= ip=192.0.2.7 "
+               "helo=client.test");
     CHECK_TRUE("trace", strstr(world.queue.prefix, "for <anna@own.test>") != NULL);
     CHECK_TRUE("trace", strstr(world.queue.prefix, "with ESMTP") != NULL);
     CHECK_TRUE("trace",
@@ -326,8 +327,9 @@ static void test_envelope_and_trace(void **state)
         "HELO other\r\nMAIL FROM:<s@far.test>\r\nRCPT TO:<anna@own.test>\r\n"
         "RCPT TO:<postmaster>\r\nDATA\r\n\r\n.\r\n",
         "250 250/2.1.0 250/2.1.5 250/2.1.5 354 250/2.0.0");
-    CHECK_TEXT("envelope", world.queue.envelope,
-               "from=s@far.test forward 8bit=0 auto=0 utf8=00 ret=0 envid= ip=192.0.2.7 helo=other");
+    CHECK_TEXT(
+        "envelope", world.queue.envelope,
+        "from=s@far.test forward 8bit=0 auto=0 utf8=00 ret=0 envid= ip=192.0.2.7 helo=other");
     CHECK_TRUE("two recipients: none is told", strstr(world.queue.prefix, "for <") == NULL);
     CHECK_TRUE("trace", strstr(world.queue.prefix, "with SMTP") != NULL);
     world_clear(&world);
