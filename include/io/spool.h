@@ -7,7 +7,9 @@
  *          transaction, commits, then answers each on the loop it came from. No timer is waited for,
  *          but by closes that may wait: they join the next commit, or have their own a few ms later.
  * Loops    must live until spool_close has returned: its thread may be about to wake them.
- * Atomic   all changes of one spool_commit happen or none.
+ * Atomic   all changes of one spool_commit happen or none, but for rows that are gone: those are passed
+ *          over, SPOOL_GONE means that all were. A message that is added behind closes is added when one
+ *          of them has happened.
  * Memory   everything a request points to is *borrowed* until its `done` has run.
  * Errors   a failed write or sync is final for every request of that batch; the database is
  *          opened anew. SPOOL_FULL is answered while the disk is full or the free space is
@@ -112,7 +114,7 @@ struct spool_change {
     struct bytes destination; /* RETRY with id 0 */
     struct bytes name, value; /* SET; HOLD: value */
     int64_t now_ms;           /* RETRY, RELEASE, GIVE_UP */
-    uint64_t *affected;       /* operators: how many deliveries were changed; or NULL */
+    uint64_t *affected;       /* operators: how many deliveries were changed; ADD: 1 when it is there; or NULL */
     const struct spool_message *message;     /* ADD */
     const struct spool_delivery *deliveries; /* ADD: all; UPDATE: one */
     size_t delivery_count;

@@ -414,23 +414,73 @@ static void record(struct spool_database *database, const struct outcome *outcom
     }
 }
 
-/* SQLITE_DONE, or why not; SQLITE_NOTFOUND is also left in the request. A request of one change
- * that found nothing has changed nothing, so the transaction can go on; one of several spoils
- * it. */
+/* What a request has come to so far. */
+struct progress {
+    size_t closes, closed, done, gone;
+};
+
+static void note_done(struct progress *progress, const struct spool_change *change, int code)
+{
+    bool is_done = code == SQLITE_DONE;
+
+    progress->done += is_done;
+    progress->gone += code == SQLITE_NOTFOUND;
+    if (change->kind == SPOOL_CLOSE) {
+        progress->closes++;
+        progress->closed += is_done;
+    }
+}
+
+/* A report about deliveries of which none is left: they were reported, or an operator deleted them. */
+static bool is_pointless(const struct spool_change *change, const struct progress *progress)
+{
+    return change->kind == SPOOL_ADD && progress->done + progress->gone > 0 &&
+           (progress->done == 0 || (progress->closes > 0 && progress->closed == 0));
+}
+
+/* In a commit that was answered as failed and had happened. */
+static int has_come_before(struct spool_database *database, const struct spool_change *change,
+                           const struct progress *progress)
+{
+    sqlite3_stmt *look = database->statements[STATEMENT_HAS_MESSAGE];
+
+    if (change->kind != SPOOL_ADD || progress->done == 0) {
+        return SQLITE_DONE;
+    }
+    sqlite3_bind_int64(look, 1, spool_row_of_id(change->message->id));
+    return step_once(look);
+}
+
+/* SQLITE_DONE, or why not. A change that finds nothing has changed nothing, and the others happen: what
+ * an operator deleted must not undo what became of the rest. */
 static int apply_request(struct spool_database *database, struct spool_request *request,
                          struct outcome *outcome)
 {
+    struct progress progress = {0};
     int code = SQLITE_DONE;
 
     for (size_t i = 0; i < request->count && code == SQLITE_DONE; i++) {
-        code = apply(database, &request->changes[i], outcome);
+        const struct spool_change *change = &request->changes[i];
+
+        if (is_pointless(change, &progress)) {
+            continue;
+        }
+        code = has_come_before(database, change, &progress);
+        if (code == SQLITE_DONE) {
+            code = apply(database, change, outcome);
+        }
+        if (change->kind == SPOOL_ADD && (code == SQLITE_DONE || code == SQLITE_ROW)) {
+            tell_affected(change, 1);
+        }
+        code = code == SQLITE_ROW ? SQLITE_DONE : code;
+        note_done(&progress, change, code);
+        if (code == SQLITE_NOTFOUND) {
+            outcome->changes--;
+            code = SQLITE_DONE;
+        }
     }
-    if (code == SQLITE_NOTFOUND) {
+    if (code == SQLITE_DONE && progress.gone > 0 && progress.done == 0) {
         request->status = SPOOL_GONE;
-    }
-    if (code == SQLITE_NOTFOUND && request->count == 1) {
-        outcome->changes--;
-        return SQLITE_DONE;
     }
     return code;
 }

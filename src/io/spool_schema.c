@@ -91,7 +91,8 @@ static const char *const STATEMENTS[STATEMENT_COUNT] = {
                                  " ORDER BY number, sequence"),
     [STATEMENT_DELETE_DELIVERIES] = "DELETE FROM delivery WHERE message=?",
     [STATEMENT_DELETE_MESSAGE] = "DELETE FROM message WHERE id=?",
-    [STATEMENT_RETRY] = ("UPDATE delivery SET state=0, next_attempt=?4"
+    [STATEMENT_RETRY] = ("UPDATE delivery SET state=0, next_attempt=?4,"
+                         " given_up=given_up AND state=0"
                          " WHERE message=?1 AND number>=?2 AND number<=?3 AND (state=0 OR ?5)"),
     [STATEMENT_HOLD] = ("UPDATE delivery SET state=1, last_reply=?4"
                         " WHERE message=?1 AND number>=?2 AND number<=?3 AND state=0"),

@@ -46,6 +46,7 @@ struct queue_job {
     int64_t started_ms;              /* unix */
     struct arena *arena;             /* rows to update, the bounce; made when needed */
     struct queue_message *bounce;    /* or NULL */
+    uint64_t bounces_added;          /* 0: what it tells of was gone */
     const struct spool_attempt *history; /* of all its deliveries, by number; from the spool */
     size_t history_count;
     const char *why;              /* why there is one, or none */

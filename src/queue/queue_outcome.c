@@ -137,7 +137,8 @@ static void add_bounce(struct queue_job *job)
                                                               .id = job->bounce->id,
                                                               .message = message,
                                                               .deliveries = row,
-                                                              .delivery_count = 1};
+                                                              .delivery_count = 1,
+                                                              .affected = &job->bounces_added};
 }
 
 static void need_arena(struct queue_job *job)
@@ -412,6 +413,10 @@ static void hand_over_bounce(struct queue_job *job)
     if (job->bounce == NULL) {
         return;
     }
+    if (job->bounces_added == 0) {
+        queue_message_withdraw(job->bounce);
+        return;
+    }
     queue_log_bounce(job);
     job->bounce->durable_ms = clock_unix_ms();
     queue_message_hand_over(job->bounce, job->queue);
@@ -441,7 +446,7 @@ static void on_recorded(void *context, enum spool_status status)
         queue_job_free(job);
         return;
     }
-    /* GONE: an operator deleted the message meanwhile; there is nothing left to record. */
+    /* GONE: an operator deleted them all meanwhile; there is nothing left to record. */
     if (status != SPOOL_OK && status != SPOOL_GONE) {
         record_later(job, status);
         return;

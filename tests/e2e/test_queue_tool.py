@@ -1,6 +1,8 @@
 """What an operator does with the queue, on a running and on a stopped daemon, and what is paused."""
 import json
 import smtplib
+import threading
+import time
 
 import pytest
 
@@ -136,6 +138,31 @@ def test_delete_by_filter(waiting, is_running):
 
 
 # --- pauses -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reply", ["250 2.0.0 taken", "550 5.7.1 no"], ids=["taken", "refused"])
+def test_one_of_two_is_deleted_while_they_are_being_sent(world, reply):
+    """The other one's outcome counts: it is neither sent again nor forgotten."""
+    at_dot, go_on = threading.Event(), threading.Event()
+
+    def script(stage, line, session):
+        if stage == "dot":
+            at_dot.set()
+            go_on.wait(20)
+            return reply
+        return None
+    dest, origin = world.hop(script=script), world.hop(world.SENDER)
+    world.start(delivery="    retry 1s\n")
+    ident = world.send(["many@fwd.test"])
+    assert at_dot.wait(20)
+    assert world.daemon.command("queue", "delete", "--recipient", "bert@dest.test").returncode == 0
+    go_on.set()
+    wait_until(lambda: not rows(world), "the queue is empty")
+    time.sleep(3)
+    assert len(dest.attempts) == 1
+    if reply.startswith("5"):
+        assert len(origin.wait()) == 1
+    assert ident not in ids(world)
 
 
 def status(world):

@@ -274,7 +274,7 @@ static void orphans_go_at_the_start(void **state)
     remove_place(&place);
 }
 
-static void all_of_a_request_or_nothing(void **state)
+static void what_is_gone_spoils_nothing_else(void **state)
 {
     struct place place = make_place();
     struct spool_database *database = open_well(&place);
@@ -290,11 +290,57 @@ static void all_of_a_request_or_nothing(void **state)
     CHECK_INT("add", add(database, 1, "d", 1, 1, content), SPOOL_OK);
     CHECK_INT("add", add(database, 2, "d", 1, 1, content), SPOOL_OK);
     spool_database_commit(database, requests, 2);
-    CHECK_INT("one of it was not there", first.status, SPOOL_GONE);
+    CHECK_INT("one of it was there", first.status, SPOOL_OK);
     CHECK_INT("the other is not harmed", second.status, SPOOL_OK);
-    CHECK_INT("left", spool_database_count(database).messages, 1);
+    CHECK_INT("left", spool_database_count(database).messages, 0);
+    CHECK_INT("nothing of it is there", commit(database, changes, 2), SPOOL_GONE);
+    CHECK_INT("add", add(database, 1, "d", 1, 1, content), SPOOL_OK);
     CHECK_INT("an id twice", add(database, 1, "d", 1, 1, content), SPOOL_FAILED);
     CHECK_INT("1 is still there", close_one(database, 1, 0), SPOOL_OK);
+    content_drop(&content);
+    spool_database_close(&database);
+    remove_place(&place);
+}
+
+/* A report comes with the end of what it tells of, once: not when an operator deleted all of it, and not
+ * again when a commit that was answered as failed had happened. */
+static void report_comes_once(void **state)
+{
+    struct place place = make_place();
+    struct spool_database *database = open_well(&place);
+    struct content *content = small_content();
+    struct spool_message report = {.id = 7, .created_ms = 1, .content = content};
+    struct spool_delivery row = {.message = 7, .destination = BYTES("r.example")};
+    struct spool_delivery put_off = {.message = 2, .destination = BYTES("d")};
+    uint64_t added = 0;
+    struct spool_change changes[] = {{.kind = SPOOL_CLOSE, .id = 1},
+                                     {.kind = SPOOL_CLOSE, .id = 99},
+                                     {.kind = SPOOL_ADD,
+                                      .id = 7,
+                                      .message = &report,
+                                      .deliveries = &row,
+                                      .delivery_count = 1,
+                                      .affected = &added}};
+    struct spool_change late[] = {
+        {.kind = SPOOL_UPDATE, .id = 2, .deliveries = &put_off, .delivery_count = 1},
+        changes[2]};
+
+    (void)state;
+    report.content_size = content_size(content);
+    CHECK_INT("add", add(database, 1, "d", 1, 1, content), SPOOL_OK);
+    CHECK_INT("add", add(database, 2, "d", 1, 1, content), SPOOL_OK);
+    CHECK_INT("one is gone", commit(database, changes, 3), SPOOL_OK);
+    CHECK_INT("report", added, 1);
+    added = 0;
+    CHECK_INT("again", commit(database, changes, 3), SPOOL_GONE);
+    CHECK_INT("no report", added, 0);
+    CHECK_INT("late, the report is there", commit(database, late, 2), SPOOL_OK);
+    CHECK_INT("report", added, 1);
+    CHECK_INT("it goes", close_one(database, 7, 0), SPOOL_OK);
+    added = 0;
+    CHECK_INT("all gone", commit(database, changes, 3), SPOOL_GONE);
+    CHECK_INT("no report", added, 0);
+    CHECK_INT("left", spool_database_count(database).messages, 1);
     content_drop(&content);
     spool_database_close(&database);
     remove_place(&place);
@@ -1240,7 +1286,8 @@ int main(void)
         cmocka_unit_test(message_goes_with_its_last_delivery),
         cmocka_unit_test(spilled_content_survives),
         cmocka_unit_test(orphans_go_at_the_start),
-        cmocka_unit_test(all_of_a_request_or_nothing),
+        cmocka_unit_test(what_is_gone_spoils_nothing_else),
+        cmocka_unit_test(report_comes_once),
         cmocka_unit_test(fallback_is_taken_once),
         cmocka_unit_test(unbounced_rows_by_age),
         cmocka_unit_test(due_rows_by_destination),

@@ -467,6 +467,9 @@ static inline void apply_change(const struct spool_change *change)
 
     switch (change->kind) {
     case SPOOL_ADD:
+        if (change->affected != NULL) {
+            *change->affected = 1;
+        }
         world_add_message(change->message);
         for (size_t i = 0; i < change->delivery_count; i++) {
             world_add_row(&change->deliveries[i]);
@@ -519,14 +522,23 @@ static inline bool is_missing(const struct spool_change *change)
            find_row(change->deliveries->message, change->deliveries->number) == NULL;
 }
 
+/* What is gone is passed over, a report only comes with a close that happens. */
 static inline void execute_commit(struct world_request *request)
 {
+    size_t rows = 0, closes = 0, closed = 0, gone = 0, kinds = 0;
+
     world.commit_tries++;
     request->status = world.commit_status;
-    for (size_t i = 0; i < request->count && request->status == SPOOL_OK; i++) {
-        if (is_missing(&request->changes[i])) {
-            request->status = SPOOL_GONE;
-        }
+    for (size_t i = 0; i < request->count; i++) {
+        bool is_gone = is_missing(&request->changes[i]);
+
+        rows += request->changes[i].kind != SPOOL_ADD;
+        gone += is_gone;
+        closes += request->changes[i].kind == SPOOL_CLOSE;
+        closed += request->changes[i].kind == SPOOL_CLOSE && !is_gone;
+    }
+    if (request->status == SPOOL_OK && gone > 0 && gone == rows) {
+        request->status = SPOOL_GONE;
     }
     if (request->status != SPOOL_OK) {
         return;
@@ -534,9 +546,14 @@ static inline void execute_commit(struct world_request *request)
     world.commits++;
     memset(world.commit_kinds, 0, sizeof world.commit_kinds);
     for (size_t i = 0; i < request->count; i++) {
-        apply_change(&request->changes[i]);
-        if (i < sizeof world.commit_kinds - 1) {
-            world.commit_kinds[i] = "ACUDR"[request->changes[i].kind];
+        const struct spool_change *change = &request->changes[i];
+
+        if (is_missing(change) || (change->kind == SPOOL_ADD && closes > 0 && closed == 0)) {
+            continue;
+        }
+        apply_change(change);
+        if (kinds < sizeof world.commit_kinds - 1) {
+            world.commit_kinds[kinds++] = "ACUDR"[change->kind];
         }
     }
 }
