@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { MINUTE_MS = 60 * 1000 };
+enum { MINUTE_MS = 60 * 1000, WAIT_MS = 15 * 1000 };
 
 static const char LETTER[] = "From: Carol <carol@sender.example>\r\n"
                              "To: info@fwd.example\r\n"
@@ -26,11 +26,13 @@ struct scene {
     struct sim_hop hop, home; /* of the recipient, of the sender */
 };
 
-static void begin(struct scene *scene, uint64_t seed)
+static void begin(struct scene *scene, uint64_t seed, uint64_t handoff_ms)
 {
     struct sim_daemon_options options = sim_daemon_defaults();
     enum spool_status status;
 
+    options.bounces = BOUNCE_ALL;
+    options.handoff_ms = handoff_ms;
     sim_world_new(seed);
     sim_dns_add_mx("next.example", 10, "mx.next.example");
     sim_dns_add_address("mx.next.example", "203.0.113.10");
@@ -93,7 +95,7 @@ static void forward_and_bounce(uint64_t seed, bool pipelined)
         .sender = "",
         .content = BYTES("From: <>\r\nSubject: it did not work\r\n\r\nThe bounce.\r\n")};
 
-    begin(&scene, seed);
+    begin(&scene, seed, seed % 3 == 0 ? 0 : WAIT_MS);
     send_letter(&scene, &letter, pipelined);
     check_forward(&scene, &letter);
 
@@ -140,7 +142,7 @@ static void test_long_sender_comes_home(void **state)
                                     .content = bytes_of(LETTER, sizeof LETTER - 1)};
         struct sim_letter bounce = {.sender = "", .content = BYTES("\r\nThe bounce.\r\n")};
 
-        begin(&scene, seed);
+        begin(&scene, seed, 0);
         send_letter(&scene, &letter, false);
         CHECK_INT(letter.reply, letter.code, 250);
         strbuf_init(&srs_sender, 1000);
@@ -175,7 +177,7 @@ static void test_refused_later(void **state)
                                     .recipients = {"info@fwd.example"},
                                     .content = bytes_of(LETTER, sizeof LETTER - 1)};
 
-        begin(&scene, seed);
+        begin(&scene, seed, 0);
         scene.hop.answer = refuse_recipient;
         send_letter(&scene, &letter, false);
         CHECK_INT(letter.reply, letter.code, 250);
@@ -185,6 +187,26 @@ static void test_refused_later(void **state)
         CHECK_TRUE("a report", contains(&scene.home.taken[0].content,
                                         "Content-Type: message/delivery-status"));
         CHECK_TRUE("of what we refused", contains(&scene.home.taken[0].content, "5.1.1"));
+        end(&scene);
+    }
+}
+
+/* The client waits while the next hop is asked, and is told itself. */
+static void test_refused_in_the_session(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct scene scene;
+        struct sim_letter letter = {.sender = "carol@sender.example",
+                                    .recipients = {"info@fwd.example"},
+                                    .content = bytes_of(LETTER, sizeof LETTER - 1)};
+
+        begin(&scene, seed, WAIT_MS);
+        scene.hop.answer = refuse_recipient;
+        send_letter(&scene, &letter, false);
+        CHECK_INT(letter.reply, letter.code, 550);
+        CHECK_INT("not taken", scene.hop.taken_count, 0);
+        CHECK_INT("no bounce", scene.home.taken_count, 0);
         end(&scene);
     }
 }
@@ -202,7 +224,7 @@ static void test_same_seed_same_log(void **state)
                                         .recipients = {"both@fwd.example"},
                                         .content = bytes_of(LETTER, sizeof LETTER - 1)};
 
-            begin(&scene, seed);
+            begin(&scene, seed, 0);
             send_letter(&scene, &letter, true);
             strbuf_init(&logs[run], SIZE_MAX / 2);
             strbuf_add(&logs[run], sim_world_log());
@@ -222,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_forward_and_bounce),
         cmocka_unit_test(test_long_sender_comes_home),
         cmocka_unit_test(test_refused_later),
+        cmocka_unit_test(test_refused_in_the_session),
         cmocka_unit_test(test_same_seed_same_log),
     };
 

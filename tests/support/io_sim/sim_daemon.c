@@ -50,6 +50,7 @@ struct sim_daemon_options sim_daemon_defaults(void)
 {
     return (struct sim_daemon_options){
         .loops = 2,
+        .bounces = BOUNCE_ALL, /* nobody is asked who they are */
         .aliases = "postmaster: admin@next.example\n"
                    "info: anna@next.example\n"
                    "both: anna@next.example, bob@other.example\n",
@@ -137,7 +138,6 @@ static void make_options(struct sim_daemon *daemon)
                                .bounces = daemon->options.bounces,
                                .hold_ms = HOUR_MS,
                                .our_name = BYTES("mx.fwd.example"),
-                               .bounces = BOUNCE_ALL, /* nobody is asked who they are */
                                .bounce_from = BYTES("postmaster@mx.fwd.example"),
                                .routes = &daemon->routes};
 }

@@ -440,16 +440,6 @@ void spool_read_summary(struct spool *spool, struct event_loop *loop, spool_summ
     request->summary_done = done;
 }
 
-void spool_read_unbounced(struct spool *spool, struct event_loop *loop, int64_t until_ms,
-                          size_t limit, spool_rows_done done, void *context)
-{
-    struct sim_request *request = new_request(spool, loop, UNBOUNCED, context);
-
-    request->until_ms = until_ms;
-    request->limit = bounded(limit);
-    request->rows_done = done;
-}
-
 void spool_read_all(struct spool *spool, struct event_loop *loop,
                     const struct spool_filter *filter, uint64_t after_message,
                     uint32_t after_number, size_t limit, spool_rows_done done, void *context)
