@@ -68,11 +68,11 @@ static const char *const STATEMENTS[STATEMENT_COUNT] = {
     [STATEMENT_HAS_MESSAGE] = "SELECT is_file FROM message WHERE id=?",
     [STATEMENT_CLOSE] =
         "DELETE FROM delivery WHERE message=?1 AND number=?2 AND (state=2 OR NOT ?3)",
-    /* What an operator has held meanwhile stays held. */
-    [STATEMENT_UPDATE] =
-        ("UPDATE delivery SET state=max(state, ?3), attempts=?4, next_attempt=?5,"
-         " destination=?6, last_reply=?7, warned=max(warned, ?8)"
-         " WHERE message=?1 AND number=?2"),
+    /* What an operator has held meanwhile stays held; what is given up waits for no attempt. */
+    [STATEMENT_UPDATE] = ("UPDATE delivery SET state=max(state, ?3), attempts=?4,"
+                          " next_attempt=iif(given_up, min(next_attempt, ?5), ?5),"
+                          " destination=?6, last_reply=?7, warned=max(warned, ?8)"
+                          " WHERE message=?1 AND number=?2"),
     [STATEMENT_REDIRECT] = ("UPDATE delivery SET recipient=?3, sender=?4, fallback=?5"
                             " WHERE message=?1 AND number=?2"),
     [STATEMENT_TAKE_FALLBACK] = "UPDATE delivery SET fallback='" SPOOL_FALLBACK_TAKEN

@@ -64,8 +64,8 @@ static void add_json_character(struct strbuf *out, struct bytes character)
     if (first == '"' || first == '\\') {
         strbuf_add_char(out, '\\');
     }
-    if (first < 0x20 || first == 0x7f) {
-        strbuf_addf(out, "\\u%04x", (unsigned)first);
+    if (is_control(character)) {
+        strbuf_addf(out, "\\u%04x", (unsigned)(unsigned char)character.data[character.len - 1]);
     } else {
         strbuf_add(out, character);
     }

@@ -326,6 +326,16 @@ void queue_job_free(struct queue_job *job)
     free(job);
 }
 
+/* What was open then is a row again, and may be what the operator meant. */
+static void look_again(struct queue_destination *destination)
+{
+    if (destination->must_look_again) {
+        destination->must_look_again = destination->jobs_open > 0;
+        destination->has_more = true;
+        queue_destination_sweep(destination);
+    }
+}
+
 void queue_job_end(struct queue_job *job, bool is_in_spool)
 {
     struct queue *queue = job->queue;
@@ -348,6 +358,7 @@ void queue_job_end(struct queue_job *job, bool is_in_spool)
         destination->due_ms = again < destination->due_ms ? again : destination->due_ms;
     }
     queue_job_free(job);
+    look_again(destination);
     queue_destination_review(destination);
     if (!list_is_empty(&queue->ready)) {
         queue_pump(queue);

@@ -59,6 +59,7 @@ static void look_again_at(struct queue_destination *destination, bool is_retry)
         queue_destination_resume(destination);
     }
     destination->has_more = true;
+    destination->must_look_again = destination->jobs_open > 0;
     queue_destination_sweep(destination);
     queue_destination_review(destination);
 }

@@ -536,6 +536,7 @@ static void on_refreshed(void *context, enum spool_status status,
         if (destination != NULL) {
             queue_destination_resume(destination);
             destination->has_more = true;
+            destination->must_look_again = destination->jobs_open > 0;
             queue_destination_sweep(destination);
             queue_destination_review(destination);
         }

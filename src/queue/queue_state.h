@@ -72,7 +72,8 @@ struct queue_destination {
     uint64_t progress_ms;     /* when an attempt last ended, or began with no other open */
     bool has_more;            /* the spool has something due that is not known here */
     bool is_reading;
-    bool is_sweeping; /* paused, and looking through the spool for what has expired */
+    bool must_look_again; /* an operator changed something while attempts were open */
+    bool is_sweeping;     /* paused, and looking through the spool for what has expired */
     unsigned sweep_jobs;
     int64_t sweep_after_ms; /* where the sweep stands */
     uint64_t sweep_after_message;

@@ -165,6 +165,27 @@ def test_one_of_two_is_deleted_while_they_are_being_sent(world, reply):
     assert ident not in ids(world)
 
 
+@pytest.mark.parametrize("words", ["id", "filter"])
+def test_what_is_given_up_while_it_is_being_sent_is_bounced_when_that_fails(world, words):
+    at_dot, go_on = threading.Event(), threading.Event()
+
+    def script(stage, line, session):
+        if stage == "dot":
+            at_dot.set()
+            go_on.wait(20)
+            return "450 4.3.0 later"
+        return None
+    dest, origin = world.hop(script=script), world.hop(world.SENDER)
+    world.start(delivery="    retry 1h\n")
+    ident = world.send()
+    assert at_dot.wait(20)
+    what = [ident] if words == "id" else ["--sender", "anna@sender.test"]
+    assert world.daemon.command("queue", "bounce", *what).returncode == 0
+    go_on.set()
+    assert len(origin.wait()) == 1 and len(dest.attempts) == 1
+    wait_until(lambda: not rows(world), "the queue is empty")
+
+
 def status(world):
     return json.loads(world.daemon.command("status", "--json").stdout)
 

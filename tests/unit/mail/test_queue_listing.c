@@ -17,7 +17,7 @@ static const struct queue_listing_row ROW = {
     .destination = {"b.example", 9},
     .attempts = 3,
     .next_attempt_ms = 1000000 + 90 * 60000,
-    .last_reply = {"451 \"no\"\x1b[2J \xff \xc3\xa4 \\", 19},
+    .last_reply = {"451 \"no\"\x1b[2J \xff \xc3\xa4 \\\xc2\x9b", 21},
 };
 
 static void row_as_text(void **state)
@@ -31,7 +31,7 @@ static void row_as_text(void **state)
     snprintf(
         want, sizeof(want),
         "%s 1m      4321       3     1h29m   <s@a.example> <> -> <r@b.example> at b.example\n"
-        "              451 \"no\"\\x1b[2J \\xff \xc3\xa4 \\\n",
+        "              451 \"no\"\\x1b[2J \\xff \xc3\xa4 \\\\xc2\\x9b\n",
         message_id_text(ID).text);
     CHECK_TEXT("row", strbuf_text(&out), want);
     strbuf_clear(&out);
@@ -50,7 +50,7 @@ static void row_as_json(void **state)
              "\"age_seconds\":60,\"size\":4321,\"sender\":\"s@a.example\",\"alias\":\"\","
              "\"recipient\":\"r@b.example\",\"destination\":\"b.example\",\"state\":\"due\","
              "\"attempts\":3,\"next_attempt\":\"1970-01-01T01:46:40.000Z\","
-             "\"last_reply\":\"451 \\\"no\\\"\\u001b[2J \xef\xbf\xbd \xc3\xa4 \\\\\"}\n",
+             "\"last_reply\":\"451 \\\"no\\\"\\u001b[2J \xef\xbf\xbd \xc3\xa4 \\\\\\u009b\"}\n",
              message_id_text(ID).text);
     CHECK_TEXT("row", strbuf_text(&out), want);
     strbuf_clear(&out);
