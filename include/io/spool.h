@@ -114,7 +114,7 @@ struct spool_change {
     struct bytes destination; /* RETRY with id 0 */
     struct bytes name, value; /* SET; HOLD: value */
     int64_t now_ms;           /* RETRY, RELEASE, GIVE_UP */
-    uint64_t *affected;       /* operators: how many deliveries were changed; ADD: 1 when it is there; or NULL */
+    uint64_t *affected;       /* operators: how many deliveries were changed; ADD, CLOSE: 1 when done; or NULL */
     const struct spool_message *message;     /* ADD */
     const struct spool_delivery *deliveries; /* ADD: all; UPDATE: one */
     size_t delivery_count;

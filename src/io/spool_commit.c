@@ -469,7 +469,8 @@ static int apply_request(struct spool_database *database, struct spool_request *
         if (code == SQLITE_DONE) {
             code = apply(database, change, outcome);
         }
-        if (change->kind == SPOOL_ADD && (code == SQLITE_DONE || code == SQLITE_ROW)) {
+        if ((change->kind == SPOOL_ADD || change->kind == SPOOL_CLOSE) &&
+            (code == SQLITE_DONE || code == SQLITE_ROW)) {
             tell_affected(change, 1);
         }
         code = code == SQLITE_ROW ? SQLITE_DONE : code;

@@ -93,6 +93,7 @@ struct hold_over {
     struct arena *arena; /* the rest lives in it, and this */
     struct spool_delivery *rows;
     struct spool_change *closes;
+    uint64_t *closed; /* 0: an operator was faster */
     size_t count;
 };
 
@@ -122,7 +123,9 @@ static void on_hold_over(void *context, enum spool_status status)
 
     /* Otherwise the next scan finds them again. */
     for (size_t i = 0; status == SPOOL_OK && i < over->count; i++) {
-        log_hold_over(&over->rows[i]);
+        if (over->closed[i] > 0) {
+            log_hold_over(&over->rows[i]);
+        }
     }
     arena_free(&arena);
 }
@@ -135,16 +138,19 @@ static struct hold_over *copy_rows(const struct spool_delivery *rows, size_t cou
     *over = (struct hold_over){.arena = arena, .count = count};
     over->rows = arena_alloc(arena, count * sizeof *rows);
     over->closes = arena_alloc(arena, count * sizeof *over->closes);
+    over->closed = arena_alloc(arena, count * sizeof *over->closed);
     for (size_t i = 0; i < count; i++) {
         over->rows[i] = rows[i];
         over->rows[i].sender = arena_copy(arena, rows[i].sender);
         over->rows[i].recipient = arena_copy(arena, rows[i].recipient);
         over->rows[i].alias = arena_copy(arena, rows[i].alias);
         over->rows[i].last_reply = arena_copy(arena, rows[i].last_reply);
+        over->closed[i] = 0;
         over->closes[i] = (struct spool_change){.kind = SPOOL_CLOSE,
                                                 .id = rows[i].message,
                                                 .number = rows[i].number,
-                                                .is_hold_over = true};
+                                                .is_hold_over = true,
+                                                .affected = &over->closed[i]};
     }
     return over;
 }

@@ -477,6 +477,9 @@ static inline void apply_change(const struct spool_change *change)
         break;
     case SPOOL_CLOSE:
         find_row(change->id, change->number)->is_open = false;
+        if (change->affected != NULL) {
+            *change->affected = 1;
+        }
         break;
     case SPOOL_UPDATE:
         row = find_row(change->deliveries->message, change->deliveries->number);
