@@ -26,6 +26,18 @@ enum { LAST_REPLY_LIMIT = 512, BOUNCE_KEY_LIMIT = 1024 };
 
 static void on_recorded(void *context, enum spool_status status);
 
+/* Nothing is tried before the pause of its destination is over: what will be too old then has had its
+ * last attempt, as with all the others that wait for it (sweep_rows). */
+static int64_t next_possible_ms(const struct queue_destination *destination, int64_t next_ms)
+{
+    uint64_t now = queue_now_ms(destination->queue);
+    int64_t resume_ms = destination->paused_until_ms > now
+                            ? clock_unix_ms() + (int64_t)(destination->paused_until_ms - now)
+                            : 0;
+
+    return next_ms > resume_ms ? next_ms : resume_ms;
+}
+
 static void judge_temporary(struct queue_job *job, struct queue_job_entry *entry,
                             enum reply_class class)
 {
@@ -36,7 +48,8 @@ static void judge_temporary(struct queue_job *job, struct queue_job_entry *entry
         retry_schedule_next_ms(&queue->options.retry, class, delivery->created_ms,
                                clock_unix_ms(), delivery->attempts + 1, entropy_u32());
     entry->result =
-        job->is_expiry || queue_is_expired(queue, delivery->created_ms, entry->next_ms)
+        job->is_expiry || queue_is_expired(queue, delivery->created_ms,
+                                           next_possible_ms(job->destination, entry->next_ms))
             ? QUEUE_RESULT_EXPIRED
             : QUEUE_RESULT_DEFERRED;
 }
