@@ -4,7 +4,7 @@ $(BUILD)/load_%: tests/bench/load_%.c tests/bench/load_counts.h
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<
 
 .PHONY: bench
-bench: deps ## measure postilion beside Postfix, and Postfix with rspamd (root; BENCH_QUICK=1 for a short run)
+bench: deps ## measure postilion beside Postfix, and Postfix with rspamd (root; BENCH_QUICK=1 for a short run, BENCH_MODE=handoff)
 	@tests/support/unpack_packages $(PEERS) unbound postfix postsrsd rspamd
 	@$(MAKE) --no-print-directory $(PROGRAM) $(BUILD)/load_generator $(BUILD)/load_sink
 	@POSTILION_BUILD=$(BUILD) POSTILION_PEERS=$(PEERS) $(PYTHON) tests/bench/bench.py

@@ -1,4 +1,4 @@
-"""make bench: postilion in store mode beside Debian's Postfix, in one run on one machine.
+"""make bench: postilion beside Debian's Postfix, in one run on one machine.
 
 Both take 4 KB messages on loopback, rewrite the sender with SRS, and relay to the same sink. Cells are
 measured in turn, several rounds of them, and the table shows medians: what else the machine does then
@@ -10,6 +10,7 @@ ext4 in a file, because file-per-message queues behave quite differently without
 and because Postfix's master does.
 
     BENCH_QUICK=1    one short round
+    BENCH_MODE=handoff  next hops are asked before clients are answered; otherwise mode store
     BENCH_CELLS=x,y  only these parts: load, open, calls, idle, aliases, auth
 """
 import ctypes
@@ -38,6 +39,7 @@ WORK = BUILD / "bench"
 DISK = WORK / "disk"
 COUNTS = WORK / "counts"
 SIGNED = WORK / "signed"
+MODE = os.environ.get("BENCH_MODE", "store")
 QUICK = os.environ.get("BENCH_QUICK", "0") not in ("", "0")
 PARTS = os.environ.get("BENCH_CELLS", "load,open,calls,idle,aliases,auth").split(",")
 ROUNDS = 1 if QUICK else 5
@@ -261,7 +263,7 @@ class Postilion(Peer):
             f"domain fwd.test {{\n    aliases {self.directory}/aliases\n}}",
             f"route * to 127.0.0.1:{SINK_PORT}",
             f"policy {{\n    authenticate {self.authenticate}\n}}",
-            "delivery {\n    mode store\n}",
+            f"delivery {{\n    mode {MODE}\n}}",
             "limits {\n    per-client 5000\n}", ""]))
         return self
 
