@@ -110,11 +110,13 @@ struct spool_change {
     uint32_t number; /* CLOSE; is_one */
     bool is_one;     /* operators: of `number` only; that it is gone is no mistake then */
     bool may_wait;   /* CLOSE: nobody waits for it */
-    bool is_hold_over; /* CLOSE: only if it is SPOOL_UNBOUNCED still, an operator may have released it */
+    bool
+        is_hold_over; /* CLOSE: only if it is SPOOL_UNBOUNCED still, an operator may have released it */
     struct bytes destination; /* RETRY with id 0 */
     struct bytes name, value; /* SET; HOLD: value */
     int64_t now_ms;           /* RETRY, RELEASE, GIVE_UP */
-    uint64_t *affected;       /* operators: how many deliveries were changed; ADD, CLOSE: 1 when done; or NULL */
+    uint64_t *
+        affected; /* operators: how many deliveries were changed; ADD, CLOSE: 1 when done; or NULL */
     const struct spool_message *message;     /* ADD */
     const struct spool_delivery *deliveries; /* ADD: all; UPDATE: one */
     size_t delivery_count;
