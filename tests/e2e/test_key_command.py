@@ -45,8 +45,11 @@ def load(path):
 
 @pytest.mark.parametrize("kind", ["rsa", "ed25519"])
 def test_make(key, tmp_path, kind):
-    os.umask(0)
-    result = key("make", "s1", "--domain", "example.org", "--type", kind)
+    before = os.umask(0)
+    try:
+        result = key("make", "s1", "--domain", "example.org", "--type", kind)
+    finally:
+        os.umask(before)
     path = tmp_path / "s1.example.org.pem"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     private = load(path)
