@@ -5,16 +5,6 @@
 
 #include <idn2.h>
 
-static bool is_ascii(struct bytes text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if ((unsigned char)text.data[i] > 127) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool is_host_name(struct bytes name)
 {
     return name.len != 0 && name.len <= DNS_NAME_LIMIT && smtp_domain_is_valid(name, false);
@@ -65,7 +55,7 @@ bool idn_domain_to_ascii(struct bytes domain, struct arena *arena, struct bytes 
     if (domain.len == 0 || domain.len > IDN_INPUT_LIMIT) {
         return false;
     }
-    if (!is_ascii(domain)) {
+    if (!bytes_is_ascii(domain)) {
         return encode_labels(domain, arena, ascii);
     }
     domain = without_last_dot(domain);

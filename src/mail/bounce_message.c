@@ -23,16 +23,6 @@ struct bounce_shape {
     struct bytes header; /* the original header as we return it */
 };
 
-static bool has_high_octet(struct bytes text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if ((unsigned char)text.data[i] > 127) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* ---- text of others ---- */
 
 /* One or several targets of one alias may stand in one text: all of them go. */
@@ -206,7 +196,7 @@ static void add_thread(struct strbuf *out, struct bytes header)
     strbuf_init(&id, FOLD_COLUMN * 4);
     header_value_add(&id, field.value);
     if (!id.overflowed && id.len > 2 && id.data[0] == '<' && id.data[id.len - 1] == '>' &&
-        bytes_find(strbuf_bytes(&id), ' ') == id.len && !has_high_octet(strbuf_bytes(&id))) {
+        bytes_find(strbuf_bytes(&id), ' ') == id.len && bytes_is_ascii(strbuf_bytes(&id))) {
         strbuf_add_text(out, "In-Reply-To: ");
         add_printable(out, strbuf_bytes(&id), false);
         strbuf_add_text(out, "\r\nReferences: ");
@@ -375,7 +365,7 @@ static void add_xtext(struct strbuf *out, struct bytes xtext, bool may_utf8)
 
     strbuf_init(&text, 2 * XTEXT_LIMIT);
     dsn_xtext_decode(&text, bytes_first(xtext, XTEXT_LIMIT));
-    if (has_high_octet(strbuf_bytes(&text)) && !may_utf8) {
+    if (!bytes_is_ascii(strbuf_bytes(&text)) && !may_utf8) {
         add_printable(out, bytes_first(xtext, XTEXT_LIMIT), false);
     } else {
         add_printable(out, strbuf_bytes(&text), may_utf8);
@@ -421,7 +411,7 @@ static void add_recipient_fields(struct strbuf *out, const struct bounce_recipie
     add_original_recipient(out, recipient->orcpt, shape->is_utf8);
     strbuf_add_text(out, "Final-Recipient: ");
     /* RFC 6533 §3: the utf-8 type only for addresses that need it. */
-    strbuf_add_text(out, has_high_octet(recipient->alias) ? "utf-8; " : "rfc822; ");
+    strbuf_add_text(out, !bytes_is_ascii(recipient->alias) ? "utf-8; " : "rfc822; ");
     add_address(out, recipient->alias, shape);
     strbuf_addf(out, "\r\nAction: %s\r\nStatus: ",
                 recipient->is_relayed ? "relayed" : action_of(facts->kind));
@@ -474,11 +464,11 @@ static struct bounce_shape decide_shape(const struct bounce_facts *facts, struct
 {
     struct bounce_shape shape = {.header = header};
 
-    shape.is_utf8 = has_high_octet(facts->to_address) || has_high_octet(facts->from_address);
+    shape.is_utf8 = !bytes_is_ascii(facts->to_address) || !bytes_is_ascii(facts->from_address);
     for (size_t i = 0; i < facts->recipient_count; i++) {
-        shape.is_utf8 |= has_high_octet(facts->recipients[i].alias);
+        shape.is_utf8 |= !bytes_is_ascii(facts->recipients[i].alias);
     }
-    shape.is_8bit = shape.is_utf8 || has_high_octet(header);
+    shape.is_8bit = shape.is_utf8 || !bytes_is_ascii(header);
     return shape;
 }
 
@@ -507,7 +497,7 @@ void bounce_message_write(struct strbuf *out, const struct bounce_facts *facts)
     add_status_part(out, facts, &shape);
     /* RFC 6533 §5: message/global-headers belongs to messages that use the utf-8 forms. */
     add_part(out, boundary, shape.is_utf8 ? "message/global-headers" : "text/rfc822-headers",
-             has_high_octet(shape.header));
+             !bytes_is_ascii(shape.header));
     strbuf_add(out, shape.header);
     strbuf_add_text(out, "\r\n--");
     strbuf_add(out, boundary);

@@ -54,16 +54,6 @@ bool smtp_utf8_is_valid(struct bytes text)
     return true;
 }
 
-static bool has_high_octet(struct bytes text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if ((unsigned char)text.data[i] >= 0x80) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* RFC 5322 §3.2.3; octets above 127 by RFC 6531 §3.3. */
 static bool is_atext(unsigned char octet)
 {
@@ -128,7 +118,7 @@ static bool labels_are_valid(struct bytes domain)
 bool smtp_domain_is_valid(struct bytes domain, bool allow_utf8)
 {
     return domain.len <= DOMAIN_LIMIT && labels_are_valid(domain) &&
-           (!has_high_octet(domain) || (allow_utf8 && smtp_utf8_is_valid(domain)));
+           (bytes_is_ascii(domain) || (allow_utf8 && smtp_utf8_is_valid(domain)));
 }
 
 /* Octets of a domain at the start of text, 0 when there is none. */
@@ -272,13 +262,13 @@ static bool take_mailbox(struct bytes *rest, struct arena *arena, struct smtp_ma
 static enum smtp_path_result check_octets(struct bytes written, bool allow_utf8,
                                           struct smtp_mailbox *mailbox)
 {
-    if (!has_high_octet(written)) {
+    if (bytes_is_ascii(written)) {
         return SMTP_PATH_OK;
     }
     if (!allow_utf8) {
         return SMTP_PATH_SYNTAX;
     }
-    mailbox->is_utf8 = has_high_octet(mailbox->local) || has_high_octet(mailbox->domain);
+    mailbox->is_utf8 = !bytes_is_ascii(mailbox->local) || !bytes_is_ascii(mailbox->domain);
     return smtp_utf8_is_valid(written) ? SMTP_PATH_OK : SMTP_PATH_BAD_UTF8;
 }
 

@@ -202,16 +202,6 @@ static void write_text(struct queue_job *job, uint64_t id, struct strbuf *text)
     assert(!text->overflowed);
 }
 
-static bool has_8bit(struct bytes text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if ((unsigned char)text.data[i] > 127) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Signatures of ours for the bounce, if there is a key; without one it goes as it is. */
 static void sign(struct strbuf *prefix, const struct seal *seal, struct bytes text)
 {
@@ -237,8 +227,8 @@ static struct queue_message *make_message(struct queue_job *job, uint64_t id, st
     struct strbuf record, prefix;
     struct envelope envelope = {
         .kind = ENVELOPE_BOUNCE,
-        .is_8bit = has_8bit(text),
-        .is_utf8 = has_8bit(original->sender),
+        .is_8bit = !bytes_is_ascii(text),
+        .is_utf8 = !bytes_is_ascii(original->sender),
         .is_auto_submitted = true,
         .bounce_of = bytes_from_text(original_id.text),
     };
