@@ -50,15 +50,12 @@ static void advance(struct inbound_session *session);
 static void wake(struct inbound_session *session)
 {
     if (session->wait == INBOUND_WAITS_SENDER && inbound_auth_knows_sender(session)) {
-        session->wait = INBOUND_WAITS_NOTHING;
-        inbound_sender_known(session);
+        inbound_recipient_go_on(session);
     } else if (session->wait == INBOUND_WAITS_AUTH && session->transaction.is_settled) {
         session->wait = INBOUND_WAITS_NOTHING;
         inbound_content_judge(session);
-    } else {
-        return;
+        inbound_session_go_on(session);
     }
-    inbound_session_go_on(session);
 }
 
 static void on_answers(void *context)

@@ -5,11 +5,9 @@
 #include "inbound_session.h"
 
 #include "auth/idn_domain.h"
-#include "io/clock.h"
 #include "protocol/smtp_reply.h"
 #include "protocol/xclient.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 static void reply(struct inbound_session *session, unsigned code, const char *enhanced,
@@ -85,8 +83,8 @@ static void answer_hello(struct inbound_session *session, const struct smtp_comm
 
 /* Domains are kept as DNS knows them (RFC 6531 §3.2 allows it): so there is one name for each in
  * routes, policies, SRS addresses and what is signed. False: it is none. */
-static bool keep_mailbox(struct inbound_session *session, const struct smtp_mailbox *mailbox,
-                         struct smtp_mailbox *kept)
+bool inbound_keep_mailbox(struct inbound_session *session, const struct smtp_mailbox *mailbox,
+                          struct smtp_mailbox *kept)
 {
     struct arena *arena = session->transaction.arena;
 
@@ -122,7 +120,7 @@ static void answer_mail(struct inbound_session *session, const struct smtp_comma
         refuse(session, 552, "5.3.4", "message too large");
         return;
     }
-    if (!keep_mailbox(session, &command->path, &transaction->sender)) {
+    if (!inbound_keep_mailbox(session, &command->path, &transaction->sender)) {
         refuse(session, 501, "5.1.7", "the sender's domain is no domain name");
         return;
     }
@@ -133,235 +131,6 @@ static void answer_mail(struct inbound_session *session, const struct smtp_comma
     inbound_auth_begin(session);
     smtp_dialogue_granted(&session->dialogue);
     reply(session, 250, "2.1.0", "sender ok");
-}
-
-static void log_refused_recipient(struct inbound_session *session,
-                                  const struct smtp_mailbox *recipient,
-                                  const struct decision *decision)
-{
-    struct log_line line;
-    struct strbuf text;
-
-    session->refused++;
-    strbuf_init(&text, 1024);
-    smtp_mailbox_add(&text, recipient);
-    inbound_session_log(session, &line, LOG_INFO,
-                        decision->disposition == DECISION_DEFER ? "recipient-deferred"
-                                                                : "recipient-refused");
-    log_address(&line, "from", session->transaction.sender_text);
-    log_address(&line, "to", strbuf_bytes(&text));
-    log_number(&line, "code", decision->code);
-    log_text(&line, "why", decision->why);
-    log_end(&line);
-    strbuf_clear(&text);
-}
-
-static void refuse_recipient(struct inbound_session *session,
-                             const struct smtp_mailbox *recipient,
-                             const struct decision *decision)
-{
-    log_refused_recipient(session, recipient, decision);
-    smtp_dialogue_refused(&session->dialogue);
-    inbound_session_reply(session, decision->code, decision->enhanced, decision->text);
-}
-
-/* Room for one more recipient. The old array stays in the arena until the transaction ends: the
- * sum of all is less than twice the last. */
-static struct inbound_recipient *next_recipient(struct inbound_transaction *transaction)
-{
-    struct inbound_recipient *before = transaction->recipients;
-
-    if (transaction->recipient_count == transaction->recipient_room) {
-        transaction->recipient_room =
-            transaction->recipient_room == 0 ? 2 : transaction->recipient_room * 2;
-        transaction->recipients =
-            arena_alloc(transaction->arena, transaction->recipient_room * sizeof *before);
-        if (before != NULL) {
-            memcpy(transaction->recipients, before,
-                   transaction->recipient_count * sizeof *before);
-        }
-    }
-    return &transaction->recipients[transaction->recipient_count];
-}
-
-/* Route and sender are known: into the transaction with it. */
-static void take_recipient(struct inbound_session *session,
-                           const struct smtp_mailbox *recipient,
-                           const struct recipient_route *route)
-{
-    struct inbound_transaction *transaction = &session->transaction;
-    struct inbound_recipient *entry = next_recipient(transaction);
-
-    *entry = (struct inbound_recipient){.route = *route,
-                                        .notify = transaction->asked_notify,
-                                        .orcpt = transaction->asked_orcpt};
-    if (route->kind != ROUTE_DISCARD) {
-        rewrite_plan_make(session->options->routes.srs, session->options->long_sender, route,
-                          (uint32_t)(clock_unix_seconds() / 86400), &transaction->sender,
-                          transaction->arena, &entry->plan);
-        if (entry->plan.kind == REWRITE_REFUSE) {
-            refuse_recipient(session, recipient, &entry->plan.decision);
-            return;
-        }
-    }
-    transaction->recipient_count++;
-    smtp_dialogue_granted(&session->dialogue);
-    reply(session, 250, "2.1.5", "recipient ok");
-}
-
-/* The address whose rules hold. The client's word may be a postmaster without a domain or at a name
- * that has no aliases: then they are those of the domain that answers for it. */
-static struct smtp_mailbox ruling_address(const struct recipient_route *route,
-                                          const struct smtp_mailbox *recipient)
-{
-    struct smtp_mailbox ruling = *recipient;
-
-    ruling.domain = bytes_skip(route->alias, bytes_find_last(route->alias, '@') + 1);
-    return ruling;
-}
-
-static const struct accept_policy *policy_for(const struct inbound_session *session,
-                                              const struct smtp_mailbox *recipient)
-{
-    const struct inbound_options *options = session->options;
-
-    return options->policy_for == NULL
-               ? NULL
-               : options->policy_for(options->policy_context, recipient->domain,
-                                     recipient->local);
-}
-
-/* One answer stands for the whole message in the end, and one copy is signed: may this recipient
- * share them with those before? */
-static bool may_join(const struct inbound_session *session,
-                     const struct smtp_mailbox *recipient, const struct recipient_route *route,
-                     const struct accept_policy *policy)
-{
-    const struct inbound_transaction *transaction = &session->transaction;
-
-    if (transaction->recipient_count == 0) {
-        return true;
-    }
-    return inbound_auth_may_join(session, policy, route->kind == ROUTE_RETURN) &&
-           inbound_seal_of(session, recipient->domain) == transaction->seal &&
-           bytes_equal_nocase(transaction->recipients[0].route.srs_domain, route->srs_domain) &&
-           (policy == NULL || policy->munge_from == MUNGE_NEVER ||
-            bytes_equal_nocase(transaction->own_domain, recipient->domain));
-}
-
-/* What is decided before the content is seen. Recipients that cannot share an answer go in messages
- * of their own: RFC 5321 §4.5.3.1.10 makes the client send the rest again. */
-static void judge_recipient(struct inbound_session *session,
-                            const struct smtp_mailbox *recipient,
-                            const struct recipient_route *route)
-{
-    struct inbound_transaction *transaction = &session->transaction;
-    struct smtp_mailbox ruling = ruling_address(route, recipient);
-    const struct accept_policy *policy = policy_for(session, &ruling);
-    struct decision decision;
-
-    if (!may_join(session, &ruling, route, policy)) {
-        refuse(session, 452, "4.5.3",
-               "one policy at a time: send this one in a message of its own");
-        return;
-    }
-    transaction->policy = policy;
-    if (transaction->recipient_count == 0) {
-        transaction->own_domain = ruling.domain;
-        transaction->seal = inbound_seal_of(session, ruling.domain);
-    }
-    if (route->kind == ROUTE_RETURN) {
-        take_recipient(session, recipient, route); /* its tag speaks for it */
-        return;
-    }
-    inbound_auth_ask_sender(session);
-    if (!inbound_auth_knows_sender(session) && inbound_auth_needs_sender(session)) {
-        session->pending_recipient = *recipient;
-        inbound_session_begin_wait(session, INBOUND_WAITS_SENDER);
-        return;
-    }
-    decision = inbound_auth_judge_sender(session);
-    if (decision.disposition == DECISION_ACCEPT) {
-        take_recipient(session, recipient, route);
-    } else {
-        refuse_recipient(session, recipient, &decision);
-    }
-}
-
-static void on_token_known(struct inbound_session *session, enum state_status status,
-                           struct bytes address);
-
-static void route_recipient(struct inbound_session *session,
-                            const struct smtp_mailbox *recipient,
-                            const struct route_token *token)
-{
-    struct inbound_transaction *transaction = &session->transaction;
-    struct recipient_route route;
-
-    recipient_route_find(&session->options->routes, (uint32_t)(clock_unix_seconds() / 86400),
-                         &transaction->sender, recipient, token, transaction->arena, &route);
-    switch (route.kind) {
-    case ROUTE_FORWARD:
-    case ROUTE_RETURN:
-    case ROUTE_REPLY:
-    case ROUTE_DISCARD:
-        judge_recipient(session, recipient, &route);
-        return;
-    case ROUTE_REFUSE:
-        refuse_recipient(session, recipient, &route.decision);
-        return;
-    case ROUTE_NEEDS_TOKEN:
-        session->pending_recipient = *recipient;
-        inbound_session_begin_wait(session, INBOUND_WAITS_TOKEN);
-        inbound_lookup_token(session, route.token, on_token_known);
-        return;
-    }
-}
-
-static void on_token_known(struct inbound_session *session, enum state_status status,
-                           struct bytes address)
-{
-    struct route_token token = {.is_known = true, .address = address};
-
-    session->wait = INBOUND_WAITS_NOTHING;
-    if (status == STATE_OK || status == STATE_MISSING) {
-        route_recipient(session, &session->pending_recipient, &token);
-    } else {
-        refuse(session, 451, "4.3.0", "cannot look this address up now, try again later");
-    }
-    inbound_session_go_on(session);
-}
-
-void inbound_sender_known(struct inbound_session *session)
-{
-    struct route_token unasked = {.is_known = false};
-
-    route_recipient(session, &session->pending_recipient, &unasked);
-}
-
-static void answer_rcpt(struct inbound_session *session, const struct smtp_command *command)
-{
-    struct inbound_transaction *transaction = &session->transaction;
-    struct route_token unasked = {.is_known = false};
-    struct smtp_mailbox recipient;
-
-    if (!inbound_take_rcpt_parameters(session, command)) {
-        return;
-    }
-    if (smtp_mailbox_is_null(&command->path)) {
-        refuse(session, 501, "5.1.3", "the recipient address is empty");
-        return;
-    }
-    if (transaction->recipient_count >= session->options->recipients ||
-        arena_used(transaction->arena) > INBOUND_ROUTE_MEMORY) {
-        refuse(session, 452, "4.5.3", "too many recipients");
-        return;
-    }
-    if (!keep_mailbox(session, &command->path, &recipient)) {
-        refuse(session, 501, "5.1.3", "the recipient's domain is no domain name");
-        return;
-    }
-    route_recipient(session, &recipient, &unasked);
 }
 
 static void answer_data(struct inbound_session *session, const struct smtp_command *command)
@@ -435,7 +204,7 @@ static void run_command(struct inbound_session *session, const struct smtp_comma
         answer_mail(session, command);
         return;
     case SMTP_RCPT:
-        answer_rcpt(session, command);
+        inbound_answer_rcpt(session, command);
         return;
     case SMTP_DATA:
         answer_data(session, command);

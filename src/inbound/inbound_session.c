@@ -38,6 +38,11 @@ static void on_deadline(void *context)
                             "dns-timeout");
         return;
     }
+    if (session->wait == INBOUND_WAITS_GATE) {
+        inbound_session_bye(session, 451, "4.3.0", "a check does not answer, try again later",
+                            "gate-timeout");
+        return;
+    }
     if (session->wait == INBOUND_WAITS_TLS) {
         inbound_tls_failed(session, "timeout");
         return;

@@ -2,7 +2,7 @@
  * inbound_session - one client's connection: what it has said, and what it is owed.
  *
  * Private to room inbound. Files: inbound_session.c (life, deadlines, lines),
- * inbound_commands.c (one function per command), inbound_parameters.c (what MAIL and RCPT say beside
+ * inbound_commands.c (one function per command), inbound_recipient.c (RCPT and its controls), inbound_parameters.c (what MAIL and RCPT say beside
  * their addresses), inbound_content.c (the content up to its answer), inbound_chunks.c (BDAT),
  * inbound_auth.c (who sent it), inbound_seal.c (what we sign it with), inbound_trust.c (relays
  * that name their client), inbound_tls.c (STARTTLS).
@@ -130,6 +130,22 @@ struct inbound_chunk {
     const char *text;
 };
 
+/* A RCPT on its way to its answer; good while that is open. */
+struct inbound_asked {
+    struct smtp_mailbox recipient; /* as the client said it */
+    struct recipient_route route;
+    struct smtp_mailbox ruling; /* the address whose rules hold: that of an alias of ours */
+    const struct accept_policy *policy; /* NULL: the default */
+    size_t gate;                        /* the control whose turn it is */
+};
+
+/* What a control says of a recipient. It may be asked several times about one. */
+enum inbound_gate {
+    INBOUND_GATE_OPEN,  /* it has nothing against it */
+    INBOUND_GATE_WAITS, /* it has begun a wait, and ends it by inbound_recipient_go_on */
+    INBOUND_GATE_SHUT,  /* the decision says why */
+};
+
 /* What the session is waiting for; while it is not NOTHING no command is looked at. */
 enum inbound_wait {
     INBOUND_WAITS_NOTHING,
@@ -137,6 +153,7 @@ enum inbound_wait {
     INBOUND_WAITS_AUTH,   /* DNS: the rest of what is asked about the message */
     INBOUND_WAITS_TOKEN,  /* state store: the address behind a stored SRS token */
     INBOUND_WAITS_STORE,  /* state store: over-long senders being made durable */
+    INBOUND_WAITS_GATE,   /* a control of a recipient */
     INBOUND_WAITS_TLS,    /* the handshake */
     INBOUND_WAITS_QUEUE,  /* the message is on its way to stable storage */
 };
@@ -166,10 +183,10 @@ struct inbound_session {
     struct strbuf helo;
     struct inbound_transaction transaction;
     enum inbound_wait wait;
-    struct dns_asker *asker;               /* NULL: nobody has been authenticated yet */
-    struct queue_ticket *ticket;           /* pending, or NULL */
-    struct inbound_lookup *lookup;         /* pending state store request, or NULL */
-    struct smtp_mailbox pending_recipient; /* RCPT that waits for its token */
+    struct dns_asker *asker;       /* NULL: nobody has been authenticated yet */
+    struct queue_ticket *ticket;   /* pending, or NULL */
+    struct inbound_lookup *lookup; /* pending state store request, or NULL */
+    struct inbound_asked asked;    /* the RCPT being looked at */
     struct inbound_chunk chunk;
     uint64_t swallowed; /* octets of an over-long line; 0: none is being read */
     unsigned errors;
@@ -224,8 +241,14 @@ void inbound_session_log(const struct inbound_session *session, struct log_line 
 void inbound_command(struct inbound_session *session, struct bytes line);
 void inbound_transaction_reset(struct inbound_session *session);
 
-/* The recipient that waited for the sender's verdict is looked at again. */
-void inbound_sender_known(struct inbound_session *session);
+/* Keeps an address in the transaction, its domain as DNS knows it. False: that is none. */
+bool inbound_keep_mailbox(struct inbound_session *session, const struct smtp_mailbox *mailbox,
+                          struct smtp_mailbox *kept);
+
+/* inbound_recipient.c */
+void inbound_answer_rcpt(struct inbound_session *session, const struct smtp_command *command);
+/* The control that made the recipient wait is asked again, and the session goes on. */
+void inbound_recipient_go_on(struct inbound_session *session);
 
 /* inbound_parameters.c */
 /* False: refused, the answer has gone out. */
@@ -258,8 +281,8 @@ void inbound_auth_header(struct inbound_session *session, struct bytes header);
 void inbound_auth_body(struct inbound_session *session, struct bytes octets);
 /* The content is whole. True: all is known. False: inbound_content_judge is called when it is. */
 bool inbound_auth_end(struct inbound_session *session);
-/* True: the verdict about the sender is there (or nobody asks). False: inbound_sender_known is
- * called when it is. */
+/* True: the verdict about the sender is there (or nobody asks). False: inbound_recipient_go_on
+ * is called when it is. */
 bool inbound_auth_knows_sender(struct inbound_session *session);
 /* One answer stands for the whole message: may this recipient share it with those before? */
 bool inbound_auth_may_join(const struct inbound_session *session,
