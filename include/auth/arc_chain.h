@@ -71,5 +71,8 @@ struct arc_trust {
 
 const struct arc_sealer *arc_chain_voucher(const struct arc_verdict *verdict,
                                            const struct arc_trust *trust, struct bytes author);
+/* Could somebody vouch, once the chain's keys are there? A stranger's seal whose key never comes is to
+ * keep nobody waiting. */
+bool arc_chain_may_vouch(const struct arc_verdict *verdict, const struct arc_trust *trust);
 
 #endif

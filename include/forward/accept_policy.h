@@ -7,6 +7,7 @@
  *
  *         1 several From fields, or one nobody can read   550 5.6.0  (rule of dmarc-reject)
  *         2 own domain in From or MAIL FROM, not proven   550 5.7.26 own-domain-spoof
+ *           (or a failed author whom nothing but our own name on the copy would make pass)
  *         3 DMARC fail, reject asked for                  550 5.7.1  dmarc-reject
  *         4 DMARC fail, quarantine asked for              554 5.7.1  dmarc-quarantine
  *         5 SPF fail                                      550 5.7.23 spf-fail
@@ -92,8 +93,7 @@ struct sender_facts {
 struct message_facts {
     struct sender_facts sender;
     enum from_result from;
-    bool
-        is_own_author; /* one of the author domains is served here, or our name would make it pass */
+    bool is_own_author; /* one of the author domains is served here */
     const struct dmarc_verdict *dmarc;
     enum auth_result sender_signature; /* DKIM of the MAIL FROM domain: pass, temperror, none */
     /* What the next hop will find; NULL: nobody can say. */
@@ -133,5 +133,10 @@ void accept_policy_for_sender(const struct accept_policy *policy,
 void accept_policy_for_message(const struct accept_policy *policy,
                                const struct message_facts *facts, struct arena *arena,
                                struct accept_answer *answer);
+/* What holds for mail to an address of ours that leads back to a sender. A bounce on its way back has
+ * proven itself by the tag in its address; whoever writes bounces seldom signs them. But what says it
+ * is from a domain of ours would be taken for it at the next server, where our own HELO speaks for the
+ * null sender. */
+struct accept_policy accept_policy_of_returns(const struct accept_policy *usual);
 
 #endif

@@ -65,3 +65,9 @@ const struct arc_sealer *arc_chain_voucher(const struct arc_verdict *verdict,
     arena_free(&arena);
     return voucher;
 }
+
+bool arc_chain_may_vouch(const struct arc_verdict *verdict, const struct arc_trust *trust)
+{
+    return verdict->sealer_count > 0 &&
+           is_trusted(trust, verdict->sealers[verdict->sealer_count - 1].domain);
+}

@@ -139,6 +139,23 @@ static void judge_from(struct judge *judge)
     }
 }
 
+/* Its author's domain asks that such mail be stopped, and nothing but our own name on the copy would
+ * make it pass at the next hop: the author is below a domain of ours, or above it, though none that we
+ * serve. Our name never speaks for a stranger. */
+static bool would_launder(const struct message_facts *message)
+{
+    const struct dmarc_verdict *here = message->dmarc, *there = message->forwarded;
+
+    return there != NULL && there->result == AUTH_PASS &&
+           (here->result == AUTH_FAIL || here->result == AUTH_TEMPERROR) &&
+           here->policy != DMARC_POLICY_NONE;
+}
+
+static bool is_own_author(const struct message_facts *message)
+{
+    return message->is_own_author || would_launder(message);
+}
+
 /* Proven, not proven, or nobody can say now. */
 enum proof {
     PROOF_GIVEN,
@@ -169,7 +186,7 @@ static enum proof author_proof(const struct message_facts *message)
 
 static enum proof sender_proof(const struct message_facts *message)
 {
-    enum proof author = message->is_own_author ? author_proof(message) : PROOF_MISSING;
+    enum proof author = is_own_author(message) ? author_proof(message) : PROOF_MISSING;
 
     if (message->sender.spf == AUTH_PASS || message->sender_signature == AUTH_PASS) {
         return PROOF_GIVEN;
@@ -227,7 +244,7 @@ static void judge_own_domain(struct judge *judge)
 {
     const struct message_facts *message = judge->message;
 
-    if (message->is_own_author) {
+    if (is_own_author(message)) {
         judge_own_identity(
             judge, author_proof(message),
             "From is in a domain of ours (%) and neither DKIM nor SPF proves it; "
@@ -561,4 +578,18 @@ void accept_policy_for_message(const struct accept_policy *policy,
     judge_iprev(&judge);
     judge_outcome(&judge);
     finish(&judge);
+}
+
+struct accept_policy accept_policy_of_returns(const struct accept_policy *usual)
+{
+    return (struct accept_policy){
+        .spf_fail = SPF_FAIL_TAG,
+        .dmarc_reject = DMARC_REJECT_TAG,
+        .dmarc_quarantine = DMARC_QUARANTINE_TAG,
+        .auth_temperror = usual->auth_temperror,
+        .own_domain_spoof = usual->own_domain_spoof,
+        .iprev = IPREV_OFF,
+        .doomed = DOOMED_FORWARD,
+        .doomed_quarantine = DOOMED_QUARANTINE_FORWARD,
+    };
 }

@@ -316,17 +316,12 @@ static bool is_own(const struct inbound_session *session, struct bytes domain)
 
 /* A sender we rewrote ourselves comes back from whoever forwards without rewriting: that is as good or
  * bad as with any other sender, and nobody's author. */
-static bool is_own_sender(const struct inbound_session *session)
+bool inbound_auth_is_own_sender(const struct inbound_session *session)
 {
     struct bytes domain = session->transaction.sender.domain;
 
     return is_own(session, domain) &&
            !alias_table_is_srs(session->options->routes.aliases, domain);
-}
-
-bool inbound_auth_is_own_sender(const struct inbound_session *session)
-{
-    return is_own_sender(session);
 }
 
 bool inbound_auth_is_proven(const struct inbound_session *session)
@@ -349,7 +344,7 @@ static struct sender_facts sender_facts(const struct inbound_session *session)
         .spf_domain = verdicts->spf_mail_from.domain,
         .spf_explanation = verdicts->spf_mail_from.explanation,
         .iprev = verdicts->iprev.result,
-        .is_own_sender = is_own_sender(session),
+        .is_own_sender = inbound_auth_is_own_sender(session),
     };
 }
 
@@ -382,23 +377,6 @@ bool inbound_auth_may_join(const struct inbound_session *session,
             is_same_policy(transaction->policy, policy));
 }
 
-/* A bounce on its way back has proven itself by the tag in its address; whoever writes bounces
- * seldom signs them. But what says it is from a domain of ours would be taken for it at the next
- * server, where our own HELO speaks for the null sender. */
-static struct accept_policy policy_of_returns(const struct accept_policy *usual)
-{
-    return (struct accept_policy){
-        .spf_fail = SPF_FAIL_TAG,
-        .dmarc_reject = DMARC_REJECT_TAG,
-        .dmarc_quarantine = DMARC_QUARANTINE_TAG,
-        .auth_temperror = usual->auth_temperror,
-        .own_domain_spoof = usual->own_domain_spoof,
-        .iprev = IPREV_OFF,
-        .doomed = DOOMED_FORWARD,
-        .doomed_quarantine = DOOMED_QUARANTINE_FORWARD,
-    };
-}
-
 /* DKIM of the MAIL FROM domain. */
 static enum auth_result sender_signature(const struct inbound_transaction *transaction,
                                          const struct message_verdicts *verdicts)
@@ -420,17 +398,6 @@ static enum auth_result sender_signature(const struct inbound_transaction *trans
     return result;
 }
 
-/* Only then the chain could help: a stranger's seal whose key never comes keeps nobody waiting. */
-static bool is_trusted(const struct arc_trust *trust, const struct arc_verdict *chain)
-{
-    for (size_t i = 0; i < trust->count && chain->sealer_count > 0; i++) {
-        if (bytes_equal(trust->domains[i], chain->sealers[chain->sealer_count - 1].domain)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Does somebody whom the operator trusts vouch for the one author? */
 static void ask_chain(const struct inbound_session *session,
                       const struct message_verdicts *verdicts, struct message_facts *facts)
@@ -439,21 +406,11 @@ static void ask_chain(const struct inbound_session *session,
     const struct arc_sealer *voucher = NULL;
 
     facts->arc = verdicts->arc.result;
-    facts->is_arc_relevant = is_trusted(trust, &verdicts->arc);
+    facts->is_arc_relevant = arc_chain_may_vouch(&verdicts->arc, trust);
     if (trust->count > 0 && verdicts->from.result == FROM_ONE_DOMAIN) {
         voucher = arc_chain_voucher(&verdicts->arc, trust, verdicts->from.domains[0]);
     }
     facts->arc_voucher = voucher == NULL ? BYTES("") : voucher->domain;
-}
-
-/* Its author's domain asks that such mail be stopped, and nothing but our own name on the copy would
- * make it pass at the next hop: the author is below a domain of ours, or above it, though none that we
- * serve. Our name never speaks for a stranger. */
-static bool would_launder(const struct message_verdicts *verdicts)
-{
-    return verdicts->has_forwarded && verdicts->forwarded.result == AUTH_PASS &&
-           (verdicts->dmarc.result == AUTH_FAIL || verdicts->dmarc.result == AUTH_TEMPERROR) &&
-           verdicts->dmarc.policy != DMARC_POLICY_NONE;
 }
 
 struct decision inbound_auth_judge(struct inbound_session *session)
@@ -477,12 +434,11 @@ struct decision inbound_auth_judge(struct inbound_session *session)
     facts.can_munge = policy.munge_from == MUNGE_WHEN_NEEDED && verdicts->from.fields == 1 &&
                       verdicts->from.result == FROM_ONE_DOMAIN &&
                       inbound_seal_can_munge(session);
-    facts.is_own_author = would_launder(verdicts);
     for (size_t i = 0; i < verdicts->from.count; i++) {
         facts.is_own_author |= is_own(session, verdicts->from.domains[i]);
     }
     if (is_return(transaction)) {
-        policy = policy_of_returns(&policy);
+        policy = accept_policy_of_returns(&policy);
     }
     accept_policy_for_message(&policy, &facts, transaction->arena, &transaction->judgement);
     return transaction->judgement.decision;

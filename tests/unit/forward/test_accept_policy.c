@@ -653,6 +653,45 @@ static int set_up(void **state)
     return 0;
 }
 
+/* Only our name on the copy would make it pass: it counts as an own author who proves nothing. */
+static void test_our_name_speaks_for_no_stranger(void **state)
+{
+    /* clang-format off */
+    static const struct {
+        const char *name;
+        enum auth_result here, there;
+        enum dmarc_policy policy;
+        const char *want;
+    } cases[] = {
+        {"failed here, passes there",       AUTH_FAIL, AUTH_PASS, DMARC_POLICY_QUARANTINE, "own-domain-spoof"},
+        {"failed here, fails there",        AUTH_FAIL, AUTH_FAIL, DMARC_POLICY_QUARANTINE, "dmarc-quarantine"},
+        {"nobody asks to stop it",          AUTH_FAIL, AUTH_PASS, DMARC_POLICY_NONE,       "authenticated"},
+        {"passes here",                     AUTH_PASS, AUTH_PASS, DMARC_POLICY_REJECT,     "authenticated"},
+        {"unanswered here, passes there",   AUTH_TEMPERROR, AUTH_PASS, DMARC_POLICY_REJECT, "own-domain-temperror"},
+    };
+    /* clang-format on */
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct dmarc_verdict here = {.result = cases[i].here,
+                                     .policy = cases[i].policy,
+                                     .is_every_author_proven = cases[i].here == AUTH_PASS,
+                                     .is_unsettled = cases[i].here == AUTH_TEMPERROR,
+                                     .author = BYTES("sub.example.org")};
+        struct dmarc_verdict there = {.result = cases[i].there, .policy = cases[i].policy};
+        struct accept_policy policy = {.spf_fail = SPF_FAIL_TAG};
+        struct message_facts facts = facts_of("none");
+        struct accept_answer answer;
+
+        facts.sender.spf = AUTH_NONE;
+        facts.dmarc = &here;
+        facts.forwarded = &there;
+        accept_policy_for_message(&policy, &facts, arena, &answer);
+        CHECK_TEXT(cases[i].name, answer.decision.why, cases[i].want);
+        arena_reset(arena);
+    }
+}
+
 static int tear_down(void **state)
 {
     (void)state;
@@ -663,11 +702,16 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rules),       cmocka_unit_test(test_every_combination),
-        cmocka_unit_test(test_sender),      cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_marks),       cmocka_unit_test(test_doomed),
-        cmocka_unit_test(test_chains),      cmocka_unit_test(test_doomed_edges),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_every_combination),
+        cmocka_unit_test(test_sender),
+        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_doomed),
+        cmocka_unit_test(test_chains),
+        cmocka_unit_test(test_doomed_edges),
         cmocka_unit_test(test_doomed_text),
+        cmocka_unit_test(test_our_name_speaks_for_no_stranger),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
