@@ -16,6 +16,8 @@
  * Sharing destinations with the same mail hosts share connections: see host_group.
  * UTF-8   a next hop without SMTPUTF8 gets a message that does not need it without saying so; else a
  *         header or a sender in UTF-8 fails them all (5.6.7), a recipient in UTF-8 that one.
+ * Limits  what a host announces by LIMITS (RFC 9422) is kept to: recipients go in as many transactions, and
+ *         these over as many connections, as that takes.
  * Reports RET, ENVID, NOTIFY and ORCPT are passed on where DSN is offered (RFC 3461 §5.2).
  * Reuse   a kept connection that breaks before the content went out is no failure: a new one to
  *         the same host is tried.

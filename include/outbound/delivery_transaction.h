@@ -17,6 +17,7 @@ enum recipient_state {
     RECIPIENT_OPEN,     /* no answer yet */
     RECIPIENT_TOO_MANY, /* 452 to its RCPT while others were accepted */
     RECIPIENT_DEFERRED, /* 4xx; the outcome is filled in */
+    RECIPIENT_SECOND,   /* 4xx, and another host is to be asked */
     RECIPIENT_CLOSED,
 };
 
@@ -42,6 +43,10 @@ bool transaction_needs_utf8(const struct delivery_request *request);
 /* Leaves out recipients that only a next hop with SMTPUTF8 takes; their indexes go to `left_out`, which
  * has room for all. Returns how many. */
 size_t transaction_leave_out_utf8(struct transaction *transaction, size_t *left_out);
+/* Leaves out those who are too many for the LIMITS of the next hop (RFC 9422): they are for the
+ * transaction after this one. */
+void transaction_keep_to_limits(struct transaction *transaction,
+                                const struct smtp_extensions *extensions);
 /* What goes behind each RCPT; lives in the arena. */
 void transaction_write_rcpt_parameters(struct transaction *transaction,
                                        const struct delivery_request *request,

@@ -121,6 +121,8 @@ void next_hop_connection_hand_over(struct next_hop_connection *connection,
                                    connection_handler handler, void *context);
 /* True when a transaction may begin. */
 bool next_hop_connection_is_usable(const struct next_hop_connection *connection);
+/* Has it had all the transactions the next hop lets one have (RFC 9422, MAILMAX)? */
+bool next_hop_connection_is_used_up(const struct next_hop_connection *connection);
 /* Has it been progress that the peer took so many octets of the content in a wait? */
 bool next_hop_connection_is_progress(uint64_t octets, uint64_t wait_ms);
 /* Begins a transaction on a usable connection; DONE or BROKEN follows. All is borrowed until

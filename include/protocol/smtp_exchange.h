@@ -21,7 +21,7 @@
  * Stages  each wait has a stage, so that the caller can set RFC 5321 §4.5.3.2 timeouts.
  * Limits  replies as in smtp_reply; replies that nobody asked for end the connection (a
  *         pipelined 354 when every RCPT failed is answered with a lone dot, RFC 2920 §3.1).
- * RFC     5321 §3.3, §4.2, §4.5.3.2; 2920; 1870; 3207; 6152; 6531
+ * RFC     5321 §3.3, §4.2, §4.5.3.2; 2920; 1870; 3207; 6152; 6531; 9422
  */
 #ifndef PROTOCOL_SMTP_EXCHANGE_H
 #define PROTOCOL_SMTP_EXCHANGE_H
@@ -56,6 +56,10 @@ struct smtp_extensions {
     bool esmtp, pipelining, size, eight_bit_mime, smtputf8, starttls, chunking, dsn,
         enhanced_status_codes;
     uint64_t size_limit; /* 0: none told */
+    /* LIMITS (RFC 9422); 0: none told */
+    unsigned mail_max;        /* transactions on one connection */
+    unsigned rcpt_max;        /* recipients of one transaction */
+    unsigned rcpt_domain_max; /* different domains among them */
 };
 
 struct smtp_exchange_recipient {

@@ -38,11 +38,15 @@ void inbound_transaction_reset(struct inbound_session *session)
 static void offer_extensions(struct inbound_session *session)
 {
     const struct inbound_options *options = session->options;
-    struct strbuf size, reply;
+    struct strbuf size, limits, reply;
 
     strbuf_init(&size, 64);
     strbuf_add_text(&size, "SIZE ");
     strbuf_add_u64(&size, options->message_size);
+    /* RFC 9422: only what is kept to, whatever the message and whoever it is for. */
+    strbuf_init(&limits, 64);
+    strbuf_add_text(&limits, "LIMITS RCPTMAX=");
+    strbuf_add_u64(&limits, options->recipients);
     strbuf_init(&reply, 1024);
     smtp_reply_add_line(&reply, 250, false, options->hostname);
     smtp_reply_add_line(&reply, 250, false, BYTES("PIPELINING"));
@@ -52,6 +56,7 @@ static void offer_extensions(struct inbound_session *session)
     smtp_reply_add_line(&reply, 250, false, BYTES("CHUNKING"));
     smtp_reply_add_line(&reply, 250, false, BYTES("SMTPUTF8"));
     smtp_reply_add_line(&reply, 250, false, BYTES("DSN"));
+    smtp_reply_add_line(&reply, 250, false, strbuf_bytes(&limits));
     if (inbound_tls_offer(session)) {
         smtp_reply_add_line(&reply, 250, false, BYTES("STARTTLS"));
     }
@@ -61,6 +66,7 @@ static void offer_extensions(struct inbound_session *session)
     smtp_reply_add_line(&reply, 250, true, BYTES("HELP"));
     stream_write(session->stream, strbuf_bytes(&reply));
     strbuf_clear(&reply);
+    strbuf_clear(&limits);
     strbuf_clear(&size);
     inbound_session_rearm(session);
 }

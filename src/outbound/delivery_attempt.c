@@ -7,8 +7,8 @@
  *   3 try_next_host           connects to the next one, until one greets
  *   4 on_broken               a host that fails before the envelope is answered: 3 again
  *   5 start_transaction       MAIL, RCPT ..., DATA, content
- *   6 on_results              per recipient; "too many recipients": 5 again with the rest;
- *                             4xx: one more host is asked, 3 again
+ *   6 on_results              per recipient; those whom LIMITS or "too many recipients" left over: 5
+ *                             again; 4xx: one more host is asked, 3 again
  *   7 settle                  who got no answer gets the last trouble; on_done, a loop turn
  * later 8 delivery_attempt_finish gives the connection back, unless _give_back has done so
  */
@@ -543,20 +543,25 @@ static void log_tls_failure(const struct delivery_attempt *attempt)
     log_end(&line);
 }
 
-/* To the host whose TLS failed, once more: it is remembered, so this time in clear. */
-static void retry_in_clear(struct delivery_attempt *attempt)
+/* The next connection goes to the same host as this one. */
+static void prefer_same_host(struct delivery_attempt *attempt)
 {
-    const struct next_hop_list *list = &attempt->hops->list;
-
-    log_tls_failure(attempt);
-
     attempt->preferred = attempt->connection->endpoint;
-    for (size_t i = 0; i < list->count; i++) {
-        if (list->hops[i].endpoint.port == attempt->preferred.port &&
-            ip_address_equal(&list->hops[i].endpoint.address, &attempt->preferred.address)) {
+    for (size_t i = 0; attempt->hops != NULL && i < attempt->hops->list.count; i++) {
+        const struct ip_endpoint *endpoint = &attempt->hops->list.hops[i].endpoint;
+
+        if (endpoint->port == attempt->preferred.port &&
+            ip_address_equal(&endpoint->address, &attempt->preferred.address)) {
             attempt->is_tried[i] = false;
         }
     }
+}
+
+/* To the host whose TLS failed, once more: it is remembered, so this time in clear. */
+static void retry_in_clear(struct delivery_attempt *attempt)
+{
+    log_tls_failure(attempt);
+    prefer_same_host(attempt);
     next_hop_connection_abort(&attempt->connection);
     find_next_hops(attempt);
 }
@@ -598,16 +603,17 @@ static void on_broken(struct delivery_attempt *attempt)
 
 /* ---- 5 the transaction ---- */
 
+/* The message itself cannot go there, whoever it is for. */
 static void refuse_unsent(struct delivery_attempt *attempt,
                           const struct delivery_result *result)
 {
-    struct transaction *transaction = &attempt->transaction;
-
-    for (size_t i = 0; i < transaction->count && !attempt->is_second_opinion; i++) {
-        delivery_result_give(result, &attempt->request.recipients[transaction->indexes[i]]);
-        attempt->states[transaction->indexes[i]] = RECIPIENT_CLOSED;
+    for (size_t i = 0; i < attempt->request.count && !attempt->is_second_opinion; i++) {
+        if (attempt->states[i] == RECIPIENT_OPEN || attempt->states[i] == RECIPIENT_TOO_MANY) {
+            delivery_result_give(result, &attempt->request.recipients[i]);
+            attempt->states[i] = RECIPIENT_CLOSED;
+        }
     }
-    transaction->count = 0;
+    attempt->transaction.count = 0;
     attempt->report.stage = "envelope";
     report_connection(attempt);
     settle(attempt);
@@ -649,6 +655,7 @@ static void begin_mail(struct delivery_attempt *attempt)
     if (!extensions->smtputf8 && !can_go_without_utf8(attempt)) {
         return;
     }
+    transaction_keep_to_limits(transaction, extensions);
     transaction_write_head(transaction, &attempt->request, &attempt->options, attempt->arena);
     size = transaction->head.len + content_size(attempt->request.content);
     if (extensions->size && extensions->size_limit > 0 && size > extensions->size_limit) {
@@ -665,11 +672,19 @@ static void begin_mail(struct delivery_attempt *attempt)
                              strbuf_bytes(&transaction->head), attempt->request.content);
 }
 
+/* Of whom there are any: those nobody has been asked about, then those who were too many. */
+static enum recipient_state next_wanted(const struct delivery_attempt *attempt)
+{
+    if (attempt->is_second_opinion) {
+        return RECIPIENT_SECOND;
+    }
+    return has_state(attempt, RECIPIENT_OPEN) ? RECIPIENT_OPEN : RECIPIENT_TOO_MANY;
+}
+
 static void start_transaction(struct delivery_attempt *attempt)
 {
     transaction_choose(&attempt->transaction, &attempt->request, attempt->states,
-                       attempt->is_second_opinion ? RECIPIENT_DEFERRED : RECIPIENT_OPEN,
-                       attempt->arena);
+                       next_wanted(attempt), attempt->arena);
     begin_mail(attempt);
 }
 
@@ -686,6 +701,7 @@ static void take_result(struct delivery_attempt *attempt, size_t position, bool 
     /* The first host said 4xx: what the second one says counts only when it takes the message,
      * or a temporary failure would become a permanent one. */
     if (attempt->is_second_opinion && result.outcome != DELIVERY_SENT) {
+        attempt->states[index] = RECIPIENT_DEFERRED;
         return;
     }
     delivery_result_give(&result, &attempt->request.recipients[index]);
@@ -708,10 +724,29 @@ static void take_result(struct delivery_attempt *attempt, size_t position, bool 
 static void ask_another_host(struct delivery_attempt *attempt)
 {
     attempt->is_second_opinion = true;
+    replace_state(attempt, RECIPIENT_DEFERRED, RECIPIENT_SECOND);
     attempt->answered_host = attempt->report.host;
     attempt->preferred = (struct ip_endpoint){.port = 0};
     next_hop_connection_free(&attempt->connection);
     find_next_hops(attempt);
+}
+
+/* Those whom LIMITS left over, and those who were too many though nothing was announced. Each
+ * transaction answers for one at least, so there is an end. False: not over this connection, and no
+ * new one is worth it. */
+static bool go_on_with_the_rest(struct delivery_attempt *attempt)
+{
+    if (next_hop_connection_is_usable(attempt->connection)) {
+        start_transaction(attempt);
+        return true;
+    }
+    if (!next_hop_connection_is_used_up(attempt->connection) || attempt->is_second_opinion) {
+        return false;
+    }
+    prefer_same_host(attempt);
+    next_hop_connection_free(&attempt->connection);
+    find_next_hops(attempt);
+    return true;
 }
 
 static bool is_worth_asking_another(const struct delivery_attempt *attempt)
@@ -751,11 +786,7 @@ static void on_results(struct delivery_attempt *attempt)
         take_result(attempt, i, is_any_accepted);
     }
     transaction->count = 0;
-    if (has_state(attempt, RECIPIENT_TOO_MANY) &&
-        next_hop_connection_is_usable(attempt->connection)) {
-        transaction_choose(transaction, &attempt->request, attempt->states, RECIPIENT_TOO_MANY,
-                           attempt->arena);
-        begin_mail(attempt);
+    if (has_state(attempt, next_wanted(attempt)) && go_on_with_the_rest(attempt)) {
         return;
     }
     replace_state(attempt, RECIPIENT_TOO_MANY, RECIPIENT_DEFERRED);

@@ -97,6 +97,43 @@ size_t transaction_leave_out_utf8(struct transaction *transaction, size_t *left_
     return count;
 }
 
+static struct bytes domain_of(struct bytes address)
+{
+    return bytes_skip(address, bytes_find_last(address, '@') + 1);
+}
+
+/* Is the domain of this recipient that of one of the first `count`? */
+static bool has_domain(const struct transaction *transaction, size_t count, size_t position)
+{
+    struct bytes domain = domain_of(transaction->recipients[position].path);
+
+    for (size_t i = 0; i < count; i++) {
+        if (bytes_equal_nocase(domain_of(transaction->recipients[i].path), domain)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void transaction_keep_to_limits(struct transaction *transaction,
+                                const struct smtp_extensions *extensions)
+{
+    size_t kept = 0, domains = 0;
+
+    for (size_t i = 0; i < transaction->count; i++) {
+        bool is_new = extensions->rcpt_domain_max > 0 && !has_domain(transaction, kept, i);
+
+        if ((extensions->rcpt_max > 0 && kept == extensions->rcpt_max) ||
+            (is_new && domains == extensions->rcpt_domain_max)) {
+            continue;
+        }
+        domains += is_new;
+        transaction->recipients[kept] = transaction->recipients[i];
+        transaction->indexes[kept++] = transaction->indexes[i];
+    }
+    transaction->count = kept;
+}
+
 /* Does MAIL say SMTPUTF8? A client that said it is believed where it costs nothing. */
 static bool says_utf8(const struct transaction *transaction,
                       const struct delivery_request *request,

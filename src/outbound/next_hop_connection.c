@@ -457,11 +457,24 @@ void next_hop_connection_hand_over(struct next_hop_connection *connection,
     connection->context = context;
 }
 
-bool next_hop_connection_is_usable(const struct next_hop_connection *connection)
+/* Is it our turn to say something? */
+static bool is_between_messages(const struct next_hop_connection *connection)
 {
     return connection->fault == CONNECTION_FAULT_NONE && connection->is_connected &&
            smtp_exchange_stage(connection->exchange) == SMTP_STAGE_IDLE &&
            stream_input(connection->stream).len == 0;
+}
+
+bool next_hop_connection_is_used_up(const struct next_hop_connection *connection)
+{
+    unsigned most = next_hop_connection_extensions(connection)->mail_max;
+
+    return most > 0 && connection->messages >= most;
+}
+
+bool next_hop_connection_is_usable(const struct next_hop_connection *connection)
+{
+    return is_between_messages(connection) && !next_hop_connection_is_used_up(connection);
 }
 
 void next_hop_connection_mail(struct next_hop_connection *connection, struct bytes mail_line,
@@ -520,7 +533,7 @@ void next_hop_connection_free(struct next_hop_connection **connection)
     if (*connection == NULL) {
         return;
     }
-    if (!next_hop_connection_is_usable(*connection)) {
+    if (!is_between_messages(*connection)) {
         next_hop_connection_abort(connection);
         return;
     }

@@ -139,6 +139,41 @@ static enum smtp_exchange_event break_off(struct smtp_exchange *exchange)
 
 /* --- what the server says: one function for each reply awaited --- */
 
+/* RFC 9422 §5: 1 to 999999, no leading zero; whatever else is said is no limit. */
+static unsigned read_limit(struct bytes value)
+{
+    uint64_t number = 0;
+
+    if (value.len == 0 || value.len > 6 || value.data[0] == '0' ||
+        !bytes_to_u64(value, &number)) {
+        return 0;
+    }
+    return (unsigned)number;
+}
+
+static void read_limits(struct smtp_extensions *extensions, struct bytes text)
+{
+    const struct {
+        struct bytes name;
+        unsigned *limit;
+    } known[] = {
+        {BYTES("MAILMAX"), &extensions->mail_max},
+        {BYTES("RCPTMAX"), &extensions->rcpt_max},
+        {BYTES("RCPTDOMAINMAX"), &extensions->rcpt_domain_max},
+    };
+
+    while (text.len > 0) {
+        struct bytes value = bytes_cut(&text, ' ');
+        struct bytes name = bytes_cut(&value, '=');
+
+        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+            if (bytes_equal_nocase(name, known[i].name)) {
+                *known[i].limit = read_limit(value);
+            }
+        }
+    }
+}
+
 static void read_extension(void *context, struct bytes text)
 {
     struct smtp_extensions *extensions = context;
@@ -169,6 +204,9 @@ static void read_extension(void *context, struct bytes text)
     if (bytes_equal_nocase(keyword, BYTES("SIZE")) &&
         !bytes_to_u64(bytes_trim(text), &extensions->size_limit)) {
         extensions->size_limit = 0;
+    }
+    if (bytes_equal_nocase(keyword, BYTES("LIMITS"))) {
+        read_limits(extensions, bytes_trim(text));
     }
 }
 

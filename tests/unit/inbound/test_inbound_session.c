@@ -204,7 +204,7 @@ static void test_extensions_offered(void **state)
         "all of it", strbuf_text(&client->heard),
         "220 mx.test ESMTP postilion\r\n250-mx.test\r\n250-PIPELINING\r\n250-SIZE 4096\r\n"
         "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n250-SMTPUTF8\r\n250-"
-        "DSN\r\n250 HELP\r\n");
+        "DSN\r\n250-LIMITS RCPTMAX=3\r\n250 HELP\r\n");
     world_clear(&world);
 }
 

@@ -271,6 +271,113 @@ static void test_dsn(void **state)
     }
 }
 
+/* RFC 9422: what a next hop announces is kept to, over as many transactions and connections as it takes. */
+static void test_limits(void **state)
+{
+    static const struct {
+        const char *name, *ehlo;
+        const char *rcpt[HOP_RECIPIENTS];
+        const char *addresses[4];
+        const char *want; /* M: MAIL, 1-4: RCPT, D: content, |: a new connection */
+        enum delivery_outcome outcomes[4];
+    } cases[] = {
+        /* clang-format off */
+        {"no limits", "250-hop\r\n250 LIMITS\r\n", {NULL}, {"1@d", "2@d", "3@d", "4@d"}, "M1234D", {0}},
+        {"two of four", "250-hop\r\n250 LIMITS RCPTMAX=2\r\n", {NULL}, {"1@d", "2@d", "3@d", "4@d"}, "M12DM34D", {0}},
+        {"one by one", "250-hop\r\n250 limits rcptmax=1\r\n", {NULL}, {"1@d", "2@d", "3@d", "4@d"}, "M1DM2DM3DM4D", {0}},
+        {"as one group", "250-hop\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=3\r\n", {NULL}, {"1@d", "2@d", "3@d", "4@d"}, "M123DM4D", {0}},
+        {"refused ones", "250-hop\r\n250 LIMITS RCPTMAX=2\r\n", {"550 no\r\n", "550 no\r\n"}, {"1@d", "2@d", "3@d", "4@d"}, "M12RM34",
+         {DELIVERY_PERMANENT, DELIVERY_PERMANENT, DELIVERY_PERMANENT, DELIVERY_PERMANENT}},
+        {"fewer than announced", "250-hop\r\n250 LIMITS RCPTMAX=3\r\n", {NULL, "452 4.5.3 too many\r\n", "452 4.5.3 too many\r\n"},
+         {"1@d", "2@d", "3@d", "4@d"}, "M123DM4DM23DM3D", {0}},
+        {"a domain at a time", "250-hop\r\n250 LIMITS RCPTDOMAINMAX=1\r\n", {NULL}, {"1@d", "2@e", "3@D", "4@e"}, "M13DM24D", {0}},
+        {"domains and recipients", "250-hop\r\n250 LIMITS RCPTDOMAINMAX=2 RCPTMAX=3\r\n", {NULL}, {"1@d", "2@e", "3@f", "4@d"}, "M124DM3D", {0}},
+        {"a message a connection", "250-hop\r\n250 LIMITS RCPTMAX=2 MAILMAX=1\r\n", {NULL}, {"1@d", "2@d", "3@d", "4@d"}, "M12D|M34D", {0}},
+        {"two a connection", "250-hop\r\n250 LIMITS RCPTMAX=1 MAILMAX=2\r\n", {NULL}, {"1@d", "2@d", "3@d", "4@d"}, "M1DM2D|M3DM4D", {0}},
+        {"nonsense is no limit", "250-hop\r\n250 LIMITS RCPTMAX=0 RCPTMAX=01 MAILMAX=-1 RCPTDOMAINMAX=1000000 RCPTMAX RCPTMAXX=1 =1\r\n", {NULL},
+         {"1@d", "2@e", "3@d", "4@d"}, "M1234D", {0}},
+        /* clang-format on */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct hop_script script = {.ehlo = cases[i].ehlo};
+        char got[256] = "";
+        struct world world;
+        struct bytes rest, line;
+
+        memcpy(script.rcpt, cases[i].rcpt, sizeof script.rcpt);
+        world_init(&world);
+        for (size_t j = 0; j < 4; j++) {
+            set_recipient(&world, j, cases[i].addresses[j], "");
+        }
+        add_hop(&world, &script, 1);
+        deliver(&world);
+        delivery_attempt_give_back(world.attempt);
+        for (size_t j = 0; j < 4; j++) {
+            CHECK_INT(cases[i].name, world.recipients[j].outcome, cases[i].outcomes[j]);
+        }
+        for (rest = commands(&world, 0); rest.len > 0;) {
+            size_t at = strlen(got);
+
+            line = bytes_cut(&rest, '\n');
+            if (at > 0 && bytes_starts_with(line, BYTES("EHLO"))) {
+                got[at] = '|';
+            } else if (bytes_starts_with(line, BYTES("RCPT"))) {
+                got[at] = line.data[9];
+            } else if (bytes_starts_with(line, BYTES("MAIL"))) {
+                got[at] = 'M';
+            } else if (bytes_starts_with(line, BYTES("(content)"))) {
+                got[at] = 'D';
+            } else if (bytes_starts_with(line, BYTES("RSET"))) {
+                got[at] = 'R';
+            }
+        }
+        CHECK_TEXT(cases[i].name, got, cases[i].want);
+        world_clear(&world);
+    }
+}
+
+/* A connection that has had its MAILMAX is not kept for the next message. */
+static void test_used_up_connection_does_not_rest(void **state)
+{
+    static const struct hop_script script = {.ehlo = "250-hop\r\n250 LIMITS MAILMAX=2\r\n"};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    add_hop(&world, &script, 1);
+    for (unsigned i = 0; i < 4; i++) {
+        deliver(&world);
+        CHECK_INT("outcome", world.recipients[0].outcome, DELIVERY_SENT);
+        delivery_attempt_finish(&world.attempt);
+        CHECK_INT("two messages each", world.hops[0].connections, i / 2 + 1);
+    }
+    world_clear(&world);
+}
+
+/* A second host's LIMITS hold when it is asked about those whom the first one deferred. */
+static void test_limits_of_the_second_host(void **state)
+{
+    static const struct hop_script first = {.rcpt = {"450 later\r\n", "450 later\r\n",
+                                                     "450 later\r\n"}},
+                                   second = {.ehlo = "250-hop\r\n250 LIMITS RCPTMAX=2\r\n",
+                                             .rcpt = {NULL, "450 later\r\n"}};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    add_hop(&world, &first, 1);
+    add_hop(&world, &second, 1);
+    set_recipient(&world, 1, "two@d.example", "");
+    set_recipient(&world, 2, "three@d.example", "");
+    deliver(&world);
+    CHECK_INT("first", world.recipients[0].outcome, DELIVERY_SENT);
+    CHECK_INT("second", world.recipients[1].outcome, DELIVERY_TEMPORARY);
+    CHECK_INT("third", world.recipients[2].outcome, DELIVERY_SENT);
+    world_clear(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +388,9 @@ int main(void)
         cmocka_unit_test(test_drop_in_a_chunk),
         cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_dsn),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_used_up_connection_does_not_rest),
+        cmocka_unit_test(test_limits_of_the_second_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
