@@ -18,6 +18,8 @@ void arena_free(struct arena **arena); /* safe on NULL */
 void arena_reset(struct arena *arena);
 void *arena_alloc(struct arena *arena, size_t size); /* aligned for any type, cleared to 0 */
 struct bytes arena_copy(struct arena *arena, struct bytes view);
+struct bytes arena_copy_lower(struct arena *arena,
+                              struct bytes view);              /* ASCII letters folded */
 char *arena_copy_text(struct arena *arena, struct bytes view); /* NUL-terminated */
 /* Octets handed out since the last reset. */
 size_t arena_used(const struct arena *arena);

@@ -101,6 +101,9 @@ struct bytes bytes_trim(struct bytes view);
 struct bytes bytes_cut(struct bytes *view, char octet);
 /* No octet above 127. */
 bool bytes_is_ascii(struct bytes view);
+/* Writes the text with its ASCII letters in lower case to `to`, which has room for it and may be the
+ * text itself. */
+void bytes_fold(char *to, struct bytes text);
 /* Strict decimal: digits only, at least one, no overflow. */
 bool bytes_to_u64(struct bytes view, uint64_t *value);
 /* Same octets, in time that depends on the lengths only (for secrets and hashes). */

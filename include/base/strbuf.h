@@ -32,6 +32,7 @@ void strbuf_truncate(struct strbuf *buf, size_t len);
 void strbuf_drop_first(struct strbuf *buf, size_t count);
 
 void strbuf_add(struct strbuf *buf, struct bytes text);
+void strbuf_add_lower(struct strbuf *buf, struct bytes text); /* ASCII letters folded */
 void strbuf_add_char(struct strbuf *buf, char octet);
 void strbuf_add_text(struct strbuf *buf, const char *text);
 void strbuf_add_u64(struct strbuf *buf, uint64_t number);

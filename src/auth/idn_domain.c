@@ -17,16 +17,6 @@ static struct bytes without_last_dot(struct bytes name)
     return bytes_first(name, name.len - has_dot);
 }
 
-static struct bytes lower_copy(struct bytes name, struct arena *arena)
-{
-    char *text = arena_copy_text(arena, name);
-
-    for (size_t i = 0; i < name.len; i++) {
-        text[i] = (char)ascii_lower((unsigned char)text[i]);
-    }
-    return bytes_of(text, name.len);
-}
-
 /* Dots of other scripts become dots only in the mapping, hence the second look at the end. */
 static bool encode_labels(struct bytes domain, struct arena *arena, struct bytes *ascii)
 {
@@ -44,7 +34,7 @@ static bool encode_labels(struct bytes domain, struct arena *arena, struct bytes
     }
     *ascii = without_last_dot(bytes_from_text((const char *)encoded));
     is_good = is_host_name(*ascii);
-    *ascii = is_good ? lower_copy(*ascii, arena) : BYTES("");
+    *ascii = is_good ? arena_copy_lower(arena, *ascii) : BYTES("");
     idn2_free(encoded);
     return is_good;
 }
@@ -62,6 +52,6 @@ bool idn_domain_to_ascii(struct bytes domain, struct arena *arena, struct bytes 
     if (!is_host_name(domain)) {
         return false;
     }
-    *ascii = lower_copy(domain, arena);
+    *ascii = arena_copy_lower(arena, domain);
     return true;
 }

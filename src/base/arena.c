@@ -90,6 +90,14 @@ struct bytes arena_copy(struct arena *arena, struct bytes view)
     return bytes_of(arena_copy_text(arena, view), view.len);
 }
 
+struct bytes arena_copy_lower(struct arena *arena, struct bytes view)
+{
+    char *copy = arena_copy_text(arena, view);
+
+    bytes_fold(copy, view);
+    return bytes_of(copy, view.len);
+}
+
 char *arena_copy_text(struct arena *arena, struct bytes view)
 {
     char *copy = arena_alloc(arena, view.len + 1);

@@ -105,6 +105,13 @@ struct bytes bytes_cut(struct bytes *view, char octet)
     return before;
 }
 
+void bytes_fold(char *to, struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        to[i] = (char)ascii_lower((unsigned char)text.data[i]);
+    }
+}
+
 bool bytes_is_ascii(struct bytes view)
 {
     for (size_t i = 0; i < view.len; i++) {

@@ -73,6 +73,16 @@ void strbuf_add(struct strbuf *buf, struct bytes text)
     buf->data[buf->len] = '\0';
 }
 
+void strbuf_add_lower(struct strbuf *buf, struct bytes text)
+{
+    size_t before = buf->len;
+
+    strbuf_add(buf, text);
+    if (buf->len > before) {
+        bytes_fold(buf->data + before, text);
+    }
+}
+
 void strbuf_add_char(struct strbuf *buf, char octet)
 {
     if (make_room(buf, 1)) {

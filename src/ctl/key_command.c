@@ -57,16 +57,10 @@ static bool is_host_name(struct bytes name)
 
 static int take_selector(struct key_call *call, struct bytes text)
 {
-    char *lower;
-
     if (!is_host_name(text)) {
         return refuse(call, text, "a selector has letters, digits and hyphens, as a host name");
     }
-    lower = arena_copy_text(call->arena, text);
-    for (size_t i = 0; i < text.len; i++) {
-        lower[i] = (char)ascii_lower((unsigned char)lower[i]);
-    }
-    call->selector = bytes_of(lower, text.len);
+    call->selector = arena_copy_lower(call->arena, text);
     return EX_OK;
 }
 

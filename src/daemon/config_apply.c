@@ -494,16 +494,6 @@ static bool read_hop(struct config_loading *loading, const struct config_word *w
     return true;
 }
 
-static struct bytes lower_copy(struct arena *arena, struct bytes text)
-{
-    struct bytes copy = arena_copy(arena, text);
-
-    for (size_t i = 0; i < copy.len; i++) {
-        ((char *)copy.data)[i] = (char)ascii_lower((unsigned char)copy.data[i]);
-    }
-    return copy;
-}
-
 static struct bytes join_words(struct arena *arena, const struct config_word *words,
                                size_t count)
 {
@@ -563,7 +553,7 @@ static void apply_route(struct config_loading *loading, const struct config_node
         config_error_at(loading, &words[1], NULL, "this is not a domain, nor *");
         return;
     }
-    route.domain = lower_copy(loading->arena, route.domain);
+    route.domain = arena_copy_lower(loading->arena, route.domain);
     if (first != NULL) {
         config_error_at(loading, &words[1], "name all hosts in one line",
                         "a second route for this domain");

@@ -227,9 +227,7 @@ static struct bytes write_name(struct arena *arena, struct bytes selector, struc
     struct bytes name;
 
     strbuf_init(&text, NAME_TEXT_LIMIT);
-    for (size_t i = 0; i < selector.len; i++) {
-        strbuf_add_char(&text, (char)ascii_lower((unsigned char)selector.data[i]));
-    }
+    strbuf_add_lower(&text, selector);
     strbuf_add_text(&text, "._domainkey.");
     strbuf_add(&text, domain);
     name = arena_copy(arena, strbuf_bytes(&text));

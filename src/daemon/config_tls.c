@@ -37,7 +37,6 @@ void config_apply_tls_file(struct config_loading *loading, const struct config_o
 static struct bytes read_domain(struct arena *arena, struct bytes text)
 {
     struct ip_address address;
-    char *lower;
 
     if (ip_address_parse(text, &address)) {
         struct ip_text canonical = ip_address_text(&address);
@@ -50,11 +49,7 @@ static struct bytes read_domain(struct arena *arena, struct bytes text)
     if (!smtp_domain_is_valid(text, true)) {
         return BYTES("");
     }
-    lower = arena_alloc(arena, text.len + 1);
-    for (size_t i = 0; i < text.len; i++) {
-        lower[i] = (char)ascii_lower((unsigned char)text.data[i]);
-    }
-    return bytes_of(lower, text.len);
+    return arena_copy_lower(arena, text);
 }
 
 /* The line of an earlier rule for the same domain, or NULL. */

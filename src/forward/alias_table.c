@@ -138,9 +138,7 @@ static const struct own_name *find_name(const struct alias_table *table, struct 
     if (name.len == 0 || name.len > sizeof folded) {
         return NULL;
     }
-    for (size_t i = 0; i < name.len; i++) {
-        folded[i] = (char)ascii_lower((unsigned char)name.data[i]);
-    }
+    bytes_fold(folded, name);
     return hash_table_get(table->names, bytes_of(folded, name.len));
 }
 
@@ -154,9 +152,7 @@ static struct own_name *take_name(struct alias_table *table, struct bytes name)
     own = memory_zero(sizeof *own + name.len);
     own->domain = ALIAS_NO_DOMAIN;
     own->len = name.len;
-    for (size_t i = 0; i < name.len; i++) {
-        own->folded[i] = (char)ascii_lower((unsigned char)name.data[i]);
-    }
+    bytes_fold(own->folded, name);
     own->next = table->first_name;
     table->first_name = own;
     hash_table_put(table->names, bytes_of(own->folded, own->len), own);

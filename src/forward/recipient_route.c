@@ -82,9 +82,7 @@ static struct bytes address_text(struct bytes local, struct bytes domain, struct
         memcpy(octets + local.len + 1, domain.data, domain.len);
         text.data = octets;
     }
-    for (size_t i = text.len - domain.len; i < text.len; i++) {
-        octets[i] = (char)ascii_lower((unsigned char)octets[i]);
-    }
+    bytes_fold(octets + text.len - domain.len, bytes_skip(text, text.len - domain.len));
     return text;
 }
 

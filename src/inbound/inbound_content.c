@@ -345,9 +345,7 @@ static void add_delivery_key(struct strbuf *key, const struct smtp_mailbox *targ
 {
     strbuf_add(key, target->local);
     strbuf_add_char(key, '\0');
-    for (size_t i = 0; i < target->domain.len; i++) {
-        strbuf_add_char(key, (char)ascii_lower((unsigned char)target->domain.data[i]));
-    }
+    strbuf_add_lower(key, target->domain);
     strbuf_add_char(key, '\0');
     strbuf_add(key, sender);
 }

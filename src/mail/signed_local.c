@@ -22,13 +22,6 @@ static char *put(char *to, struct bytes text)
     return to + text.len;
 }
 
-static void fold(char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        text[i] = (char)ascii_lower((unsigned char)text[i]);
-    }
-}
-
 static bool is_utf8(struct bytes text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -168,7 +161,7 @@ static struct bytes tag_input(enum srs_format format, const struct signed_fields
         end = put(end, fields->local);
         break;
     }
-    fold(text, (size_t)(end - text));
+    bytes_fold(text, bytes_of(text, (size_t)(end - text)));
     return bytes_of(text, (size_t)(end - text));
 }
 
@@ -209,8 +202,7 @@ bool signed_local_is_genuine(const struct srs_options *options,
         (format == SRS_FORMAT_CLASSIC && fields->kind == SIGNED_REPLY0)) {
         return false;
     }
-    memcpy(given, tag.data, tag.len);
-    fold(given, tag.len);
+    bytes_fold(given, tag);
     input = tag_input(format, fields, arena);
     for (size_t i = 0; i < options->secret_count; i++) {
         const struct srs_secret *secret = &options->secrets[i];
@@ -220,7 +212,7 @@ bool signed_local_is_genuine(const struct srs_options *options,
             continue;
         }
         make_tag(format, secret->octets, input, wanted);
-        fold(wanted, tag.len);
+        bytes_fold(wanted, bytes_of(wanted, tag.len));
         is_found |=
             bytes_equal_constant_time(bytes_of(given, tag.len), bytes_of(wanted, tag.len));
     }
@@ -320,8 +312,7 @@ struct bytes signed_local_token(const struct srs_options *options, enum signed_k
     char *domain = put(put(text, purpose), mailbox->local);
 
     *domain++ = '@';
-    put(domain, mailbox->domain);
-    fold(domain, mailbox->domain.len);
+    bytes_fold(domain, mailbox->domain);
     keyed_hash_sha256_base32(options->secrets[0].octets, bytes_of(text, len), token,
                              TOKEN_DIGITS);
     return bytes_of(token, TOKEN_DIGITS);

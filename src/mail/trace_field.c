@@ -89,9 +89,7 @@ struct loop_mark trace_field_loop_mark(struct bytes secret, struct bytes alias_a
     char folded[ALIAS_LIMIT];
     struct bytes text = bytes_first(alias_address, sizeof folded); /* paths are shorter */
 
-    for (size_t i = 0; i < text.len; i++) {
-        folded[i] = (char)ascii_lower((unsigned char)text.data[i]);
-    }
+    bytes_fold(folded, text);
     keyed_hash_sha256_base32(secret, bytes_of(folded, text.len), mark.text, LOOP_MARK_LENGTH);
     return mark;
 }

@@ -41,9 +41,7 @@ static struct tls_host *oldest(struct tls_memory *memory)
 static void write_key(struct strbuf *key, struct bytes host, uint16_t port)
 {
     strbuf_init(key, KEY_LIMIT);
-    for (size_t i = 0; i < host.len; i++) {
-        strbuf_add_char(key, (char)ascii_lower((unsigned char)host.data[i]));
-    }
+    strbuf_add_lower(key, host);
     strbuf_add_char(key, ':');
     strbuf_add_u64(key, port);
 }

@@ -428,17 +428,6 @@ static void read_page(struct queue_clerk *clerk)
     }
 }
 
-/* As the queue has its destinations. */
-static struct bytes lower_case(struct arena *arena, struct bytes text)
-{
-    char *lower = arena_alloc(arena, text.len + 1);
-
-    for (size_t i = 0; i < text.len; i++) {
-        lower[i] = (char)ascii_lower((unsigned char)text.data[i]);
-    }
-    return bytes_of(lower, text.len);
-}
-
 struct queue_clerk *queue_clerk_start(const struct queue_clerk_options *options,
                                       const struct queue_order *order)
 {
@@ -450,7 +439,7 @@ struct queue_clerk *queue_clerk_start(const struct queue_clerk_options *options,
     clerk->order = *order;
     clerk->order.sender = arena_copy(clerk->texts, order->sender);
     clerk->order.recipient = arena_copy(clerk->texts, order->recipient);
-    clerk->order.destination = lower_case(clerk->texts, order->destination);
+    clerk->order.destination = arena_copy_lower(clerk->texts, order->destination);
     clerk->started_ms = clock_unix_ms();
     clerk->after_message = order->after_id;
     clerk->after_number = order->after_number;

@@ -339,7 +339,6 @@ static void on_bounce_counted(void *context, enum state_status status, uint64_t 
 static bool count_bounce(struct queue_job *job)
 {
     struct queue *queue = job->queue;
-    struct bytes sender = job->message->envelope.sender;
     struct strbuf key;
 
     if (queue->set->state == NULL || queue->options.bounce_limit == 0 ||
@@ -348,9 +347,7 @@ static bool count_bounce(struct queue_job *job)
     }
     strbuf_init(&key, BOUNCE_KEY_LIMIT);
     strbuf_add_text(&key, "bounces ");
-    for (size_t i = 0; i < sender.len; i++) {
-        strbuf_add_char(&key, (char)ascii_lower((unsigned char)sender.data[i]));
-    }
+    strbuf_add_lower(&key, job->message->envelope.sender);
     job->is_with_spool = true;
     state_store_count(queue->set->state, queue->loop, strbuf_bytes(&key),
                       queue->options.bounce_limit, clock_unix_ms() + DAY_MS, on_bounce_counted,

@@ -115,12 +115,24 @@ static void ascii_is_told(void **state)
                                             "a")));
 }
 
+static void letters_are_folded(void **state)
+{
+    char text[] = "MiXed [\\]^_ \xC3\x84 @Z{";
+
+    (void)state;
+    bytes_fold(text, bytes_of(text, 2));
+    assert_string_equal(text, "miXed [\\]^_ \xC3\x84 @Z{");
+    bytes_fold(text, bytes_from_text(text));
+    assert_string_equal(text, "mixed [\\]^_ \xC3\x84 @z{");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parts_of_views),  cmocka_unit_test(comparisons),
-        cmocka_unit_test(searches),        cmocka_unit_test(cutting_and_trimming),
-        cmocka_unit_test(decimal_numbers), cmocka_unit_test(ascii_is_told),
+        cmocka_unit_test(parts_of_views),     cmocka_unit_test(comparisons),
+        cmocka_unit_test(searches),           cmocka_unit_test(cutting_and_trimming),
+        cmocka_unit_test(decimal_numbers),    cmocka_unit_test(ascii_is_told),
+        cmocka_unit_test(letters_are_folded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,6 +81,21 @@ static void formatted_text_makes_its_own_room(void **state)
     strbuf_clear(&buf);
 }
 
+static void letters_are_folded_as_they_come(void **state)
+{
+    struct strbuf buf;
+
+    (void)state;
+    strbuf_init(&buf, 6);
+    strbuf_add_lower(&buf, BYTES(""));
+    strbuf_add(&buf, BYTES("AB"));
+    strbuf_add_lower(&buf, BYTES("CdE"));
+    assert_string_equal(buf.data, "ABcde");
+    strbuf_add_lower(&buf, BYTES("FG"));
+    CHECK_TRUE("what does not fit is left out whole", buf.overflowed && buf.len == 5);
+    strbuf_clear(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -88,6 +103,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_left_out_whole),
         cmocka_unit_test(it_grows_octet_by_octet),
         cmocka_unit_test(formatted_text_makes_its_own_room),
+        cmocka_unit_test(letters_are_folded_as_they_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
