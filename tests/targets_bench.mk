@@ -1,10 +1,13 @@
 # The benchmark: tests/bench/bench.py says what it measures and how.
 $(BUILD)/load_%: tests/bench/load_%.c tests/bench/load_counts.h
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LOAD_LIBRARIES)
+$(BUILD)/load_clients: LOAD_LIBRARIES = -lssl -lcrypto
+
+EXTRA_TEST_PROGRAMS += $(BUILD)/load_clients
 
 .PHONY: bench
 bench: deps ## measure postilion beside Postfix, and Postfix with rspamd (root; BENCH_QUICK=1 for a short run, BENCH_MODE=handoff)
 	@tests/support/unpack_packages $(PEERS) unbound postfix postsrsd rspamd
-	@$(MAKE) --no-print-directory $(PROGRAM) $(BUILD)/load_generator $(BUILD)/load_sink
+	@$(MAKE) --no-print-directory $(PROGRAM) $(BUILD)/load_generator $(BUILD)/load_sink $(BUILD)/load_clients
 	@POSTILION_BUILD=$(BUILD) POSTILION_PEERS=$(PEERS) $(PYTHON) tests/bench/bench.py

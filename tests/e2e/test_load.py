@@ -1,0 +1,133 @@
+"""Ten thousand sessions at once, half of them under TLS: what each costs, and that nobody else notices."""
+import contextlib
+import json
+import pathlib
+import resource
+import subprocess
+
+import pytest
+
+import harness
+from harness import wait_until
+from test_starttls import make_certificate, tls_block
+
+PLAIN, SECURE = 5000, 5000
+PLAIN_KIB, SECURE_KIB = 4, 25
+VISIT_MS = 50
+# Descriptors of the daemon beside its sessions; the test program has its own limit.
+SPARE = 500
+# A sanitizer's memory and speed are not ours; it looks for other things.
+IS_PLAIN = not any(word in str(harness.program()) for word in ("asan", "tsan"))
+LIMITS = "    connections 20000\n    per-client 20000\n"
+
+
+class Crowd:
+    """Clients of a program of their own; see tests/bench/load_clients.c."""
+
+    def __init__(self, port):
+        self.process = subprocess.Popen([harness.program("load_clients"), str(port)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(harness.PATIENCE)
+        self.process.stdout.close()
+
+    def begin(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+
+    def end(self):
+        return json.loads(self.process.stdout.readline())
+
+    def do(self, command):
+        self.begin(command)
+        return self.end()
+
+
+def resident_kib(daemon):
+    text = pathlib.Path(f"/proc/{daemon.worker_pid()}/status").read_text()
+    return int(text.split("VmRSS:")[1].split()[0])
+
+
+def session_count(daemon):
+    return json.loads(daemon.command("status", "--json").stdout)["sessions"]
+
+
+def all_good(result, count):
+    assert (result["good"], result["bad"]) == (count, 0), result
+    return result
+
+
+def fill(crowd, daemon, plain, secure):
+    """Opens them, and returns what the daemon has grown by."""
+    before = resident_kib(daemon)
+    all_good(crowd.do(f"open {plain} {secure}"), plain + secure)
+    return resident_kib(daemon) - before
+
+
+@pytest.fixture
+def limit():
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if most != resource.RLIM_INFINITY and most < PLAIN + SECURE + SPARE:
+        pytest.skip(f"the hard limit of open files is {most}, and {PLAIN + SECURE + SPARE} are needed")
+    return most
+
+
+@pytest.fixture
+def daemon(postilion, tmp_path):
+    return postilion(extra=tls_block(make_certificate(tmp_path, "mx")), limits=LIMITS, mode="handoff").start()
+
+
+def test_ten_thousand_sessions(daemon, limit):
+    with Crowd(daemon.port) as crowd, Crowd(daemon.port) as others:
+        all_good(crowd.do("visit 50 0"), 50)
+        all_good(crowd.do("shake 50 10 full"), 50)
+        plain = fill(crowd, daemon, PLAIN, 0)
+        secure = fill(crowd, daemon, 0, SECURE)
+        assert session_count(daemon) == PLAIN + SECURE
+        visits = all_good(others.do("visit 200 5"), 200)
+        # Somebody else's visits while all of them speak at once.
+        others.begin("visit 50 5")
+        all_good(crowd.do("say NOOP"), PLAIN + SECURE)
+        busy_visits = all_good(others.end(), 50)
+        full = []
+        for _ in range(2):  # the same again finds all it needs in what the others gave back
+            assert all_good(crowd.do("quit"), PLAIN + SECURE)["staying"] == 0
+            wait_until(lambda: session_count(daemon) == 0, "the end of the sessions")
+            fill(crowd, daemon, PLAIN, SECURE)
+            full.append(resident_kib(daemon))
+        all_good(crowd.do("quit"), PLAIN + SECURE)
+    print(f"\nKiB a session: {plain / PLAIN:.2f}, under TLS {secure / SECURE:.2f}; "
+          f"visits: median {visits['p50']} ms, p99 {visits['p99']} ms; beside 10,000 NOOPs {busy_visits['p50']} ms, "
+          f"{busy_visits['p99']} ms; MiB {full[0] / 1024:.1f}, then {full[1] / 1024:.1f}")
+    if IS_PLAIN:
+        assert plain / PLAIN < PLAIN_KIB
+        assert secure / SECURE < SECURE_KIB
+        assert visits["p50"] < VISIT_MS and visits["p99"] < 10 * VISIT_MS
+        assert busy_visits["p50"] < VISIT_MS
+        assert full[1] < full[0] * 1.05
+    assert not daemon.log("connection-refused")
+
+
+def test_after_a_transaction_a_session_is_small_again(postilion, resolver):
+    """Authentication is on: what it was about is forgotten with the transaction."""
+    batches, batch = 20, 100
+    daemon = postilion(resolver_port=resolver({}).port, authenticate="on", limits=LIMITS).start()
+
+    def come():
+        """A few at a time: what all transactions at once take is another question."""
+        crowd = crowds.enter_context(Crowd(daemon.port))
+        for command in (f"open {batch} 0", "say MAIL FROM:<anna@sender.test>", "say RSET"):
+            all_good(crowd.do(command), batch)
+
+    with contextlib.ExitStack() as crowds:
+        come()
+        before = resident_kib(daemon)
+        for _ in range(batches):
+            come()
+        grown = resident_kib(daemon) - before
+    assert grown / batches / batch < PLAIN_KIB or not IS_PLAIN
