@@ -45,17 +45,32 @@ static void print_errors(const struct config_errors *errors)
     strbuf_clear(&text);
 }
 
-/* NULL: it has errors, which have been printed. Warnings are printed as well when asked for. */
-static struct config *load(const char *path, bool with_warnings)
+/* NULL: it has errors, which have been printed. */
+static struct config *load(const char *path)
+{
+    struct config_errors *errors = config_errors_new();
+    struct config *config = config_load(path, errors);
+
+    if (config == NULL) {
+        print_errors(errors);
+    }
+    config_errors_free(&errors);
+    return config;
+}
+
+/* The same for the daemon: with all that must be right to start, and warnings are printed. */
+static struct config *load_to_serve(const char *path)
 {
     struct config_errors *errors = config_errors_new();
     struct config *config = config_load(path, errors);
 
     if (config != NULL) {
         config_report_expired(config, errors, CONFIG_WARNING);
+        config_report_rights(config, errors);
     }
-    if (config == NULL || with_warnings) {
-        print_errors(errors);
+    print_errors(errors);
+    if (config_errors_count(errors, CONFIG_ERROR) > 0) {
+        config_free(&config);
     }
     config_errors_free(&errors);
     return config;
@@ -69,7 +84,7 @@ static int run_serve(const struct arguments *arguments)
         fprintf(stderr, "postilion serve: it takes no argument \"%s\"\n", arguments->argv[1]);
         return EX_USAGE;
     }
-    config = load(arguments->config_path, true);
+    config = load_to_serve(arguments->config_path);
     return config == NULL ? EX_CONFIG : supervisor_run(arguments->config_path, config);
 }
 
@@ -86,7 +101,7 @@ static int run_explain_option(const struct arguments *arguments)
 
 static int run_srs(const struct arguments *arguments)
 {
-    struct config *config = load(arguments->config_path, false);
+    struct config *config = load(arguments->config_path);
     struct srs_command_options options;
     int status;
 
@@ -107,7 +122,7 @@ static int run_srs(const struct arguments *arguments)
 
 static int run_queue(const struct arguments *arguments)
 {
-    struct config *config = load(arguments->config_path, false);
+    struct config *config = load(arguments->config_path);
     struct queue_command_options options;
     int status;
 
@@ -124,7 +139,7 @@ static int run_queue(const struct arguments *arguments)
 /* pause, resume, status: only a running daemon can say or do it. */
 static int run_control(const struct arguments *arguments)
 {
-    struct config *config = load(arguments->config_path, false);
+    struct config *config = load(arguments->config_path);
     int status;
 
     if (config == NULL) {
@@ -146,7 +161,7 @@ static int run_auth(const struct arguments *arguments)
     int status;
 
     if (is_named || (!is_self_sufficient && file_exists(DEFAULT_CONFIG))) {
-        config = load(arguments->config_path, false);
+        config = load(arguments->config_path);
         if (config == NULL) {
             return EX_CONFIG;
         }

@@ -14,6 +14,8 @@ struct arena;
 
 struct arena *arena_new(void);         /* allocates nothing but itself until first use */
 void arena_free(struct arena **arena); /* safe on NULL */
+/* The same for one that holds secrets: overwritten first. */
+void arena_free_wiped(struct arena **arena);
 /* Gives back everything; keeps the first block for reuse. */
 void arena_reset(struct arena *arena);
 void *arena_alloc(struct arena *arena, size_t size); /* aligned for any type, cleared to 0 */

@@ -24,6 +24,8 @@ struct strbuf {
 void strbuf_init(struct strbuf *buf, size_t limit);
 /* Frees the memory; the strbuf can be used again with the same limit. */
 void strbuf_clear(struct strbuf *buf);
+/* The same for one that held a secret: overwritten first. */
+void strbuf_clear_wiped(struct strbuf *buf);
 /* Empties it, keeps the memory. */
 void strbuf_reset(struct strbuf *buf);
 /* Cuts back to len octets (len <= buf->len). */

@@ -121,7 +121,8 @@ struct config {
     size_t certificate_count;
     struct config_endpoints resolvers; /* none: those of resolv.conf */
     struct bytes spool, state, control;
-    int admin; /* always off */
+    int admin;      /* always off */
+    int core_dumps; /* bool */
     struct log_options log;
 
     struct srs_options srs;  /* ready: secrets read, own domains known */
@@ -168,6 +169,9 @@ enum config_listener_tls config_listener_tls(const struct config *config, size_t
  * how bad that is the caller says. */
 void config_report_expired(const struct config *config, struct config_errors *errors,
                            enum config_severity severity);
+/* Who may read and write spool, state, control socket and files: adds warnings, and errors that must
+ * stop a daemon that would start. */
+void config_report_rights(const struct config *config, struct config_errors *errors);
 /* What holds for mail to this address, whatever its case: its own policy, that of its domain, or the
  * common one. Equal policies of domains are one and the same. The context is the config (inbound_options.policy_for). */
 const struct accept_policy *config_policy_for(const void *config, struct bytes domain,

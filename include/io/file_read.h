@@ -15,12 +15,23 @@ struct file_stamp {
     int64_t modified_ns;
     uint64_t size;
     uint64_t inode;
-    bool is_open_to_others; /* anybody may read it */
+    bool is_open_to_others;     /* anybody may read it */
+    bool is_writable_by_others; /* anybody may write it */
+};
+
+/* Who may do what with something that need not be readable. */
+struct file_rights {
+    unsigned owner;
+    bool is_directory;
+    bool is_sticky; /* a directory whose names only their owners may remove */
+    bool others_may_write;
 };
 
 /* Replaces what is in *out; no copy is made. `stamp` may be NULL. */
 bool file_read_whole(const char *path, size_t limit, struct strbuf *out,
                      struct file_stamp *stamp, struct strbuf *why);
+/* False: it is not there, or nobody may look. */
+bool file_read_rights(const char *path, struct file_rights *rights);
 bool file_read_stamp(const char *path, struct file_stamp *stamp);
 bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
 /* Paths that match a shell pattern, sorted; their number. */

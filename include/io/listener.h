@@ -32,6 +32,8 @@ void listener_close(struct listener **listener);
 struct ip_endpoint listener_address(const struct listener *listener); /* with the real port */
 /* For handing it to a child process and taking it up there. */
 int listener_handle(const struct listener *listener);
+/* All descriptors it holds: 1 or 2 of them. */
+size_t listener_handles(const struct listener *listener, int handles[2]);
 struct listener *listener_from_handle(int handle);
 
 #endif

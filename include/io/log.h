@@ -35,8 +35,10 @@ struct log_line {
 
 void log_configure(
     const struct log_options *options); /* any time; before it: info, logfmt, stderr */
-void log_start(void);                   /* starts the writer thread (after fork) */
-void log_stop(void);                    /* writes out what waits and stops it */
+/* In a child, before log_start: the parent's connection to syslog is not ours; one is made when needed. */
+void log_close_syslog(void);
+void log_start(void); /* starts the writer thread (after fork) */
+void log_stop(void);  /* writes out what waits and stops it */
 void log_flush(void); /* waits until what waits is written; for the end and for fatal lines */
 
 void log_begin(struct log_line *line, enum log_level level, const char *event);

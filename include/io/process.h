@@ -44,6 +44,8 @@ int process_spawn(const char *name, int (*run)(void *context), void *context,
 void process_send_signal(int id, int number);
 
 bool process_is_root(void);
+/* The number of the account, or of the one we run as when the name is empty. False: there is none. */
+bool process_find_user(const char *name, unsigned *id);
 /* Becomes `user`. Started as that user already: fine, the rest is done. */
 bool process_drop_privileges(const char *user, struct strbuf *why);
 /* Raises the limit of open files as far as it goes; returns it. */

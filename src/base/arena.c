@@ -39,6 +39,16 @@ void arena_free(struct arena **arena)
     *arena = NULL;
 }
 
+void arena_free_wiped(struct arena **arena)
+{
+    if (*arena != NULL) {
+        for (struct arena_block *block = (*arena)->blocks; block != NULL; block = block->next) {
+            memory_wipe(block->data, block->used);
+        }
+        arena_free(arena);
+    }
+}
+
 void arena_reset(struct arena *arena)
 {
     while (arena->blocks != NULL && arena->blocks->next != NULL) {

@@ -47,9 +47,5 @@ void *memory_resize(void *old, size_t count, size_t size)
 
 void memory_wipe(void *data, size_t size)
 {
-    volatile unsigned char *octets = data;
-
-    for (size_t i = 0; i < size; i++) {
-        octets[i] = 0;
-    }
+    explicit_bzero(data, size);
 }

@@ -16,6 +16,14 @@ void strbuf_clear(struct strbuf *buf)
     *buf = (struct strbuf){.limit = buf->limit};
 }
 
+void strbuf_clear_wiped(struct strbuf *buf)
+{
+    if (buf->data != NULL) {
+        memory_wipe(buf->data, buf->capacity);
+    }
+    strbuf_clear(buf);
+}
+
 void strbuf_reset(struct strbuf *buf)
 {
     strbuf_truncate(buf, 0);

@@ -86,6 +86,7 @@ static int check(const char *path, const struct check_options *options, FILE *ou
 
     if (config != NULL) {
         config_report_expired(config, errors, CONFIG_ERROR);
+        config_report_rights(config, errors);
     }
     error_count = config_errors_count(errors, CONFIG_ERROR);
     strbuf_init(&text, TEXT_LIMIT);

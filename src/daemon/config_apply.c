@@ -634,10 +634,7 @@ static void apply_secrets(struct config_loading *loading, const struct config_op
     if (file == NULL) {
         return;
     }
-    if (file->stamp.is_open_to_others) {
-        config_errors_add(loading->errors, CONFIG_WARNING, word->place, "chmod 640",
-                          "everybody on this machine can read %s", path);
-    }
+    config_check_secret(loading, word, file);
     rest = file->text;
     while (rest.len > 0) {
         struct bytes line = bytes_trim(bytes_cut(&rest, '\n'));

@@ -67,9 +67,8 @@ static bool add_key(struct config_loading *loading, const struct config_word *wo
     }
     pair->key_word = word;
     pair->key = read_pem(loading, word);
-    if (pair->key != NULL && pair->key->stamp.is_open_to_others) {
-        config_errors_add(loading->errors, CONFIG_WARNING, word->place, "chmod 640",
-                          "everybody on this machine can read %s", pair->key->name);
+    if (pair->key != NULL) {
+        config_check_secret(loading, word, pair->key);
     }
     return pair->key != NULL;
 }
@@ -156,9 +155,7 @@ static void wipe_keys(const struct config_loading *loading)
 {
     for (struct config_tls_pair *pair = loading->pairs; pair != NULL; pair = pair->next) {
         if (pair->key != NULL) {
-            memory_wipe(pair->key->owned.data, pair->key->owned.len);
-            strbuf_clear(&pair->key->owned);
-            pair->key->text = BYTES("");
+            config_wipe_file(pair->key);
         }
     }
 }

@@ -6,6 +6,7 @@
  *   config_policies policy blocks of domains and addresses
  *   config_seals    seal blocks and their keys
  *   config_certificates  the tls block: our certificates and keys
+ *   config_rights   who may read and write what is named in it
  *   config_tls      TLS of outgoing connections: files and rules
  *   config_aliases  domain blocks and alias files into the alias table
  */
@@ -145,6 +146,14 @@ void config_apply_tls_rule(struct config_loading *loading, const struct config_o
                            const struct config_node *node);
 /* Makes the TLS context of outgoing connections. */
 void config_build_tls(struct config_loading *loading);
+/* A file with a secret in it: others may not read it, let alone write it. */
+void config_check_secret(struct config_loading *loading, const struct config_word *word,
+                         const struct config_file *file);
+/* What stood in it is in use elsewhere now. */
+void config_wipe_file(struct config_file *file);
+/* NULL: there is no such setting. */
+const struct config_setting *config_find_setting(const struct config *config,
+                                                 const char *context, const char *name);
 /* Builds config->aliases from the domain blocks. */
 void config_build_aliases(struct config_loading *loading);
 

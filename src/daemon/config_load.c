@@ -234,7 +234,7 @@ static bool substitute(struct config_loading *loading, struct config_word *word)
     if (has_any) {
         word->text = arena_copy(loading->arena, strbuf_bytes(&out));
     }
-    strbuf_clear(&out);
+    strbuf_clear_wiped(&out);
     return is_good;
 }
 
@@ -517,7 +517,7 @@ static void complete_srs(struct config_loading *loading)
     };
 }
 
-static const struct config_setting *find_setting(const struct config *config,
+const struct config_setting *config_find_setting(const struct config *config,
                                                  const char *context, const char *name)
 {
     for (const struct config_setting *setting = config->settings; setting != NULL;
@@ -534,7 +534,8 @@ static const struct config_setting *find_setting(const struct config *config,
 static void check_bounces(struct config_loading *loading)
 {
     const struct config *config = loading->config;
-    const struct config_setting *setting = find_setting(config, "policy", "authenticate");
+    const struct config_setting *setting =
+        config_find_setting(config, "policy", "authenticate");
 
     if (!config->authenticate && setting != NULL && !setting->is_default &&
         (config->delivery.bounce == BOUNCE_PROVEN ||
@@ -590,12 +591,9 @@ static void destroy(struct shared *shared)
     alias_table_free(&config->aliases);
     hash_table_free(&config->local_policies);
     for (struct config_file *file = config->files; file != NULL; file = file->next) {
-        if (file->owned.data != NULL && file->owned.len <= 65536) {
-            memory_wipe(file->owned.data, file->owned.len); /* it may hold a secret */
-        }
-        strbuf_clear(&file->owned);
+        strbuf_clear_wiped(&file->owned); /* it may hold a secret */
     }
-    arena_free(&config->arena);
+    arena_free_wiped(&config->arena); /* {file:...} may have brought one in */
     free(config);
 }
 

@@ -66,6 +66,8 @@ const struct config_option config_options[] = {
      "The socket the operator's commands talk to."},
     {"", "admin", CONFIG_CHOICE, AT(admin), "off", "off", "ADDR:PORT", NO_RANGE, "off", ONCE, RESTART, NULL,
      "Status over HTTP. This version has none: \"off\" is the only value."},
+    {"", "core-dumps", CONFIG_CHOICE, AT(core_dumps), "no|yes", "no|yes", NULL, NO_RANGE, "no", ONCE, RESTART, NULL,
+     "Whether a crash may leave a core file, and a debugger of the same account may look into the daemon. Both show keys and mail."},
     {"", "tls", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
      "Our certificates: with one, clients can encrypt what they send (STARTTLS). TLS 1.2 and 1.3. What is in the files is read again "
      "on reload; sessions that are open go on as they are."},

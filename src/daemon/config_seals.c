@@ -99,9 +99,7 @@ static struct signing_key *parse_key(struct config_loading *loading,
     const char *why = NULL;
     struct signing_key *key = signing_key_read(file->text, &why);
 
-    memory_wipe(file->owned.data, file->owned.len);
-    strbuf_clear(&file->owned);
-    file->text = BYTES("");
+    config_wipe_file(file);
     if (key == NULL) {
         config_error_at(loading, word, HOW_TO_MAKE, "cannot use the key in %s: %s", file->name,
                         why);
@@ -126,10 +124,7 @@ static const struct signing_key *read_key(struct config_loading *loading,
     if (file == NULL) {
         return NULL;
     }
-    if (file->stamp.is_open_to_others) {
-        config_errors_add(loading->errors, CONFIG_WARNING, word->place, "chmod 640",
-                          "everybody on this machine can read %s", path);
-    }
+    config_check_secret(loading, word, file);
     key = arena_alloc(loading->arena, sizeof *key);
     *key = (struct config_key){.path = bytes_from_text(path),
                                .key = parse_key(loading, word, file),

@@ -27,9 +27,8 @@ void config_apply_tls_file(struct config_loading *loading, const struct config_o
     place->word = word;
     place->file = config_read_file(loading, config_resolve_path(loading, word), PEM_FILE_LIMIT,
                                    word->place, NULL);
-    if (is_key && place->file != NULL && place->file->stamp.is_open_to_others) {
-        config_errors_add(loading->errors, CONFIG_WARNING, word->place, "chmod 640",
-                          "everybody on this machine can read %s", place->file->name);
+    if (is_key && place->file != NULL) {
+        config_check_secret(loading, word, place->file);
     }
 }
 
@@ -202,10 +201,6 @@ void config_build_tls(struct config_loading *loading)
         warn_of_end(loading, delivery->tls_context);
     }
     if (loading->tls_key.word != NULL) { /* the context has what it needs of it */
-        struct config_file *key = loading->tls_key.file;
-
-        memory_wipe(key->owned.data, key->owned.len);
-        strbuf_clear(&key->owned);
-        key->text = BYTES("");
+        config_wipe_file(loading->tls_key.file);
     }
 }

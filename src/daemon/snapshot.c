@@ -15,7 +15,7 @@ static void destroy(struct shared *shared)
     struct snapshot *snapshot = (struct snapshot *)(void *)shared;
 
     strbuf_clear(&snapshot->bounce_from);
-    strbuf_clear(&snapshot->loop_secret);
+    strbuf_clear_wiped(&snapshot->loop_secret);
     config_free(&snapshot->config);
     free(snapshot);
 }

@@ -4,6 +4,7 @@
 #include "daemon/config_fixed.h"
 #include "daemon/worker.h"
 #include "io/clock.h"
+#include "io/hardening.h"
 #include "io/process.h"
 
 #include <stdlib.h>
@@ -198,6 +199,18 @@ static bool drop_privileges(const struct config *config, struct strbuf *why)
     return process_drop_privileges(config->user.data, why);
 }
 
+/* Both processes: what they hold is nobody else's to see, and nothing they run gets more rights. */
+static void harden(const struct config *config)
+{
+    hardening_forbid_new_privileges();
+    if (!config->core_dumps) {
+        hardening_forbid_core_dumps();
+    }
+    if (!process_is_root()) {
+        hardening_drop_capabilities(false);
+    }
+}
+
 static int prepare(struct supervisor *supervisor)
 {
     struct strbuf why;
@@ -213,6 +226,7 @@ static int prepare(struct supervisor *supervisor)
         log_why(LOG_FATAL, "cannot-drop-privileges", &why);
         status = EX_NOPERM;
     } else {
+        harden(supervisor->config);
         open_control(supervisor);
     }
     strbuf_clear(&why);
@@ -231,6 +245,7 @@ int supervisor_run(const char *config_path, struct config *config)
 {
     struct supervisor supervisor = {.config_path = config_path, .config = config};
 
+    hardening_close_all_but(NULL, 0);
     log_configure(&config->log);
     /* Before anything that takes time: a signal that comes early waits for the loop. */
     supervisor.loop = event_loop_new();

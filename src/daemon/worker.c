@@ -17,6 +17,7 @@
 #include "daemon/config_fixed.h"
 #include "daemon/control_server.h"
 #include "io/clock.h"
+#include "io/hardening.h"
 #include "io/log.h"
 #include "io/process.h"
 
@@ -507,6 +508,25 @@ static void clear(struct worker *worker)
     free(worker->targets);
 }
 
+static size_t add_handles(int *handles, size_t count, const struct listener *listener)
+{
+    return listener == NULL ? count : count + listener_handles(listener, handles + count);
+}
+
+/* Before any thread: what the supervisor held open, and what this process may never do. */
+static void harden(const struct worker_setup *setup)
+{
+    int handles[2 * LISTENERS_MOST + 2];
+    size_t count = add_handles(handles, 0, setup->control);
+
+    for (size_t i = 0; i < setup->listener_count; i++) {
+        count = add_handles(handles, count, setup->listeners[i]);
+    }
+    log_close_syslog();
+    hardening_close_all_but(handles, count);
+    hardening_drop_capabilities(true);
+}
+
 int worker_run(const struct worker_setup *setup)
 {
     struct worker worker = {.setup = setup, .started_ms = clock_unix_ms()};
@@ -517,6 +537,7 @@ int worker_run(const struct worker_setup *setup)
     for (size_t i = 0; i < setup->listener_count; i++) {
         listening[i] = listener_address(setup->listeners[i]);
     }
+    harden(setup);
     worker.snapshot = snapshot_new(setup->config, listening, setup->listener_count);
     log_configure(&setup->config->log);
     log_start();

@@ -15,6 +15,7 @@ static struct file_stamp stamp_of(const struct stat *status)
         .size = (uint64_t)status->st_size,
         .inode = (uint64_t)status->st_ino,
         .is_open_to_others = (status->st_mode & S_IROTH) != 0,
+        .is_writable_by_others = (status->st_mode & S_IWOTH) != 0,
     };
 }
 
@@ -97,6 +98,22 @@ bool file_read_stamp(const char *path, struct file_stamp *stamp)
         return false;
     }
     *stamp = stamp_of(&status);
+    return true;
+}
+
+bool file_read_rights(const char *path, struct file_rights *rights)
+{
+    struct stat status;
+
+    if (stat(path, &status) != 0) {
+        return false;
+    }
+    *rights = (struct file_rights){
+        .owner = status.st_uid,
+        .is_directory = S_ISDIR(status.st_mode),
+        .is_sticky = (status.st_mode & S_ISVTX) != 0,
+        .others_may_write = (status.st_mode & S_IWOTH) != 0,
+    };
     return true;
 }
 

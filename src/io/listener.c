@@ -371,3 +371,10 @@ int listener_handle(const struct listener *listener)
 {
     return listener->fd;
 }
+
+size_t listener_handles(const struct listener *listener, int handles[2])
+{
+    handles[0] = listener->fd;
+    handles[1] = listener->spare;
+    return listener->spare >= 0 ? 2 : 1;
+}

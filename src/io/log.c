@@ -122,6 +122,14 @@ static bool connect_syslog(void)
            connect(syslog_socket, (struct sockaddr *)&address, sizeof address) == 0;
 }
 
+void log_close_syslog(void)
+{
+    if (syslog_socket >= 0) {
+        close(syslog_socket);
+        syslog_socket = -1;
+    }
+}
+
 /* One datagram; the syslog daemon may have been restarted since the last one. */
 static bool send_syslog(struct bytes line)
 {

@@ -219,6 +219,14 @@ bool process_is_root(void)
     return geteuid() == 0;
 }
 
+bool process_find_user(const char *name, unsigned *id)
+{
+    const struct passwd *entry = name[0] == '\0' ? NULL : getpwnam(name);
+
+    *id = entry == NULL ? geteuid() : entry->pw_uid;
+    return entry != NULL || name[0] == '\0';
+}
+
 static bool fail(struct strbuf *why, const char *step, const char *user)
 {
     strbuf_addf(why, "become user %s: %s: %s", user, step, strerror(errno));

@@ -47,6 +47,8 @@ static void hmac_sha256(struct bytes secret, struct bytes text,
     SHA256_Update(&digest, out, SHA256_DIGEST_LENGTH);
     SHA256_Final(out, &digest);
     memory_wipe(block, sizeof block);
+    memory_wipe(&digest, sizeof digest);
+    memory_wipe(short_key, sizeof short_key);
 }
 
 static void hmac_sha1(struct bytes secret, struct bytes text, uint8_t out[SHA_DIGEST_LENGTH])
@@ -73,6 +75,8 @@ static void hmac_sha1(struct bytes secret, struct bytes text, uint8_t out[SHA_DI
     SHA1_Update(&digest, out, SHA_DIGEST_LENGTH);
     SHA1_Final(out, &digest);
     memory_wipe(block, sizeof block);
+    memory_wipe(&digest, sizeof digest);
+    memory_wipe(short_key, sizeof short_key);
 }
 
 static void write_digits(const uint8_t *octets, unsigned bits, const char *alphabet, char *out,
