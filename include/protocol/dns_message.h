@@ -87,6 +87,8 @@ bool dns_name_read(struct bytes name, struct dns_name *out);
 size_t dns_answer_size(const struct dns_answer *answer);
 /* ... and the copy, into `memory` of that size, aligned for any type. */
 void dns_answer_copy(const struct dns_answer *answer, void *memory, struct dns_answer *copy);
+/* The address backwards, "4.3.2.1." or 32 nibbles: what stands before the zone of a list (RFC 5782). */
+void dns_reverse_labels_add(struct strbuf *out, const struct ip_address *address);
 /* "4.3.2.1.in-addr.arpa", "...ip6.arpa" */
 void dns_reverse_name_add(struct strbuf *out, const struct ip_address *address);
 const char *dns_type_text(uint16_t type); /* "MX", or "other" */

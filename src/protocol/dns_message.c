@@ -746,7 +746,7 @@ void dns_answer_copy(const struct dns_answer *answer, void *memory, struct dns_a
 
 /* ---- texts ---- */
 
-void dns_reverse_name_add(struct strbuf *out, const struct ip_address *address)
+void dns_reverse_labels_add(struct strbuf *out, const struct ip_address *address)
 {
     static const char digits[] = "0123456789abcdef";
 
@@ -755,7 +755,6 @@ void dns_reverse_name_add(struct strbuf *out, const struct ip_address *address)
             strbuf_add_u64(out, address->octets[i]);
             strbuf_add_char(out, '.');
         }
-        strbuf_add_text(out, "in-addr.arpa");
         return;
     }
     for (size_t i = 16; i-- > 0;) {
@@ -764,7 +763,12 @@ void dns_reverse_name_add(struct strbuf *out, const struct ip_address *address)
         strbuf_add_char(out, digits[address->octets[i] >> 4]);
         strbuf_add_char(out, '.');
     }
-    strbuf_add_text(out, "ip6.arpa");
+}
+
+void dns_reverse_name_add(struct strbuf *out, const struct ip_address *address)
+{
+    dns_reverse_labels_add(out, address);
+    strbuf_add_text(out, address->family == IP_V4 ? "in-addr.arpa" : "ip6.arpa");
 }
 
 const char *dns_type_text(uint16_t type)
