@@ -68,6 +68,8 @@ void destination_note_success(struct destination *destination,
 void destination_note_try(struct destination *destination, const struct ip_endpoint *endpoint);
 bool destination_has_failed(const struct destination *destination,
                             const struct ip_endpoint *endpoint);
+void destination_note_no_chunks(struct destination *destination);
+bool destination_may_chunk(const struct destination *destination);
 /* A resting connection to one of its hosts that suits its new holder, or NULL. */
 struct next_hop_connection *destination_take(struct destination *destination,
                                              connection_suits suits, connection_handler handler,

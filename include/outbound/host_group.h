@@ -8,6 +8,7 @@
  *              still go round it (HOST_PROBE_MS), until it greets.
  * Connections  kept between messages, newest first out; whatever arrives on one while it rests (EOF, 421,
  *              anything) closes it.
+ * CHUNKING     that BDAT is not known though it is offered, by one of them, is remembered for HOST_NO_CHUNKS_MS.
  * Limit        NEXT_HOP_LIMIT failures; HOST_KEY_LIMIT octets of a key, behind which names do not count.
  */
 #ifndef OUTBOUND_HOST_GROUP_H
@@ -19,6 +20,7 @@ enum {
     HOST_FAILURE_MS = 60 * 1000,
     HOST_FAILURE_MOST_MS = 30 * 60 * 1000,
     HOST_PROBE_MS = 30 * 1000, /* as long as connecting may take */
+    HOST_NO_CHUNKS_MS = 60 * 60 * 1000,
     HOST_KEY_LIMIT = 4096,
 };
 
@@ -36,6 +38,7 @@ struct host_group {
     size_t holders;   /* destinations */
     struct list idle; /* of next_hop_connection.node, newest first */
     size_t *idle_total;
+    uint64_t no_chunks_until_ms;
     struct host_failure failures[NEXT_HOP_LIMIT];
 };
 

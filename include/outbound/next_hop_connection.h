@@ -132,6 +132,11 @@ void next_hop_connection_mail(struct next_hop_connection *connection, struct byt
                               struct bytes head, const struct content *content);
 /* Waits for its next message for so long, then RESTED. */
 void next_hop_connection_rest(struct next_hop_connection *connection, uint64_t idle_ms);
+/* Content goes by DATA from now on. */
+void next_hop_connection_forgo_chunks(struct next_hop_connection *connection);
+/* After DONE or BROKEN: BDAT was offered and is not known. Who has no answer may be asked again by DATA: after
+ * DONE here, if it is usable. */
+bool next_hop_connection_has_refused_chunk(const struct next_hop_connection *connection);
 const struct smtp_extensions *
 next_hop_connection_extensions(const struct next_hop_connection *connection);
 const struct smtp_reply *next_hop_connection_last(const struct next_hop_connection *connection);

@@ -10,7 +10,11 @@
  * Chunks  where the server offers CHUNKING there is no DATA: READY_FOR_CONTENT comes when a recipient has
  *         been accepted, and the caller sends "BDAT size LAST" and the content as it is. Not earlier,
  *         though RFC 3030 would let it: a server that forgets to read the octets of a BDAT it refuses
- *         would take them for commands.
+ *         would take them for commands. A server that offers CHUNKING and does not know BDAT (500, 502, 503,
+ *         504) has given no answer to the message: the recipients stay without one, and the next
+ *         transaction goes by DATA (smtp_exchange_has_refused_chunk).
+ * Early   a whole 4xx or 5xx in the middle of the content is the answer to it, though the connection is
+ *         of no use any more (BROKEN): what has no end yet cannot have been taken.
  * Reset   a transaction that ended without content (no recipient accepted, DATA refused) is
  *         undone by a RSET in front of the next MAIL, without the caller's doing.
  * TLS     smtp_exchange_start_tls instead of a transaction, when the server offers STARTTLS and
@@ -98,6 +102,10 @@ void smtp_exchange_quit(struct smtp_exchange *exchange, struct strbuf *out);
 
 /* Is the content of this transaction to be sent by BDAT? */
 bool smtp_exchange_is_chunked(const struct smtp_exchange *exchange);
+/* From now on the content goes by DATA, whatever is offered. */
+void smtp_exchange_forgo_chunks(struct smtp_exchange *exchange);
+/* The server does not know BDAT after all. Good until the next transaction begins. */
+bool smtp_exchange_has_refused_chunk(const struct smtp_exchange *exchange);
 enum smtp_stage smtp_exchange_stage(const struct smtp_exchange *exchange);
 const struct smtp_extensions *smtp_exchange_extensions(const struct smtp_exchange *exchange);
 /* The last reply read (banner, EHLO ...): the reason when READY never came. */

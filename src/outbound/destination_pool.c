@@ -280,6 +280,20 @@ bool destination_has_failed(const struct destination *destination,
                                  event_loop_now_ms(destination->pool->loop));
 }
 
+void destination_note_no_chunks(struct destination *destination)
+{
+    if (destination->group != NULL) {
+        destination->group->no_chunks_until_ms =
+            event_loop_now_ms(destination->pool->loop) + HOST_NO_CHUNKS_MS;
+    }
+}
+
+bool destination_may_chunk(const struct destination *destination)
+{
+    return destination->group == NULL ||
+           destination->group->no_chunks_until_ms <= event_loop_now_ms(destination->pool->loop);
+}
+
 /* ---- connections ---- */
 
 struct next_hop_connection *destination_take(struct destination *destination,

@@ -502,6 +502,16 @@ void next_hop_connection_rest(struct next_hop_connection *connection, uint64_t i
     set_deadline(connection, idle_ms);
 }
 
+void next_hop_connection_forgo_chunks(struct next_hop_connection *connection)
+{
+    smtp_exchange_forgo_chunks(connection->exchange);
+}
+
+bool next_hop_connection_has_refused_chunk(const struct next_hop_connection *connection)
+{
+    return smtp_exchange_has_refused_chunk(connection->exchange);
+}
+
 const struct smtp_extensions *
 next_hop_connection_extensions(const struct next_hop_connection *connection)
 {

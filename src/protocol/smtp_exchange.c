@@ -28,8 +28,9 @@ enum await {
 struct smtp_exchange {
     enum await await;
     bool is_broken;
-    bool is_group;    /* MAIL, RCPT ... DATA were sent in one go */
-    bool is_chunked;  /* no DATA: the content goes by BDAT */
+    bool is_group;   /* MAIL, RCPT ... DATA were sent in one go */
+    bool is_chunked; /* no DATA: the content goes by BDAT */
+    bool has_refused_chunk;
     bool needs_reset; /* the server still holds a transaction that we have given up */
     struct smtp_extensions extensions;
     struct smtp_reply last;
@@ -98,6 +99,20 @@ static void add_envelope(struct smtp_exchange *exchange, struct bytes mail_line,
 }
 
 /* --- the results --- */
+
+/* Of the command, not of what it carried: with an enhanced code it says so (RFC 3463 §3.6). */
+static bool is_command_unknown(const struct smtp_reply *reply)
+{
+    switch (reply->code) {
+    case 500:
+    case 502:
+    case 503:
+    case 504:
+        return reply->enhanced[0] == '\0' || strncmp(reply->enhanced, "5.5.", 4) == 0;
+    default:
+        return false;
+    }
+}
 
 static bool is_positive(const struct smtp_reply *reply)
 {
@@ -352,10 +367,32 @@ static enum smtp_exchange_event on_data(struct smtp_exchange *exchange, struct s
     return SMTP_EXCHANGE_READY_FOR_CONTENT;
 }
 
+/* True: BDAT is not known here, so this is no answer for anybody. */
+static bool note_refused_chunk(struct smtp_exchange *exchange)
+{
+    exchange->has_refused_chunk = exchange->is_chunked && is_command_unknown(&exchange->last);
+    if (exchange->has_refused_chunk) {
+        exchange->extensions.chunking = false;
+    }
+    return exchange->has_refused_chunk;
+}
+
+/* The server does not want to hear the rest. */
+static enum smtp_exchange_event on_early_answer(struct smtp_exchange *exchange)
+{
+    if (is_negative(&exchange->last) && !note_refused_chunk(exchange)) {
+        answer_the_rest(exchange, false);
+    }
+    return break_off(exchange);
+}
+
 static enum smtp_exchange_event on_dot(struct smtp_exchange *exchange)
 {
     if (!is_positive(&exchange->last) && !is_negative(&exchange->last)) {
         return break_off(exchange);
+    }
+    if (note_refused_chunk(exchange)) {
+        return end_transaction(exchange); /* it still has the envelope: needs_reset */
     }
     exchange->needs_reset = false; /* whatever the answer, the transaction is over */
     answer_the_rest(exchange, is_positive(&exchange->last));
@@ -390,10 +427,11 @@ static enum smtp_exchange_event on_reply(struct smtp_exchange *exchange,
     case AWAIT_DOT:
     case AWAIT_LONE_DOT:
         return on_dot(exchange);
+    case AWAIT_CONTENT:
+        return on_early_answer(exchange);
     case AWAIT_QUIT:
     case AWAIT_HANDSHAKE:
     case AWAIT_NOTHING:
-    case AWAIT_CONTENT:
         break;
     }
     return break_off(exchange);
@@ -490,8 +528,7 @@ enum smtp_exchange_event smtp_exchange_input(struct smtp_exchange *exchange, str
         struct bytes rest = bytes_skip(input, *used);
         size_t len = 0;
 
-        if (exchange->await == AWAIT_NOTHING || exchange->await == AWAIT_CONTENT ||
-            exchange->await == AWAIT_HANDSHAKE) {
+        if (exchange->await == AWAIT_NOTHING || exchange->await == AWAIT_HANDSHAKE) {
             event = on_unasked(exchange, rest);
         } else {
             event = read_reply(exchange, rest, &len, out);
@@ -533,6 +570,7 @@ void smtp_exchange_mail(struct smtp_exchange *exchange, struct bytes mail_line,
     exchange->accepted = 0;
     exchange->is_group = exchange->extensions.pipelining;
     exchange->is_chunked = exchange->extensions.chunking;
+    exchange->has_refused_chunk = false;
     for (size_t i = 0; i < count; i++) {
         recipients[i].is_accepted = false;
         recipients[i].is_answered = false;
@@ -568,6 +606,16 @@ void smtp_exchange_quit(struct smtp_exchange *exchange, struct strbuf *out)
 bool smtp_exchange_is_chunked(const struct smtp_exchange *exchange)
 {
     return exchange->is_chunked;
+}
+
+void smtp_exchange_forgo_chunks(struct smtp_exchange *exchange)
+{
+    exchange->extensions.chunking = false;
+}
+
+bool smtp_exchange_has_refused_chunk(const struct smtp_exchange *exchange)
+{
+    return exchange->has_refused_chunk;
 }
 
 enum smtp_stage smtp_exchange_stage(const struct smtp_exchange *exchange)

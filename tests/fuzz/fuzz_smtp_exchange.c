@@ -72,6 +72,11 @@ static void act(struct run *run, enum smtp_exchange_event event)
         for (size_t i = 0; i < RECIPIENTS; i++) {
             unsigned kind = run->recipients[i].reply.code / 100;
 
+            if (smtp_exchange_has_refused_chunk(run->exchange) &&
+                !run->recipients[i].is_answered) {
+                require(!smtp_exchange_extensions(run->exchange)->chunking);
+                continue;
+            }
             require(run->recipients[i].is_answered);
             require(run->recipients[i].is_accepted ? kind == 2 : kind == 4 || kind == 5);
         }

@@ -25,6 +25,9 @@ struct hop_script {
     uint64_t drip_ms;          /* pause between those octets */
     bool is_deaf;              /* takes nothing of the content */
     size_t drop_after_content; /* octets of content, 0: never */
+    const char *last_words;    /* said before that */
+    const char *bdat;          /* said to BDAT at once, and nothing when the chunk is there */
+    bool knows_no_bdat;        /* "500", also to each line of the chunk that is no command */
     const char *unasked;       /* said right behind the answer to the dot */
 };
 
@@ -121,22 +124,39 @@ static inline void hop_command(struct hop_connection *connection, struct bytes l
         hop_say(connection, answer, "");
         connection->is_content = strncmp(answer, "354", 3) == 0;
         connection->content_start = connection->hop->wire.len;
-    } else if (bytes_starts_with(line, BYTES("BDAT "))) {
+    } else if (bytes_starts_with(line, BYTES("BDAT ")) && !script->knows_no_bdat) {
+        hop_say(connection, script->bdat, "");
         connection->chunk_left = (size_t)strtoull(line.data + 5, NULL, 10);
         connection->is_content = connection->is_chunk = true;
         connection->content_start = connection->hop->wire.len;
     } else if (bytes_starts_with(line, BYTES("QUIT"))) {
         hop_say(connection, "!221 2.0.0 bye\r\n", "");
     } else {
-        hop_say(connection, NULL, "250 ok\r\n");
+        hop_say(connection, NULL,
+                script->knows_no_bdat && !bytes_starts_with(line, BYTES("RSET"))
+                    ? "500 5.5.1 unknown command\r\n"
+                    : "250 ok\r\n");
     }
+}
+
+static inline void hop_drop(struct hop_connection *connection)
+{
+    if (connection->script->last_words != NULL) {
+        hop_say(connection, connection->script->last_words, "");
+        stream_flush(connection->stream);
+    }
+    hop_close(connection);
 }
 
 static inline void hop_end_content(struct hop_connection *connection, const char *note)
 {
+    bool is_chunk = connection->is_chunk;
+
     connection->is_content = connection->is_chunk = false;
     strbuf_add_text(&connection->hop->commands, note);
-    hop_say(connection, connection->script->dot, "250 2.0.0 taken\r\n");
+    if (!is_chunk || connection->script->bdat == NULL) {
+        hop_say(connection, connection->script->dot, "250 2.0.0 taken\r\n");
+    }
     if (connection->script->unasked != NULL) {
         hop_say(connection, connection->script->unasked, "");
     }
@@ -153,7 +173,7 @@ static inline void hop_chunk(struct hop_connection *connection)
     if (connection->script->drop_after_content > 0 &&
         connection->hop->wire.len - connection->content_start >=
             connection->script->drop_after_content) {
-        hop_close(connection);
+        hop_drop(connection);
     } else if (connection->chunk_left == 0) {
         hop_end_content(connection, "(chunk)\n");
     }
@@ -171,7 +191,7 @@ static inline void hop_content(struct hop_connection *connection)
     strbuf_reset(&connection->input);
     if (connection->script->drop_after_content > 0 &&
         wire->len - connection->content_start >= connection->script->drop_after_content) {
-        hop_close(connection);
+        hop_drop(connection);
         return;
     }
     fresh = bytes_skip(strbuf_bytes(wire), before);

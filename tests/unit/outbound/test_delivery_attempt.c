@@ -384,6 +384,56 @@ static void test_drop_in_content(void **state)
     world_clear(&world);
 }
 
+/* It says no in the middle of the content, and goes: that is its answer (RFC 5321 §4.2.5). */
+static void test_answered_in_the_middle_of_the_content(void **state)
+{
+    static const struct {
+        const char *name, *ehlo, *said;
+        enum delivery_outcome outcome;
+        unsigned code;
+        const char *enhanced;
+        enum delivery_trouble trouble;
+        unsigned connections;
+    } cases[] = {
+        /* clang-format off */
+        {"552", NULL, "552 5.3.4 too big\r\n", DELIVERY_PERMANENT, 552, "5.3.4", DELIVERY_TROUBLE_REPLY, 1},
+        {"554 of several lines", NULL, "554-no\r\n554 no\r\n", DELIVERY_PERMANENT, 554, "5.0.0", DELIVERY_TROUBLE_REPLY, 1},
+        {"451", NULL, "451 4.3.0 later\r\n", DELIVERY_TEMPORARY, 451, "4.3.0", DELIVERY_TROUBLE_REPLY, 1},
+        {"421 is about the connection", NULL, "421 4.3.2 bye\r\n", DELIVERY_TEMPORARY, 421, "4.3.2", DELIVERY_TROUBLE_CONNECTION, 1},
+        {"half an answer is none", NULL, "552-too big\r\n", DELIVERY_TEMPORARY, 0, "4.4.2", DELIVERY_TROUBLE_CONNECTION, 1},
+        {"552 in a chunk", "250-hop\r\n250 CHUNKING\r\n", "552 5.3.4 too big\r\n", DELIVERY_PERMANENT, 552, "5.3.4", DELIVERY_TROUBLE_REPLY, 1},
+        {"502 in a chunk: by DATA", "250-hop\r\n250 CHUNKING\r\n", "502 what\r\n", DELIVERY_SENT, 250, "2.0.0", DELIVERY_TROUBLE_NONE, 2},
+        /* clang-format on */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct hop_script scripts[] = {{.ehlo = cases[i].ehlo,
+                                        .rcpt = {NULL, "550 5.1.1 unknown\r\n"},
+                                        .drop_after_content = 100000,
+                                        .last_words = cases[i].said},
+                                       {.rcpt = {NULL, "550 5.1.1 unknown\r\n"}}};
+        const struct delivery_report *report;
+        struct world world;
+
+        world_init(&world);
+        make_big(&world, 16 * 1024 * 1024);
+        set_recipient(&world, 1, "two@d.example", "");
+        add_hop(&world, scripts, 2);
+        report = deliver(&world);
+        CHECK_INT(cases[i].name, world.recipients[0].outcome, cases[i].outcome);
+        CHECK_INT(cases[i].name, world.recipients[0].code, cases[i].code);
+        CHECK_TEXT(cases[i].name, world.recipients[0].enhanced, cases[i].enhanced);
+        CHECK_TEXT("had its own", world.recipients[1].enhanced, "5.1.1");
+        CHECK_INT(cases[i].name, report->trouble,
+                  cases[i].outcome == DELIVERY_SENT ? DELIVERY_TROUBLE_REPLY
+                                                    : cases[i].trouble);
+        CHECK_TRUE(cases[i].name, !report->is_in_doubt);
+        CHECK_INT(cases[i].name, world.hops[0].connections, cases[i].connections);
+        world_clear(&world);
+    }
+}
+
 static void test_silence(void **state)
 {
     static const struct {
@@ -865,6 +915,7 @@ int main(void)
         cmocka_unit_test(test_too_many_then_gone),
         cmocka_unit_test(test_announcements),
         cmocka_unit_test(test_drop_in_content),
+        cmocka_unit_test(test_answered_in_the_middle_of_the_content),
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_trickle),
         cmocka_unit_test(test_next_hop_takes_nothing),

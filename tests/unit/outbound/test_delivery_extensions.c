@@ -161,6 +161,91 @@ static void test_drop_in_a_chunk(void **state)
     world_clear(&world);
 }
 
+#define TRANSACTION "MAIL FROM:<s@example.org> SIZE=46\nRCPT TO:<one@d.example>\n"
+#define DATA_EHLO "250-hop\r\n250-CHUNKING\r\n250 SIZE 20000000\r\n"
+
+/* CHUNKING is offered, and BDAT is not known: that is no answer to the message. */
+static void test_refused_bdat_is_data_at_once(void **state)
+{
+    static const struct {
+        const char *name;
+        struct hop_script script;
+        enum delivery_outcome outcome;
+        const char *text;
+        const char *commands; /* NULL: not looked at */
+        unsigned connections;
+    } cases[] = {
+        /* clang-format off */
+        {"502", {.ehlo = CHUNKING_EHLO, .bdat = "502 not here\r\n"}, DELIVERY_SENT, "250 2.0.0 taken",
+         ENVELOPE "BDAT 46 LAST\n(chunk)\nRSET\n" TRANSACTION "DATA\n(content)\n", 1},
+        {"500 with an enhanced code", {.ehlo = CHUNKING_EHLO, .bdat = "500 5.5.2 what?\r\n"}, DELIVERY_SENT, "250 2.0.0 taken",
+         ENVELOPE "BDAT 46 LAST\n(chunk)\nRSET\n" TRANSACTION "DATA\n(content)\n", 1},
+        {"503, without pipelining", {.ehlo = DATA_EHLO, .bdat = "503 DATA first\r\n"}, DELIVERY_SENT, "250 2.0.0 taken",
+         ENVELOPE "BDAT 46 LAST\n(chunk)\nRSET\n" TRANSACTION "DATA\n(content)\n", 1},
+        {"504, and DATA is refused, too", {.ehlo = CHUNKING_EHLO, .bdat = "504 no\r\n", .data = "503 no\r\n"},
+         DELIVERY_PERMANENT, "503 no", ENVELOPE "BDAT 46 LAST\n(chunk)\nRSET\n" TRANSACTION "DATA\n", 1},
+        {"500, then it goes", {.ehlo = CHUNKING_EHLO, .bdat = "!500 no\r\n"}, DELIVERY_SENT, "250 2.0.0 taken",
+         ENVELOPE "BDAT 46 LAST\n" ENVELOPE "DATA\n(content)\n", 2},
+        {"takes the chunk for commands", {.ehlo = CHUNKING_EHLO, .knows_no_bdat = true}, DELIVERY_SENT, "250 2.0.0 taken",
+         NULL, 2},
+        {"the same, an octet at a time", {.ehlo = CHUNKING_EHLO, .knows_no_bdat = true, .is_octet_by_octet = true},
+         DELIVERY_SENT, "250 2.0.0 taken", NULL, 2},
+        {"500 about the content", {.ehlo = CHUNKING_EHLO, .bdat = "500 5.7.1 spam\r\n"},
+         DELIVERY_PERMANENT, "500 5.7.1 spam", ENVELOPE "BDAT 46 LAST\n(chunk)\n", 1},
+        {"554", {.ehlo = CHUNKING_EHLO, .bdat = "554 5.5.1 spam\r\n"},
+         DELIVERY_PERMANENT, "554 5.5.1 spam", ENVELOPE "BDAT 46 LAST\n(chunk)\n", 1},
+        /* clang-format on */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const struct delivery_report *report;
+        struct world world;
+
+        world_init(&world);
+        /* The second connection is another server behind the same address. */
+        struct hop_script scripts[] = {cases[i].script, usual};
+        scripts[1].ehlo = CHUNKING_EHLO;
+        add_hop(&world, scripts, 2);
+        report = deliver(&world);
+        CHECK_INT(cases[i].name, world.recipients[0].outcome, cases[i].outcome);
+        CHECK_BYTES(cases[i].name, world.recipients[0].text, bytes_from_text(cases[i].text));
+        CHECK_TRUE(cases[i].name, !report->is_in_doubt);
+        CHECK_INT(cases[i].name, world.hops[0].connections, cases[i].connections);
+        if (cases[i].commands != NULL) {
+            CHECK_BYTES(cases[i].name, commands(&world, 0), bytes_from_text(cases[i].commands));
+        }
+        world_clear(&world);
+    }
+}
+
+static void test_refused_bdat_is_remembered(void **state)
+{
+    static const struct hop_script script = {.ehlo = CHUNKING_EHLO, .bdat = "502 no\r\n"};
+    struct world world;
+    struct bytes said;
+    size_t first;
+
+    (void)state;
+    world_init(&world);
+    world.options.reuse_messages = 1; /* the next one has a connection of its own */
+    set_recipient(&world, 1, "two@d.example", "");
+    add_hop(&world, &script, 1);
+    for (int i = 0; i < 2; i++) {
+        deliver(&world);
+        CHECK_INT("first", world.recipients[0].outcome, DELIVERY_SENT);
+        CHECK_INT("second", world.recipients[1].outcome, DELIVERY_SENT);
+        delivery_attempt_finish(&world.attempt);
+    }
+    CHECK_INT("connections", world.hops[0].connections, 2);
+    said = commands(&world, 0);
+    first = bytes_find_part(said, BYTES("BDAT"));
+    CHECK_TRUE("tried once", first < said.len);
+    said = bytes_skip(said, first + 4);
+    CHECK_TRUE("and not again", bytes_find_part(said, BYTES("BDAT")) == said.len);
+    world_clear(&world);
+}
+
 #define UTF8_ADDRESS "j\xc3\xb6@d.example"
 
 static void test_utf8(void **state)
@@ -386,6 +471,8 @@ int main(void)
         cmocka_unit_test(test_chunk_after_a_refusal),
         cmocka_unit_test(test_big_chunk),
         cmocka_unit_test(test_drop_in_a_chunk),
+        cmocka_unit_test(test_refused_bdat_is_data_at_once),
+        cmocka_unit_test(test_refused_bdat_is_remembered),
         cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_dsn),
         cmocka_unit_test(test_limits),

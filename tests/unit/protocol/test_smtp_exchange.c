@@ -114,6 +114,14 @@ static const struct {
      EHLO MAIL RCPTS, "RD", "550 550", 250, SMTP_STAGE_IDLE, false, 1},
     {"chunk refused", CHUNKING "250 ok\r\n250 ok\r\n250 ok\r\n552 too big\r\n",
      EHLO MAIL RCPTS "{chunk}", "RCD", "552 552", 552, SMTP_STAGE_IDLE, false, 1},
+    {"BDAT is not known: by DATA, when what is left is undone", CHUNKING "250 ok\r\n550 no\r\n250 ok\r\n502 5.5.1 what\r\n250 reset\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 kept\r\n",
+     EHLO MAIL RCPTS "{chunk}" "RSET\r\n" GROUP "{content}", "RCDCD", "250+ 250+", 250, SMTP_STAGE_IDLE, false, 2},
+    {"BDAT is not known: nobody has an answer", CHUNKING "250 ok\r\n250 ok\r\n250 ok\r\n500 what\r\n",
+     EHLO MAIL RCPTS "{chunk}", "RCD", "- -", 500, SMTP_STAGE_IDLE, false, 1},
+    {"500 about the content", CHUNKING "250 ok\r\n250 ok\r\n250 ok\r\n500 5.6.0 spam\r\n",
+     EHLO MAIL RCPTS "{chunk}", "RCD", "500 500", 500, SMTP_STAGE_IDLE, false, 1},
+    {"500 behind DATA is an answer", PIPELINING "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n500 what\r\n",
+     EHLO GROUP "{content}", "RCD", "500 500", 500, SMTP_STAGE_IDLE, false, 1},
     {"chunk unanswered", CHUNKING "250 ok\r\n250 ok\r\n250 ok\r\n25",
      EHLO MAIL RCPTS "{chunk}", "RC", "- -", 250, SMTP_STAGE_DOT, true, 1},
     {"354 for a chunk", CHUNKING "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n",
@@ -325,13 +333,23 @@ static void a_server_that_leaves_while_idle(void **state)
 static void a_server_that_speaks_during_the_content(void **state)
 {
     static const struct {
+        const char *offered;
         struct bytes said;
+        enum smtp_exchange_event want;
         const char *want_results;
+        bool want_refused_chunk;
     } SAID[] = {
-        {BYTES("250 kept\r\n"), "- -"},
-        {BYTES("552 too big\r\n"), "- -"},
-        {BYTES("421 bye\r\n"), "421 421"},
-        {BYTES("2"), "- -"},
+        {PIPELINING, BYTES("250 kept\r\n"), SMTP_EXCHANGE_BROKEN, "- -", false},
+        {PIPELINING, BYTES("552 too big\r\n"), SMTP_EXCHANGE_BROKEN, "552 552", false},
+        {PIPELINING, BYTES("552-too\r\n552 big\r\n"), SMTP_EXCHANGE_BROKEN, "552 552", false},
+        {PIPELINING, BYTES("451 later\r\n"), SMTP_EXCHANGE_BROKEN, "451 451", false},
+        {PIPELINING, BYTES("421 bye\r\n"), SMTP_EXCHANGE_BROKEN, "421 421", false},
+        {PIPELINING, BYTES("502 what\r\n"), SMTP_EXCHANGE_BROKEN, "502 502", false},
+        {PIPELINING, BYTES("what\r\n"), SMTP_EXCHANGE_BROKEN, "- -", false},
+        {PIPELINING, BYTES("552-too big\r\n"), SMTP_EXCHANGE_WAIT, "- -", false},
+        {PIPELINING, BYTES("2"), SMTP_EXCHANGE_WAIT, "- -", false},
+        {CHUNKING, BYTES("502 what\r\n"), SMTP_EXCHANGE_BROKEN, "- -", true},
+        {CHUNKING, BYTES("552 too big\r\n"), SMTP_EXCHANGE_BROKEN, "552 552", false},
     };
 
     (void)state;
@@ -340,13 +358,24 @@ static void a_server_that_speaks_during_the_content(void **state)
         size_t used;
 
         start_run(&run, 1);
-        feed(&run, BYTES(PIPELINING "250 ok\r\n250 ok\r\n250 ok\r\n"));
-        CHECK_INT("354",
-                  smtp_exchange_input(run.exchange, BYTES("354 go\r\n"), &used, &run.sent),
+        feed(&run, bytes_from_text(SAID[i].offered));
+        feed(&run, BYTES("250 ok\r\n250 ok\r\n"));
+        if (!smtp_exchange_is_chunked(run.exchange)) {
+            feed(&run, BYTES("250 ok\r\n"));
+        }
+        CHECK_INT("go",
+                  smtp_exchange_input(run.exchange,
+                                      smtp_exchange_is_chunked(run.exchange)
+                                          ? BYTES("250 ok\r\n")
+                                          : BYTES("354 go\r\n"),
+                                      &used, &run.sent),
                   SMTP_EXCHANGE_READY_FOR_CONTENT);
         CHECK_INT("stage", smtp_exchange_stage(run.exchange), SMTP_STAGE_CONTENT);
-        CHECK_INT("broken", smtp_exchange_input(run.exchange, SAID[i].said, &used, &run.sent),
-                  SMTP_EXCHANGE_BROKEN);
+        CHECK_INT("event", smtp_exchange_input(run.exchange, SAID[i].said, &used, &run.sent),
+                  SAID[i].want);
+        CHECK_INT("all is used", used, SAID[i].said.len);
+        CHECK_INT("chunk", smtp_exchange_has_refused_chunk(run.exchange),
+                  SAID[i].want_refused_chunk);
         CHECK_TRUE("no doubt before the dot", !smtp_exchange_is_in_doubt(run.exchange));
         check_results("said during the content", &run, SAID[i].want_results);
         end_run(&run);
