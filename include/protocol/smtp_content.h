@@ -4,7 +4,9 @@
  * Decoding incremental: takes any cut of the stream, removes the stuffed dots, finds the end.
  *          Only CRLF "." CRLF ends the content. A bare CR or LF (also before or behind a dot)
  *          is remembered in `has_bare_cr_or_lf` and passed over: the content is read to its
- *          true end and then refused, never repaired. NUL octets are told by `has_nul`.
+ *          true end and then refused, never repaired. NUL octets are told by `has_nul`; NULs at the
+ *          start of a line with a dot behind them by `has_hidden_dot`: who throws NULs away would see
+ *          an end there that could not be stuffed.
  * Encoding incremental: adds the stuffed dots; smtp_content_finish adds the end. The input must
  *          be made of CRLF lines (the decoder proved it); a content without CRLF at its end
  *          gets one, because there is no other way to send it.
@@ -23,10 +25,12 @@ struct smtp_content_decoder {
     int state; /* private; 0 is the start of the first line */
     bool has_bare_cr_or_lf;
     bool has_nul;
+    bool has_hidden_dot;
     bool is_done;          /* the final dot has been read */
     uint64_t octets;       /* decoded so far */
     uint64_t longest_line; /* without CRLF */
     uint64_t line;         /* private: length of the line so far */
+    bool is_all_nul;       /* private: it is made of NULs, and there are some */
 };
 
 /* Decodes from `input` and hands decoded runs to `take` (views of the input or static memory).

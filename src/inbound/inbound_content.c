@@ -671,17 +671,26 @@ void inbound_content_counted(struct inbound_session *session,
     }
 }
 
+/* What stands behind it may be what two servers disagree about: hang up. */
+static void end_smuggling(struct inbound_session *session, const char *text, const char *why)
+{
+    refuse_content(session, 550, "5.6.11", text, why);
+    if (!session->is_closed) {
+        stream_finish(&session->stream);
+        inbound_session_close(session, why);
+    }
+}
+
 bool inbound_content_is_fine(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
 
     if (transaction->decoder.has_bare_cr_or_lf) {
-        /* What stands behind it may be what two servers disagree about: hang up. */
-        refuse_content(session, 550, "5.6.11", "bare CR or LF in the message", "bare-cr-or-lf");
-        if (!session->is_closed) {
-            stream_finish(&session->stream);
-            inbound_session_close(session, "bare-cr-or-lf");
-        }
+        end_smuggling(session, "bare CR or LF in the message", "bare-cr-or-lf");
+        return false;
+    }
+    if (transaction->decoder.has_hidden_dot) {
+        end_smuggling(session, "NUL before a dot at the start of a line", "hidden-dot");
         return false;
     }
     if (transaction->is_too_big) {

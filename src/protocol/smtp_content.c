@@ -21,6 +21,18 @@ static void hand_out(struct smtp_content_decoder *decoder, struct bytes run, str
     }
 }
 
+/* Does the line begin with NULs, and what comes behind them? */
+static void look_behind_nuls(struct smtp_content_decoder *decoder, struct bytes text)
+{
+    size_t at = 0;
+
+    while (at < text.len && text.data[at] == '\0') {
+        at++;
+    }
+    decoder->is_all_nul = at == text.len;
+    decoder->has_hidden_dot |= at < text.len && text.data[at] == '.';
+}
+
 /* Octets up to the next CR: only behind one can a line end. One look for each kind of octet, so
  * that a flood of one of them costs no more than text. */
 static size_t pass_line(struct smtp_content_decoder *decoder, struct bytes rest)
@@ -33,6 +45,12 @@ static size_t pass_line(struct smtp_content_decoder *decoder, struct bytes rest)
     }
     if (!decoder->has_nul && bytes_find(text, '\0') < text.len) {
         decoder->has_nul = true;
+    }
+    if (decoder->line == 0) {
+        decoder->is_all_nul = text.len > 0 && text.data[0] == '\0';
+    }
+    if (decoder->is_all_nul && text.len > 0) {
+        look_behind_nuls(decoder, text);
     }
     decoder->line += end;
     if (decoder->line > decoder->longest_line) {

@@ -48,6 +48,23 @@ static size_t find_end(struct bytes wire)
     return at < wire.len ? at + 5 : wire.len;
 }
 
+/* The plainest rule again, for content whose lines end with CRLF. */
+static bool has_hidden_dot(struct bytes content)
+{
+    while (content.len > 0) {
+        size_t at = 0;
+
+        while (at < content.len && content.data[at] == '\0') {
+            at++;
+        }
+        if (at > 0 && at < content.len && content.data[at] == '.') {
+            return true;
+        }
+        content = bytes_skip(content, bytes_find(content, '\n') + 1);
+    }
+    return false;
+}
+
 static bool is_crlf_clean(struct bytes content)
 {
     char before = '\n';
@@ -105,6 +122,9 @@ static void check_chunks(struct bytes octets)
     require(whole.has_bare_cr_or_lf == pieces.has_bare_cr_or_lf);
     require(whole.has_nul == pieces.has_nul && whole.longest_line == pieces.longest_line);
     require(whole.has_bare_cr_or_lf != is_crlf_clean(strbuf_bytes(&one)));
+    require(pieces.has_hidden_dot == whole.has_hidden_dot);
+    require(whole.has_bare_cr_or_lf ||
+            whole.has_hidden_dot == has_hidden_dot(strbuf_bytes(&one)));
     strbuf_clear(&one);
     strbuf_clear(&other);
 }
@@ -124,6 +144,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(decoders[i].is_done == decoders[0].is_done);
         require(decoders[i].has_bare_cr_or_lf == decoders[0].has_bare_cr_or_lf);
         require(decoders[i].has_nul == decoders[0].has_nul);
+        require(decoders[i].has_bare_cr_or_lf ||
+                decoders[i].has_hidden_dot == has_hidden_dot(strbuf_bytes(&contents[i])));
         require(decoders[i].longest_line == decoders[0].longest_line);
     }
     if (decoders[0].is_done) {

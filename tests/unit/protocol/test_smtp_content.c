@@ -199,6 +199,65 @@ static void chunks_are_looked_at_however_they_are_cut(void **state)
     }
 }
 
+/* A next hop that throws NULs away would see a dot at the start of a line that nobody has stuffed. */
+static void dots_behind_nuls_are_found(void **state)
+{
+    /* clang-format off */
+    static const struct {
+        const char *name;
+        struct bytes content;
+        bool want;
+    } cases[] = {
+        {"CRLF NUL . CRLF", BYTES("a\r\n\0.\r\n"), true},
+        {"first line", BYTES("\0.\r\n"), true},
+        {"many", BYTES("a\r\n\0\0\0.b\r\n"), true},
+        {"NUL in the line", BYTES("a\0.\r\n"), false},
+        {"no dot", BYTES("\0a.\r\n"), false},
+        {"NULs alone", BYTES("\0\0\r\n.\r\n"), false},
+        {"the next line", BYTES("\0\r\n\0b\r\n"), false},
+        {"no NUL", BYTES("a\r\n.\r\n"), false},
+    };
+    /* clang-format on */
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct smtp_content_encoder encoder = {0};
+        struct strbuf wire;
+
+        strbuf_init(&wire, 1000);
+        smtp_content_encode(&encoder, cases[i].content, &wire);
+        smtp_content_finish(&encoder, &wire);
+        for (size_t step = 1; step <= wire.len; step++) {
+            struct smtp_content_decoder decoder = {0}, chunks = {0};
+            struct strbuf content;
+
+            strbuf_init(&content, 1000);
+            decode(&decoder, strbuf_bytes(&wire), step, &content);
+            CHECK_INT(cases[i].name, decoder.has_hidden_dot, cases[i].want);
+            for (size_t at = 0; at < cases[i].content.len; at += step) {
+                smtp_content_scan(&chunks, bytes_first(bytes_skip(cases[i].content, at), step),
+                                  add_octets, &content);
+            }
+            CHECK_INT(cases[i].name, chunks.has_hidden_dot, cases[i].want);
+            strbuf_clear(&content);
+        }
+        strbuf_clear(&wire);
+    }
+}
+
+/* The dot that is taken away stood before them. */
+static void unstuffing_uncovers_a_hidden_dot(void **state)
+{
+    struct smtp_content_decoder decoder = {0};
+    struct strbuf content;
+
+    (void)state;
+    strbuf_init(&content, 1000);
+    decode(&decoder, BYTES("a\r\n.\0.\r\nMAIL FROM:<x@y>\r\n.\r\n"), 1, &content);
+    CHECK_TRUE("found", decoder.has_hidden_dot);
+    strbuf_clear(&content);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +266,8 @@ int main(void)
         cmocka_unit_test(lines_come_in_one_run),
         cmocka_unit_test(contents_are_encoded_however_they_are_cut),
         cmocka_unit_test(chunks_are_looked_at_however_they_are_cut),
+        cmocka_unit_test(dots_behind_nuls_are_found),
+        cmocka_unit_test(unstuffing_uncovers_a_hidden_dot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
