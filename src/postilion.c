@@ -8,6 +8,7 @@
 #include "ctl/key_command.h"
 #include "ctl/control_command.h"
 #include "ctl/queue_command.h"
+#include "ctl/salvage_command.h"
 #include "ctl/srs_command.h"
 #include "daemon/check_command.h"
 #include "daemon/supervisor.h"
@@ -120,12 +121,33 @@ static int run_srs(const struct arguments *arguments)
     return status;
 }
 
-static int run_queue(const struct arguments *arguments)
+static int run_salvage(const struct arguments *arguments)
 {
-    struct config *config = load(arguments->config_path);
-    struct queue_command_options options;
+    struct config *config = NULL;
     int status;
 
+    if (!salvage_command_has_spool(arguments->argc, arguments->argv)) {
+        config = load(arguments->config_path);
+        if (config == NULL) {
+            return EX_CONFIG;
+        }
+    }
+    status = salvage_command_run(config == NULL ? NULL : config->spool.data, arguments->argc,
+                                 arguments->argv, stdout, stderr);
+    config_free(&config);
+    return status;
+}
+
+static int run_queue(const struct arguments *arguments)
+{
+    struct queue_command_options options;
+    struct config *config;
+    int status;
+
+    if (salvage_command_is_meant(arguments->argc, arguments->argv)) {
+        return run_salvage(arguments);
+    }
+    config = load(arguments->config_path);
     if (config == NULL) {
         return EX_CONFIG;
     }
@@ -200,10 +222,12 @@ static const struct command commands[] = {
     {"srs", "srs forward|reverse ADDRESS ...",
      "what a sender becomes when it is forwarded, and whom an SRS or reply address stands for",
      run_srs},
-    {"queue", "queue list|show|retry|hold|release|bounce|delete",
+    {"queue", "queue list|show|retry|hold|release|bounce|delete|salvage",
      "the queue of a running or a stopped daemon: ID, --sender A, --recipient A, --destination "
      "D, "
-     "--all, --held, --by-domain, --limit N, --after ID, --json",
+     "--all, --held, --by-domain, --limit N, --after ID, --json; salvage [--spool DIR] "
+     "TARGET-DIR "
+     "copies what is whole of a damaged spool (no daemon may run; run it as the daemon's user)",
      run_queue},
     {"pause", "pause inbound|outbound|DESTINATION",
      "take no mail, or make no attempts, until it is resumed; also over a restart",

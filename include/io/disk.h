@@ -23,6 +23,8 @@ enum disk_status {
 
 /* For reading and writing. Without `create` a file that is not there is DISK_MISSING. */
 enum disk_status disk_open(const char *path, bool create, int *handle);
+/* For reading only, where writing may not be possible any more. */
+enum disk_status disk_open_to_read(const char *path, int *handle);
 void disk_close(int handle);
 /* *got is less than `size` at the end of the file only. */
 enum disk_status disk_read(int handle, uint64_t offset, void *data, size_t size, size_t *got);
@@ -42,6 +44,8 @@ enum disk_status disk_link(int handle, const char *path);
 /* Makes the file when needed and holds it against all other processes until the handle is
  * closed. SQLite's own programs then find the database busy. */
 enum disk_status disk_lock(const char *path, int *handle);
+/* Opens it for reading, and holds it against disk_lock until the handle is closed. */
+enum disk_status disk_hold(const char *path, int *handle);
 enum disk_status disk_free_space(const char *directory, uint64_t *octets);
 
 #endif

@@ -17,6 +17,7 @@ static const char usage[] =
     "       postilion queue show ID [--json]\n"
     "       postilion queue retry ID|DOMAIN|FILTER|--all\n"
     "       postilion queue hold|release|bounce|delete ID|FILTER|--all\n"
+    "       postilion queue salvage [--spool DIR] [--json] TARGET-DIR\n"
     "FILTER: --sender ADDRESS  --recipient ADDRESS  --destination DOMAIN\n";
 
 struct queue_call {

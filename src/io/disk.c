@@ -35,6 +35,12 @@ enum disk_status disk_open(const char *path, bool create, int *handle)
     return *handle >= 0 ? DISK_OK : status_of_errno();
 }
 
+enum disk_status disk_open_to_read(const char *path, int *handle)
+{
+    *handle = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return *handle >= 0 ? DISK_OK : status_of_errno();
+}
+
 void disk_close(int handle)
 {
     close(handle);
@@ -153,16 +159,13 @@ enum disk_status disk_link(int handle, const char *path)
     return status_of(linkat(AT_FDCWD, source, AT_FDCWD, path, AT_SYMLINK_FOLLOW));
 }
 
-enum disk_status disk_lock(const char *path, int *handle)
+/* Of the open file, not of the process: closing another descriptor must not let it go. The
+ * whole file, so that it also stands in the way of SQLite's locks on parts of it. */
+static enum disk_status lock_whole(int *handle, short type)
 {
-    /* Of the open file, not of the process: closing another descriptor must not let it go. The
-     * whole file, so that it also stands in the way of SQLite's locks on parts of it. */
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    enum disk_status status = disk_open(path, true, handle);
+    struct flock whole = {.l_type = type, .l_whence = SEEK_SET};
+    enum disk_status status;
 
-    if (status != DISK_OK) {
-        return status;
-    }
     if (fcntl(*handle, F_OFD_SETLK, &whole) == 0) {
         return DISK_OK;
     }
@@ -170,6 +173,20 @@ enum disk_status disk_lock(const char *path, int *handle)
     close(*handle);
     *handle = -1;
     return status;
+}
+
+enum disk_status disk_lock(const char *path, int *handle)
+{
+    enum disk_status status = disk_open(path, true, handle);
+
+    return status == DISK_OK ? lock_whole(handle, F_WRLCK) : status;
+}
+
+enum disk_status disk_hold(const char *path, int *handle)
+{
+    enum disk_status status = disk_open_to_read(path, handle);
+
+    return status == DISK_OK ? lock_whole(handle, F_RDLCK) : status;
 }
 
 enum disk_status disk_free_space(const char *directory, uint64_t *octets)
