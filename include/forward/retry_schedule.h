@@ -37,6 +37,8 @@ uint64_t retry_schedule_class_pause_ms(const struct retry_schedule *schedule,
 int64_t retry_schedule_next_ms(const struct retry_schedule *schedule, enum reply_class class,
                                int64_t created_ms, int64_t now_ms, unsigned attempts,
                                uint32_t random);
+/* The end of a message's life, unix milliseconds. */
+int64_t retry_schedule_end_ms(const struct retry_schedule *schedule, int64_t created_ms);
 bool retry_schedule_is_expired(const struct retry_schedule *schedule, int64_t created_ms,
                                int64_t next_attempt_ms);
 

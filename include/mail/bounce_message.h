@@ -63,6 +63,7 @@ struct bounce_facts {
     struct bytes envid;        /* ENVID as it came (xtext), or empty */
     int64_t arrived;           /* unix seconds */
     int64_t now;
+    int64_t retry_until; /* BOUNCE_DELAYED: unix seconds, when it is given up */
     const struct bounce_recipient *recipients;
     size_t recipient_count;
     struct bytes original_header; /* as it came in */

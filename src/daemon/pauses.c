@@ -5,8 +5,6 @@
 
 #include <stdlib.h>
 
-enum { PAUSES_LIMIT = 1000 };
-
 static const struct bytes SETTING = {"pause ", 6};
 static const struct bytes SETTING_TO = {"to ", 3};
 
@@ -19,8 +17,8 @@ struct pause {
 struct pauses {
     void (*apply)(void *context, const struct pause_target *target, bool is_paused);
     void *context;
-    struct pause all[PAUSES_LIMIT]; /* in order; an operator has a handful */
-    size_t count;
+    struct pause *all; /* in order; an operator has a handful */
+    size_t count, capacity;
 };
 
 struct pauses *pauses_new(void (*apply)(void *context, const struct pause_target *target,
@@ -42,6 +40,7 @@ void pauses_free(struct pauses **pauses)
     for (size_t i = 0; i < (*pauses)->count; i++) {
         free((*pauses)->all[i].text);
     }
+    free((*pauses)->all);
     free(*pauses);
     *pauses = NULL;
 }
@@ -66,8 +65,13 @@ static size_t find(const struct pauses *pauses, const struct pause_target *targe
 static void insert(struct pauses *pauses, size_t place, const struct pause_target *target,
                    int64_t since_ms)
 {
-    struct pause *pause = &pauses->all[place];
+    struct pause *pause;
 
+    if (pauses->count == pauses->capacity) {
+        pauses->capacity = pauses->capacity == 0 ? 8 : pauses->capacity * 2;
+        pauses->all = memory_resize(pauses->all, pauses->capacity, sizeof *pauses->all);
+    }
+    pause = &pauses->all[place];
     memmove(pause + 1, pause, (pauses->count - place) * sizeof *pause);
     pauses->count++;
     *pause = (struct pause){.target = *target, .since_ms = since_ms};
@@ -122,7 +126,7 @@ bool pauses_set(struct pauses *pauses, const struct pause_target *target, int64_
     size_t place = find(pauses, target);
     bool is_there = place < pauses->count && compare(&pauses->all[place].target, target) == 0;
 
-    if (is_there == is_paused || (is_paused && pauses->count == PAUSES_LIMIT)) {
+    if (is_there == is_paused) {
         return false;
     }
     if (is_paused) {

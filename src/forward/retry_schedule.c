@@ -69,10 +69,15 @@ uint64_t retry_schedule_pause_ms(const struct retry_schedule *schedule, unsigned
     return retry_schedule_class_pause_ms(schedule, REPLY_CLASS_OTHER, attempts, random);
 }
 
+int64_t retry_schedule_end_ms(const struct retry_schedule *schedule, int64_t created_ms)
+{
+    return created_ms + schedule->expire_seconds * (int64_t)1000;
+}
+
 bool retry_schedule_is_expired(const struct retry_schedule *schedule, int64_t created_ms,
                                int64_t next_attempt_ms)
 {
-    return next_attempt_ms - created_ms > schedule->expire_seconds * (int64_t)1000;
+    return next_attempt_ms > retry_schedule_end_ms(schedule, created_ms);
 }
 
 int64_t retry_schedule_next_ms(const struct retry_schedule *schedule, enum reply_class class,
@@ -81,7 +86,7 @@ int64_t retry_schedule_next_ms(const struct retry_schedule *schedule, enum reply
 {
     int64_t next_ms =
         now_ms + (int64_t)retry_schedule_class_pause_ms(schedule, class, attempts, random);
-    int64_t end_ms = created_ms + schedule->expire_seconds * (int64_t)1000;
+    int64_t end_ms = retry_schedule_end_ms(schedule, created_ms);
     int64_t shortest_ms = (int64_t)retry_schedule_pause_ms(schedule, 1, 0);
 
     if (next_ms > end_ms && end_ms - now_ms >= shortest_ms) {

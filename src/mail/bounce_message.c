@@ -433,6 +433,10 @@ static void add_recipient_fields(struct strbuf *out, const struct bounce_recipie
     if (recipient->last_attempt > 0) {
         add_date(out, "Last-Attempt-Date: ", recipient->last_attempt);
     }
+    /* RFC 3464 §2.3.9: of delays only. */
+    if (facts->kind == BOUNCE_DELAYED && !recipient->is_relayed && facts->retry_until > 0) {
+        add_date(out, "Will-Retry-Until: ", facts->retry_until);
+    }
     strbuf_addf(out, "X-Postilion-Attempts: %u\r\n", recipient->attempts);
 }
 

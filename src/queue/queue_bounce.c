@@ -193,6 +193,7 @@ static void write_text(struct queue_job *job, uint64_t id, struct strbuf *text)
         .original_id = bytes_from_text(original_id.text),
         .arrived = message->created_ms / 1000,
         .now = clock_unix_seconds(),
+        .retry_until = retry_schedule_end_ms(&options->retry, message->created_ms) / 1000,
         .recipients = recipients,
         .original_header = original_header(message, job->arena),
     };

@@ -469,6 +469,29 @@ static void test_pauses_are_obeyed_and_kept(void **state)
     tear_down(&world);
 }
 
+static void test_pause_that_was_kept_but_not_obeyed(void **state)
+{
+    enum { MANY = 1500 }; /* the 1001st was the first */
+    struct world world = {0};
+    struct pauses *pauses = pauses_new(apply, &world);
+    struct pause_target target;
+    char name[40];
+    int64_t since_ms;
+
+    (void)state;
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "d%u.example", (i * 7) % MANY);
+        target = (struct pause_target){PAUSE_DESTINATION, bytes_from_text(name)};
+        CHECK_TRUE(name, pauses_set(pauses, &target, i, true));
+        CHECK_INT(name, world.applied, i + 1);
+    }
+    CHECK_TRUE("all are listed", pauses_get(pauses, MANY - 1, &target, &since_ms) &&
+                                     !pauses_get(pauses, MANY, &target, &since_ms));
+    CHECK_BYTES("in order", target.destination, BYTES("d999.example"));
+    CHECK_TRUE("resumed", pauses_set(pauses, &target, 0, false) && !world.is_paused);
+    pauses_free(&pauses);
+}
+
 static void test_status(void **state)
 {
     struct world world;
@@ -572,6 +595,7 @@ int main(void)
         cmocka_unit_test(test_retry_all_of_many_destinations),
         cmocka_unit_test(test_operator_who_hangs_up),
         cmocka_unit_test(test_pauses_are_obeyed_and_kept),
+        cmocka_unit_test(test_pause_that_was_kept_but_not_obeyed),
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_too_many_clients),

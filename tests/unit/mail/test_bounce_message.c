@@ -92,14 +92,18 @@ static void test_kinds(void **state)
     (void)state;
     strbuf_init(&out, 1 << 20);
     facts.kind = BOUNCE_DELAYED;
+    facts.retry_until = 86400;
     bounce_message_write(&out, &facts);
     CHECK_TRUE("delayed", holds(&out, BYTES("Action: delayed\r\n")) &&
                               holds(&out, BYTES("Subject: Delayed")));
+    CHECK_TRUE("until when", holds(&out, BYTES("\r\nWill-Retry-Until: "
+                                               "Fri, 2 Jan 1970 00:00:00 +0000\r\n")));
     strbuf_reset(&out);
     facts.kind = BOUNCE_EXPIRED;
     bounce_message_write(&out, &facts);
     CHECK_TRUE("expired",
                holds(&out, BYTES("Action: failed\r\n")) && holds(&out, BYTES("gave up")));
+    CHECK_TRUE("nothing will be tried", !holds(&out, BYTES("Will-Retry-Until")));
     strbuf_clear(&out);
 }
 

@@ -419,6 +419,11 @@ static void test_senders_are_warned_once(void **state)
                 strstr(content_memory(world.messages[world.message_count - 1].message.content)
                            .data,
                        "Action: delayed") != NULL);
+            CHECK_TRUE(
+                "until when",
+                strstr(content_memory(world.messages[world.message_count - 1].message.content)
+                           .data,
+                       "\r\nWill-Retry-Until: ") != NULL);
         }
         CHECK_INT("still tried", world_open_rows(), 1);
     }
