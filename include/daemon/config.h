@@ -18,6 +18,7 @@
 #include "forward/alias_table.h"
 #include "forward/bounce_rule.h"
 #include "forward/delivery_route.h"
+#include "forward/grey_list.h"
 #include "forward/retry_schedule.h"
 #include "forward/rewrite_plan.h"
 #include "forward/tls_policy.h"
@@ -147,6 +148,7 @@ struct config {
     const struct accept_policy **domain_policies; /* by the domains' numbers in `aliases` */
     struct hash_table *local_policies;            /* those of single addresses */
     struct arc_trust arc_trust;
+    struct grey_options grey;
 
     const struct seal *seal;          /* of the block at the top, or NULL */
     const struct seal **domain_seals; /* by the domains' numbers; NULL: none */

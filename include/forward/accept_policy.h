@@ -67,6 +67,8 @@ enum doomed_quarantine_rule {
     DOOMED_QUARANTINE_HOLD,
 };
 enum munge_rule { MUNGE_NEVER, MUNGE_WHEN_NEEDED };
+/* Judged by forward/grey_list. */
+enum greylist_rule { GREYLIST_OFF, GREYLIST_SUSPICIOUS, GREYLIST_ALL };
 
 struct accept_policy {
     enum spf_fail_rule spf_fail;
@@ -78,6 +80,7 @@ struct accept_policy {
     enum doomed_rule doomed;
     enum doomed_quarantine_rule doomed_quarantine;
     enum munge_rule munge_from;
+    enum greylist_rule greylist;
 };
 
 /* What is known of a client and a sender, before any content. */

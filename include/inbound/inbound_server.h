@@ -11,6 +11,7 @@
 #include "auth/message_seal.h"
 #include "base/shared.h"
 #include "forward/accept_policy.h"
+#include "forward/grey_list.h"
 #include "forward/recipient_route.h"
 #include "forward/rewrite_plan.h"
 #include "io/dns_resolver.h"
@@ -55,6 +56,7 @@ struct inbound_options {
     const struct seal *(*seal_for)(const void *context, struct bytes domain);
     const void *seal_context;
     struct arc_trust arc_trust;
+    struct grey_options grey;
     struct tls_context *tls;          /* our certificates; NULL: there is no TLS */
     const struct ip_network *trusted; /* relays that are believed about their clients */
     size_t trusted_count;

@@ -2,7 +2,8 @@
  * state_store - small durable facts outside the spool: key, value, expiry (SQLite in the state
  * directory, own thread). May be deleted without losing mail.
  *
- * Limit   at most `entries` rows; a new key above that is refused (STATE_FULL), expired rows go.
+ * Limit   at most `entries` rows; a new key above that is refused (STATE_FULL), expired rows go. What
+ *         is only remembered takes half of them at most, so that no stranger fills the rest.
  */
 #ifndef IO_STATE_STORE_H
 #define IO_STATE_STORE_H
@@ -24,6 +25,10 @@ enum state_status state_store_read(const char *directory, struct bytes key,
 void state_store_put(struct state_store *store, struct event_loop *loop, struct bytes key,
                      struct bytes value, int64_t expires_unix_ms,
                      void (*done)(void *context, enum state_status status), void *context);
+/* The same for what can be done without: STATE_FULL already when half of the entries are taken. */
+void state_store_remember(struct state_store *store, struct event_loop *loop, struct bytes key,
+                          struct bytes value, int64_t expires_unix_ms,
+                          void (*done)(void *context, enum state_status status), void *context);
 /* Counts one use of `key`, which is *copied*: `count` says the how-manieth it is, durably, and limit + 1 when
  * there have been as many as `limit` already. A count lives until it expires; the expiry of its first
  * use stays, so the next one after that is the first again. */

@@ -293,6 +293,22 @@ const struct config_option config_options[] = {
      "Whether doomed mail may leave with a From of ours: \"Name via example.org\" and an address that leads back to the author. "
      "It needs a seal whose domain is the one mail was sent to, or above or below it. Mail that can arrive as it is never "
      "is munged."},
+    {"policy", "greylist", CONFIG_CHOICE, AT(policy.greylist), "off|suspicious|all", "off|suspicious|all", NULL, NO_RANGE, "off", ONCE,
+     RELOAD, NULL,
+     "Asks who was never here before to come again: programs that send and forget do not. \"suspicious\" leaves alone whom both "
+     "SPF and a reverse name that leads back speak for; \"all\" asks everybody once. Legitimate first mail is late by as long "
+     "as the other side waits, often 15 minutes."},
+
+    {"", "greylist", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
+     "How long \"policy greylist\" makes wait, and remembers. A client counts with its neighbours: /24 of IPv4, /64 of IPv6."},
+    {"greylist", "delay", CONFIG_DURATION, AT(grey.delay_ms), "TIME", NULL, NULL, SECOND, HOUR, "5m", ONCE, RELOAD, NULL,
+     "Who comes again sooner is asked to wait on."},
+    {"greylist", "window", CONFIG_DURATION, AT(grey.window_ms), "TIME", NULL, NULL, MINUTE, 7 * DAY, "1d", ONCE, RELOAD, NULL,
+     "Who comes again later is new again."},
+    {"greylist", "memory", CONFIG_DURATION, AT(grey.memory_ms), "TIME", NULL, NULL, HOUR, 365 * DAY, "36d", ONCE, RELOAD, NULL,
+     "How long a sender that came again is known after its last message."},
+    {"greylist", "client-passes", CONFIG_NUMBER, AT(grey.client_passes), "N", NULL, NULL, 0, 1000, "5", ONCE, RELOAD, NULL,
+     "A client of which so many senders have come again is asked no more. 0: it always is."},
 
     {"", "seal", CONFIG_SEAL, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
      "Signatures of our own on what is forwarded: an ARC set, which tells the next server what was found out here, DKIM, or "

@@ -286,7 +286,9 @@ static bool is_sender_decided(const struct inbound_transaction *transaction)
         return true;
     }
     return (policy->spf_fail != SPF_FAIL_REFUSE || spf != AUTH_TEMPERROR) &&
-           (policy->iprev != IPREV_REFUSE || verdicts->iprev.result != AUTH_TEMPERROR);
+           (policy->iprev != IPREV_REFUSE || verdicts->iprev.result != AUTH_TEMPERROR) &&
+           (policy->greylist != GREYLIST_SUSPICIOUS ||
+            (spf != AUTH_TEMPERROR && verdicts->iprev.result != AUTH_TEMPERROR));
 }
 
 bool inbound_auth_knows_sender(struct inbound_session *session)
@@ -303,7 +305,8 @@ bool inbound_auth_needs_sender(const struct inbound_session *session)
     const struct accept_policy *policy = policy_of(&session->transaction);
 
     return session->transaction.check != NULL && !session->transaction.facts.is_client_late &&
-           (policy->spf_fail == SPF_FAIL_REFUSE || policy->iprev == IPREV_REFUSE);
+           (policy->spf_fail == SPF_FAIL_REFUSE || policy->iprev == IPREV_REFUSE ||
+            policy->greylist == GREYLIST_SUSPICIOUS);
 }
 
 static bool is_own(const struct inbound_session *session, struct bytes domain)
@@ -333,11 +336,15 @@ bool inbound_auth_is_proven(const struct inbound_session *session)
                             transaction->arena);
 }
 
-static struct sender_facts sender_facts(const struct inbound_session *session)
+struct sender_facts inbound_auth_sender_facts(const struct inbound_session *session)
 {
     const struct inbound_transaction *transaction = &session->transaction;
-    const struct message_verdicts *verdicts = message_check_verdicts(transaction->check);
+    const struct message_verdicts *verdicts;
 
+    if (transaction->check == NULL) {
+        return (struct sender_facts){.client = bytes_from_text(session->peer_text.text)};
+    }
+    verdicts = message_check_verdicts(transaction->check);
     return (struct sender_facts){
         .client = transaction->client_text,
         .spf = verdicts->spf_mail_from.result,
@@ -357,7 +364,7 @@ struct decision inbound_auth_judge_sender(struct inbound_session *session)
     if (!inbound_auth_needs_sender(session)) {
         return (struct decision){.disposition = DECISION_ACCEPT};
     }
-    facts = sender_facts(session);
+    facts = inbound_auth_sender_facts(session);
     accept_policy_for_sender(policy_of(transaction), &facts, transaction->arena, &answer);
     return answer.decision;
 }
@@ -425,7 +432,7 @@ struct decision inbound_auth_judge(struct inbound_session *session)
         return (struct decision){.disposition = DECISION_ACCEPT};
     }
     verdicts = message_check_verdicts(transaction->check);
-    facts = (struct message_facts){.sender = sender_facts(session),
+    facts = (struct message_facts){.sender = inbound_auth_sender_facts(session),
                                    .from = verdicts->from.result,
                                    .dmarc = &verdicts->dmarc,
                                    .sender_signature = sender_signature(transaction, verdicts)};

@@ -527,7 +527,7 @@ static void store_address(struct inbound_session *session, struct bytes token,
                           struct bytes address, int64_t expires_ms)
 {
     session->transaction.tokens_open++;
-    inbound_store_token(session, token, address, expires_ms, on_sender_stored);
+    inbound_state_write(session, token, address, expires_ms, on_sender_stored);
 }
 
 /* True: some addresses are on their way to the state store, submit follows when they are there. */

@@ -73,23 +73,35 @@ static void on_written(void *context, enum state_status status)
     free(lookup);
 }
 
-void inbound_lookup_token(struct inbound_session *session, struct bytes token,
-                          void (*done)(struct inbound_session *session,
-                                       enum state_status status, struct bytes address))
+void inbound_state_read(struct inbound_session *session, struct bytes key,
+                        void (*done)(struct inbound_session *session, enum state_status status,
+                                     struct bytes address))
 {
-    struct inbound_lookup *lookup = begin(session, token, BYTES(""));
+    struct inbound_lookup *lookup = begin(session, key, BYTES(""));
 
     lookup->on_read = done;
     state_store_get(session->server->state, session->server->loop, lookup->key, on_read,
                     lookup);
 }
 
-void inbound_store_token(struct inbound_session *session, struct bytes token,
-                         struct bytes address, int64_t expires_ms,
+void inbound_state_remember(struct inbound_session *session, struct bytes key,
+                            struct bytes value, int64_t expires_ms,
+                            void (*done)(struct inbound_session *session,
+                                         enum state_status status))
+{
+    struct inbound_lookup *lookup = begin(session, key, value);
+
+    lookup->on_written = done;
+    state_store_remember(session->server->state, session->server->loop, lookup->key,
+                         lookup->value, expires_ms, on_written, lookup);
+}
+
+void inbound_state_write(struct inbound_session *session, struct bytes key, struct bytes value,
+                         int64_t expires_ms,
                          void (*done)(struct inbound_session *session,
                                       enum state_status status))
 {
-    struct inbound_lookup *lookup = begin(session, token, address);
+    struct inbound_lookup *lookup = begin(session, key, value);
 
     lookup->on_written = done;
     state_store_put(session->server->state, session->server->loop, lookup->key, lookup->value,

@@ -154,6 +154,7 @@ static enum inbound_gate (*const gates[])(struct inbound_session *session,
                                           const struct inbound_asked *asked,
                                           struct decision *decision) = {
     sender_gate,
+    inbound_greylist_gate,
 };
 
 static void pass_gates(struct inbound_session *session)
@@ -192,6 +193,7 @@ static void judge_recipient(struct inbound_session *session)
     asked->ruling = ruling_address(&asked->route, &asked->recipient);
     asked->policy = policy_for(session, &asked->ruling);
     asked->gate = 0;
+    asked->grey.stage = INBOUND_GREY_UNASKED;
     if (!may_join(session, &asked->ruling, &asked->route, asked->policy)) {
         refuse(session, 452, "4.5.3",
                "one policy at a time: send this one in a message of its own");
@@ -232,7 +234,7 @@ static void route_recipient(struct inbound_session *session, const struct route_
         return;
     case ROUTE_NEEDS_TOKEN:
         inbound_session_begin_wait(session, INBOUND_WAITS_TOKEN);
-        inbound_lookup_token(session, asked->route.token, on_token_known);
+        inbound_state_read(session, asked->route.token, on_token_known);
         return;
     }
 }

@@ -4,7 +4,7 @@
  * Private to room inbound. Files: inbound_session.c (life, deadlines, lines),
  * inbound_commands.c (one function per command), inbound_recipient.c (RCPT and its controls), inbound_parameters.c (what MAIL and RCPT say beside
  * their addresses), inbound_content.c (the content up to its answer), inbound_chunks.c (BDAT),
- * inbound_auth.c (who sent it), inbound_seal.c (what we sign it with), inbound_trust.c (relays
+ * inbound_auth.c (who sent it), inbound_seal.c (what we sign it with), inbound_greylist.c (who is to come again), inbound_trust.c (relays
  * that name their client), inbound_tls.c (STARTTLS).
  */
 #ifndef INBOUND_SESSION_H
@@ -130,6 +130,12 @@ struct inbound_chunk {
     const char *text;
 };
 
+/* How far greylisting is with a recipient. */
+struct inbound_grey {
+    enum { INBOUND_GREY_UNASKED, INBOUND_GREY_FINE, INBOUND_GREY_LATER } stage;
+    struct grey_answer answer;
+};
+
 /* A RCPT on its way to its answer; good while that is open. */
 struct inbound_asked {
     struct smtp_mailbox recipient; /* as the client said it */
@@ -137,6 +143,7 @@ struct inbound_asked {
     struct smtp_mailbox ruling; /* the address whose rules hold: that of an alias of ours */
     const struct accept_policy *policy; /* NULL: the default */
     size_t gate;                        /* the control whose turn it is */
+    struct inbound_grey grey;
 };
 
 /* What a control says of a recipient. It may be asked several times about one. */
@@ -295,6 +302,8 @@ struct decision inbound_auth_judge_sender(struct inbound_session *session);
 struct decision inbound_auth_judge(struct inbound_session *session);
 /* May a failure be told to the sender? After the content has been judged. */
 bool inbound_auth_is_proven(const struct inbound_session *session);
+/* What is known of the sender now. */
+struct sender_facts inbound_auth_sender_facts(const struct inbound_session *session);
 bool inbound_auth_is_own_sender(const struct inbound_session *session);
 /* Authentication-Results and what belongs to it. */
 void inbound_auth_add_results(struct inbound_session *session, struct strbuf *prefix);
@@ -341,6 +350,11 @@ void inbound_trust_forget(struct inbound_session *session);
 bool inbound_trust_find_client(const struct inbound_options *options, struct bytes header,
                                struct arena *arena, struct received_client *client);
 
+/* inbound_greylist.c */
+enum inbound_gate inbound_greylist_gate(struct inbound_session *session,
+                                        const struct inbound_asked *asked,
+                                        struct decision *decision);
+
 /* inbound_tls.c */
 /* It is known who the client is: greets, or begins with TLS where that comes first. */
 void inbound_tls_open(struct inbound_session *session);
@@ -371,13 +385,18 @@ size_t inbound_content_input(struct inbound_session *session, struct bytes input
 void inbound_content_end(struct inbound_session *session);
 
 /* inbound_lookup.c: state store requests that survive their session. */
-void inbound_lookup_token(struct inbound_session *session, struct bytes token,
-                          void (*done)(struct inbound_session *session,
-                                       enum state_status status, struct bytes address));
-void inbound_store_token(struct inbound_session *session, struct bytes token,
-                         struct bytes address, int64_t expires_ms,
+void inbound_state_read(struct inbound_session *session, struct bytes token,
+                        void (*done)(struct inbound_session *session, enum state_status status,
+                                     struct bytes address));
+void inbound_state_write(struct inbound_session *session, struct bytes key, struct bytes value,
+                         int64_t expires_ms,
                          void (*done)(struct inbound_session *session,
                                       enum state_status status));
+/* The same for what may be forgotten (state_store_remember). */
+void inbound_state_remember(struct inbound_session *session, struct bytes key,
+                            struct bytes value, int64_t expires_ms,
+                            void (*done)(struct inbound_session *session,
+                                         enum state_status status));
 /* The key is copied. */
 void inbound_count_use(struct inbound_session *session, struct bytes key, uint64_t limit,
                        int64_t expires_ms,

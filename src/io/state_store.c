@@ -60,6 +60,7 @@ struct state_task {
     struct bytes key, value; /* put: borrowed; else key and value are ours */
     char *owned_key, *owned_value;
     int64_t expires_ms;
+    bool is_spare;         /* put: half of the rows are for others */
     uint64_t count, limit; /* count */
     enum state_status status;
     void (*put_done)(void *context, enum state_status status);
@@ -191,19 +192,20 @@ static int put(struct state_store *store, struct state_task *task)
 {
     sqlite3_stmt *has = store->statements[STATEMENT_HAS];
     sqlite3_stmt *statement = store->statements[STATEMENT_PUT];
+    size_t limit = task->is_spare ? store->limit / 2 : store->limit;
     int code;
     bool is_new;
 
     bind_blob(has, 1, task->key);
     code = step_once(has);
     is_new = code == SQLITE_DONE;
-    if (is_new && store->count >= store->limit) {
+    if (is_new && store->count >= limit) {
         code = make_room(store);
     }
     if (code != SQLITE_DONE && code != SQLITE_ROW) {
         return code;
     }
-    if ((is_new && store->count >= store->limit) || task->value.len > VALUE_LIMIT) {
+    if ((is_new && store->count >= limit) || task->value.len > VALUE_LIMIT) {
         task->status = STATE_FULL;
         return SQLITE_DONE;
     }
@@ -392,9 +394,9 @@ static void hand_in(struct state_store *store, const struct state_task *task)
     pthread_cond_signal(&store->wake);
 }
 
-void state_store_put(struct state_store *store, struct event_loop *loop, struct bytes key,
-                     struct bytes value, int64_t expires_unix_ms,
-                     void (*done)(void *context, enum state_status status), void *context)
+static void begin_put(struct state_store *store, struct event_loop *loop, bool is_spare,
+                      struct bytes key, struct bytes value, int64_t expires_unix_ms,
+                      void (*done)(void *context, enum state_status status), void *context)
 {
     struct state_task task = {.kind = STATE_PUT,
                               .loop = loop,
@@ -402,9 +404,24 @@ void state_store_put(struct state_store *store, struct event_loop *loop, struct 
                               .key = key,
                               .value = value,
                               .expires_ms = expires_unix_ms,
+                              .is_spare = is_spare,
                               .put_done = done};
 
     hand_in(store, &task);
+}
+
+void state_store_put(struct state_store *store, struct event_loop *loop, struct bytes key,
+                     struct bytes value, int64_t expires_unix_ms,
+                     void (*done)(void *context, enum state_status status), void *context)
+{
+    begin_put(store, loop, false, key, value, expires_unix_ms, done, context);
+}
+
+void state_store_remember(struct state_store *store, struct event_loop *loop, struct bytes key,
+                          struct bytes value, int64_t expires_unix_ms,
+                          void (*done)(void *context, enum state_status status), void *context)
+{
+    begin_put(store, loop, true, key, value, expires_unix_ms, done, context);
 }
 
 static void own_key(struct state_task *task, struct bytes key)

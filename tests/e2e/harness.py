@@ -279,8 +279,12 @@ class Unbound:
         exist."""
         lines = ["test. 60 IN SOA ns.test. admin.test. 1 3600 600 86400 60", "test. 60 IN NS ns.test.",
                  "ns.test. 60 IN A 127.0.0.1", "servfail.test. 60 IN NS nowhere.test."]
+        reverse = []  # unbound answers for documentation networks (RFC 5737) by itself
         for name, records in self.zone.items():
             for kind, value in records:
+                if name.endswith(".in-addr.arpa"):
+                    reverse.append(f'    local-data: "{name}. {kind} {value}"')
+                    continue
                 if kind == "TXT":
                     value = " ".join('"' + value[i:i + 250].replace('"', '\\"') + '"'
                                      for i in range(0, len(value), 250))
@@ -292,7 +296,7 @@ class Unbound:
             '    pidfile: ""', "    use-syslog: no", "    access-control: 127.0.0.0/8 allow",
             '    module-config: "iterator"', "    do-ip6: no", "    num-threads: 1",
             "    do-not-query-localhost: no", '    local-zone: "test." nodefault',
-            '    local-zone: "127.in-addr.arpa." static',
+            '    local-zone: "127.in-addr.arpa." static', *reverse,
             "auth-zone:", '    name: "test."', f'    zonefile: "{self.directory}/test.zone"',
             "    for-downstream: no", "    for-upstream: yes", "    fallback-enabled: no",
             "remote-control:", "    control-enable: no", ""]))

@@ -183,6 +183,13 @@ void state_store_put(struct state_store *store, struct event_loop *loop, struct 
     request->put_done = done;
 }
 
+void state_store_remember(struct state_store *store, struct event_loop *loop, struct bytes key,
+                          struct bytes value, int64_t expires_unix_ms,
+                          void (*done)(void *context, enum state_status status), void *context)
+{
+    state_store_put(store, loop, key, value, expires_unix_ms, done, context);
+}
+
 void state_store_count(struct state_store *store, struct event_loop *loop, struct bytes key,
                        uint64_t limit, int64_t expires_unix_ms,
                        void (*done)(void *context, enum state_status status, uint64_t count),

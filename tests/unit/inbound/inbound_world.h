@@ -257,6 +257,13 @@ void state_store_put(struct state_store *store, struct event_loop *loop, struct 
                      .context = context, .put_done = done, .key = key, .value = value});
 }
 
+void state_store_remember(struct state_store *store, struct event_loop *loop, struct bytes key,
+                          struct bytes value, int64_t expires_unix_ms,
+                          void (*done)(void *context, enum state_status status), void *context)
+{
+    state_store_put(store, loop, key, value, expires_unix_ms, done, context);
+}
+
 void state_store_get(struct state_store *store, struct event_loop *loop, struct bytes key,
                      void (*done)(void *context, enum state_status status, struct bytes value),
                      void *context)

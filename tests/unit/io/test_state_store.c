@@ -133,6 +133,31 @@ static void full_store_refuses_new_keys(void **state)
     remove_place(&place);
 }
 
+static enum state_status remember(struct place *place, struct bytes key)
+{
+    state_store_remember(place->store, place->loop, key, BYTES("v"), clock_unix_ms() + 60000,
+                         on_put, place);
+    event_loop_run(place->loop);
+    return place->status;
+}
+
+/* Strangers choose how many keys that makes; the other half is for what must not be lost. */
+static void what_may_be_forgotten_takes_half_the_room(void **state)
+{
+    struct place place;
+
+    (void)state;
+    make_place(&place, 4);
+    CHECK_INT("1", remember(&place, BYTES("1")), STATE_OK);
+    CHECK_INT("2", remember(&place, BYTES("2")), STATE_OK);
+    CHECK_INT("3 is too many", remember(&place, BYTES("3")), STATE_FULL);
+    CHECK_INT("1 again", remember(&place, BYTES("1")), STATE_OK);
+    CHECK_INT("room for others", put(&place, BYTES("4"), BYTES("v"), 60), STATE_OK);
+    CHECK_INT("and more", put(&place, BYTES("5"), BYTES("v"), 60), STATE_OK);
+    CHECK_INT("all of it is taken", put(&place, BYTES("6"), BYTES("v"), 60), STATE_FULL);
+    remove_place(&place);
+}
+
 static void second_opener_is_refused(void **state)
 {
     struct place place;
@@ -246,6 +271,7 @@ int main(void)
         cmocka_unit_test(value_survives),
         cmocka_unit_test(expired_is_missing),
         cmocka_unit_test(full_store_refuses_new_keys),
+        cmocka_unit_test(what_may_be_forgotten_takes_half_the_room),
         cmocka_unit_test(second_opener_is_refused),
         cmocka_unit_test(read_without_a_daemon),
         cmocka_unit_test(uses_are_counted),
