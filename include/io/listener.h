@@ -27,6 +27,10 @@ struct listener *listener_open_unix_patiently(const char *path, unsigned mode,
 void listener_start(struct listener *listener, struct event_loop *loop,
                     void (*on_accept)(void *context, const struct stream_accepted *accepted),
                     void *context);
+/* Is told of each connection that was answered 421 for want of a descriptor. Before listener_start;
+ * its context. */
+void listener_on_shortage(struct listener *listener,
+                          void (*on_shortage)(void *context, const struct ip_endpoint *peer));
 void listener_stop(struct listener *listener); /* stops accepting, keeps the socket bound */
 void listener_close(struct listener **listener);
 struct ip_endpoint listener_address(const struct listener *listener); /* with the real port */

@@ -48,8 +48,9 @@ bool process_is_root(void);
 bool process_find_user(const char *name, unsigned *id);
 /* Becomes `user`. Started as that user already: fine, the rest is done. */
 bool process_drop_privileges(const char *user, struct strbuf *why);
-/* Raises the limit of open files as far as it goes; returns it. */
-uint64_t process_raise_file_limit(void);
+/* Raises the limit of open files as far as it goes, and the hard one to `wanted` where that is allowed;
+ * returns it. */
+uint64_t process_raise_file_limit(uint64_t wanted);
 /* Writing to a closed pipe or socket is an error, not the end. */
 void process_ignore_broken_pipes(void);
 

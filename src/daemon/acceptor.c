@@ -125,14 +125,26 @@ static struct client *find_client(struct acceptor *acceptor, const struct ip_add
     return client;
 }
 
-static void refuse(const struct stream_accepted *accepted, const char *why, const char *words)
+static void log_refused(const struct ip_endpoint *peer, const char *why)
 {
     struct log_line line;
 
     log_begin(&line, LOG_WARNING, "connection-refused");
-    log_text(&line, "client", ip_address_text(&accepted->peer.address).text);
+    log_text(&line, "client", ip_address_text(&peer->address).text);
     log_text(&line, "why", why);
     log_end(&line);
+}
+
+/* At most ten a second: the listener pauses. */
+static void on_shortage(void *context, const struct ip_endpoint *peer)
+{
+    (void)context;
+    log_refused(peer, "descriptors");
+}
+
+static void refuse(const struct stream_accepted *accepted, const char *why, const char *words)
+{
+    log_refused(&accepted->peer, why);
     stream_accepted_drop(accepted, bytes_from_text(words));
 }
 
@@ -231,6 +243,7 @@ void acceptor_add(struct acceptor *acceptor, struct listener *listener,
 
     *entrance = (struct entrance){acceptor, *door, acceptor->entrances};
     acceptor->entrances = entrance;
+    listener_on_shortage(listener, on_shortage);
     listener_start(listener, acceptor->loop, door->is_proxied ? on_accept_proxied : on_accept,
                    entrance);
 }

@@ -3,7 +3,9 @@
 #include "daemon/config.h"
 #include "daemon/config_dump.h"
 #include "daemon/config_schema.h"
+#include "daemon/descriptors.h"
 #include "daemon/key_check.h"
+#include "io/process.h"
 
 #include <string.h>
 #include <sysexits.h>
@@ -87,6 +89,8 @@ static int check(const char *path, const struct check_options *options, FILE *ou
     if (config != NULL) {
         config_report_expired(config, errors, CONFIG_ERROR);
         config_report_rights(config, errors);
+        descriptors_report(config, process_raise_file_limit(descriptors_wanted(config)),
+                           errors);
     }
     error_count = config_errors_count(errors, CONFIG_ERROR);
     strbuf_init(&text, TEXT_LIMIT);

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "daemon/config_fixed.h"
+#include "daemon/descriptors.h"
 #include "daemon/worker.h"
 #include "io/clock.h"
 #include "io/hardening.h"
@@ -218,7 +219,7 @@ static int prepare(struct supervisor *supervisor)
 
     strbuf_init(&why, 1024);
     process_ignore_broken_pipes();
-    process_raise_file_limit();
+    process_raise_file_limit(descriptors_wanted(supervisor->config));
     if (!open_listeners(supervisor, &why)) {
         log_why(LOG_FATAL, "cannot-listen", &why);
         status = EX_UNAVAILABLE;

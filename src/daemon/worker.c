@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "daemon/config_fixed.h"
 #include "daemon/control_server.h"
+#include "daemon/descriptors.h"
 #include "io/clock.h"
 #include "io/hardening.h"
 #include "io/log.h"
@@ -239,11 +240,24 @@ static void log_needs_restart(void *context, const struct config_option *option)
     log_end(&line);
 }
 
+/* What was configured, or as much of it as there are descriptors for. */
+static struct acceptor_limits connection_limits(const struct worker *worker)
+{
+    const struct config *config = worker->snapshot->config;
+    struct acceptor_limits limits = worker->snapshot->limits;
+    uint64_t descriptors = process_raise_file_limit(descriptors_wanted(config));
+
+    descriptors_log(config, descriptors);
+    limits.connections = (size_t)descriptors_connections(config, descriptors);
+    return limits;
+}
+
 static void take_configuration(struct worker *worker, struct config *config)
 {
     struct ip_endpoint listening[LISTENERS_MOST];
     size_t count = worker->setup->listener_count;
     struct snapshot *before = worker->snapshot;
+    struct acceptor_limits limits;
     struct log_line line;
 
     for (size_t i = 0; i < count; i++) {
@@ -253,7 +267,8 @@ static void take_configuration(struct worker *worker, struct config *config)
     tls_context_take_tickets(config->tls, before->config->tls);
     worker->snapshot = snapshot_new(config, listening, count);
     log_configure(&config->log);
-    acceptor_set_limits(worker->acceptor, &worker->snapshot->limits);
+    limits = connection_limits(worker);
+    acceptor_set_limits(worker->acceptor, &limits);
     for (size_t i = 0; i < worker->loop_count; i++) {
         worker_loop_set_snapshot(&worker->loops[i], worker->snapshot);
     }
@@ -456,9 +471,11 @@ static void open_control(struct worker *worker)
 
 static void serve(struct worker *worker)
 {
+    struct acceptor_limits limits = connection_limits(worker);
+
     restore_pauses(worker);
-    worker->acceptor = acceptor_new(worker->main_loop, worker->targets, worker->loop_count,
-                                    &worker->snapshot->limits);
+    worker->acceptor =
+        acceptor_new(worker->main_loop, worker->targets, worker->loop_count, &limits);
     for (size_t i = 0; i < worker->loop_count; i++) {
         worker_loop_start(&worker->loops[i]);
     }

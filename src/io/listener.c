@@ -33,6 +33,7 @@ struct listener {
 
     struct event_loop *loop; /* while accepting */
     void (*on_accept)(void *context, const struct stream_accepted *accepted);
+    void (*on_shortage)(void *context, const struct ip_endpoint *peer); /* or NULL */
     void *context;
     struct event event;
     struct loop_timer pause;
@@ -225,17 +226,23 @@ static void end_pause(void *context)
 /* No descriptor left: one client gets an answer instead of a silent wait, then others wait. */
 static void refuse_one(struct listener *listener)
 {
+    struct socket_address peer = {.len = sizeof peer.as};
     struct stream_accepted accepted = {.handle = -1};
 
     if (listener->spare >= 0) {
         close(listener->spare);
-        accepted.handle = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        accepted.handle =
+            accept4(listener->fd, &peer.as.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (accepted.handle >= 0) {
             stream_accepted_drop(&accepted, LAST_WORDS);
         }
         listener->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
     pause_accepting(listener);
+    if (accepted.handle >= 0 && listener->on_shortage != NULL) {
+        accepted.peer = socket_address_endpoint(&peer);
+        listener->on_shortage(listener->context, &accepted.peer);
+    }
 }
 
 /* False: nothing waits, or accepting has ended. */
@@ -330,6 +337,12 @@ void listener_start(struct listener *listener, struct event_loop *loop,
     event_assign(&listener->event, event_loop_base(loop), listener->fd, EV_READ | EV_PERSIST,
                  on_acceptable, listener);
     event_add(&listener->event, NULL);
+}
+
+void listener_on_shortage(struct listener *listener,
+                          void (*on_shortage)(void *context, const struct ip_endpoint *peer))
+{
+    listener->on_shortage = on_shortage;
 }
 
 void listener_stop(struct listener *listener)

@@ -293,11 +293,18 @@ bool process_drop_privileges(const char *user, struct strbuf *why)
     return true;
 }
 
-uint64_t process_raise_file_limit(void)
+uint64_t process_raise_file_limit(uint64_t wanted)
 {
     struct rlimit limit;
 
     getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max < wanted) {
+        struct rlimit more = {.rlim_cur = wanted, .rlim_max = wanted};
+
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0) {
+            return wanted;
+        }
+    }
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     getrlimit(RLIMIT_NOFILE, &limit);

@@ -35,6 +35,12 @@ struct listener {
     void *context;
 };
 
+void listener_on_shortage(struct listener *listener,
+                          void (*on_shortage)(void *context, const struct ip_endpoint *peer))
+{
+    (void)listener, (void)on_shortage;
+}
+
 void listener_start(struct listener *listener, struct event_loop *loop,
                     void (*on_accept)(void *context, const struct stream_accepted *accepted),
                     void *context)
