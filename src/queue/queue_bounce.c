@@ -59,6 +59,12 @@ bool queue_bounce_has_relayed(const struct queue_job *job)
     return false;
 }
 
+bool queue_bounce_tells_of(const struct queue_job *job, size_t index)
+{
+    return is_reported(&job->entries[index]) || is_relayed(job, index) ||
+           job->entries[index].is_late;
+}
+
 /* Only the last attempts count that were made at this address, not those at one it was sent to before it
  * went to its fallback; then the one that has just ended. */
 static size_t history_of(const struct queue_job *job, size_t index, struct bounce_attempt *out)
@@ -147,7 +153,7 @@ static size_t list_recipients(const struct queue_job *job, struct bounce_recipie
         bool has_passed = is_relayed(job, i);
         struct bounce_attempt *history = NULL;
         size_t history_count = 0;
-        if (!is_reported(&job->entries[i]) && !has_passed && !job->entries[i].is_late) {
+        if (!queue_bounce_tells_of(job, i)) {
             continue;
         }
         if (job->entries[i].result == QUEUE_RESULT_EXPIRED && job->history_count > 0) {

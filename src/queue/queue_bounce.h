@@ -21,5 +21,7 @@ bool queue_bounce_may_warn(const struct queue_job *job);
 /* For the entries of the job that have failed, are late, or were relayed. NULL: none is to be sent. job->why says why in
  * both cases. */
 struct queue_message *queue_bounce_new(struct queue_job *job);
+/* Is it about this entry, if there is one? */
+bool queue_bounce_tells_of(const struct queue_job *job, size_t index);
 
 #endif

@@ -162,6 +162,12 @@ static atomic_uint *handing_over_slot(struct queue_set *set, uint64_t id)
 void queue_message_announce(struct queue_message *message)
 {
     atomic_fetch_add(handing_over_slot(message->set, message->id), 1);
+    message->orders = atomic_load(&message->set->orders);
+}
+
+bool queue_message_is_overruled(const struct queue_message *message)
+{
+    return message->orders != atomic_load(&message->set->orders);
 }
 
 void queue_message_withdraw(struct queue_message *message)

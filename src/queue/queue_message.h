@@ -73,6 +73,7 @@ struct queue_message {
     struct bytes prefix;
     struct content *content;
     uint64_t content_charge; /* counted in the set */
+    unsigned orders;         /* of the set, before its rows could be seen */
     /* asking first (queue_handoff.c) */
     atomic_int phase;            /* enum queue_phase */
     size_t submitter;            /* index of the queue it was submitted to */
@@ -110,6 +111,8 @@ static inline enum queue_phase queue_message_phase(const struct queue_message *m
  * Deliveries that are settled have none: returns how many rows there are. */
 size_t queue_message_rows(const struct queue_message *message, int64_t due_ms,
                           struct spool_message *out, struct spool_delivery *rows);
+/* Operators may have changed its rows: they count, not what is known here. */
+bool queue_message_is_overruled(const struct queue_message *message);
 /* Before its rows can be seen by anybody, and when they were not written after all. */
 void queue_message_announce(struct queue_message *message);
 void queue_message_withdraw(struct queue_message *message);

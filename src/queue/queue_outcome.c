@@ -136,7 +136,7 @@ static struct spool_delivery *update_row(struct queue_job *job,
     return row;
 }
 
-/* Behind the closes: when a commit that was answered as failed had happened after all, the
+/* Behind the closes of what it tells of: when a commit that was answered as failed had happened after all, the
  * second try ends at the first close with SPOOL_GONE, and not at a bounce that is there
  * already. */
 static void add_bounce(struct queue_job *job)
@@ -256,46 +256,62 @@ static void forget_late(struct queue_job *job)
     }
 }
 
+static void plan_entry(struct queue_job *job, size_t index)
+{
+    struct queue_job_entry *entry = &job->entries[index];
+    struct bytes text = job->recipients[index].text;
+
+    switch (entry->result) {
+    case QUEUE_RESULT_SENT:
+        close_row(job, entry->delivery);
+        return;
+    case QUEUE_RESULT_FAILED:
+    case QUEUE_RESULT_EXPIRED:
+        plan_failure(job, entry, text);
+        return;
+    case QUEUE_RESULT_DEFERRED:
+        need_arena(job);
+        update_row(job, entry, SPOOL_DUE, text);
+        return;
+    case QUEUE_RESULT_HELD:
+        need_arena(job);
+        update_row(job, entry, SPOOL_HELD,
+                   job->message->is_readable ? BYTES("the content file is missing or cut")
+                                             : BYTES("the envelope record is damaged"));
+        return;
+    case QUEUE_RESULT_REFUSED:
+        return; /* it has no row */
+    case QUEUE_RESULT_MOVED:
+        need_arena(job);
+        update_row(job, entry, SPOOL_DUE, BYTES("the route has changed"));
+        return;
+    case QUEUE_RESULT_REDIRECTED:
+        need_arena(job);
+        plan_redirection(job, entry, text);
+        return;
+    }
+}
+
+/* The spool passes over a bounce when no change before it happens: those it tells of come first, and when an
+ * operator has deleted them all, nobody is told. */
 static void plan_changes(struct queue_job *job)
 {
     if (has_failed(job) || has_late(job) || queue_bounce_has_relayed(job)) {
         need_arena(job);
         job->bounce = queue_bounce_new(job);
     }
-    for (size_t i = 0; i < job->count; i++) {
-        struct queue_job_entry *entry = &job->entries[i];
-        switch (entry->result) {
-        case QUEUE_RESULT_SENT:
-            close_row(job, entry->delivery);
-            break;
-        case QUEUE_RESULT_FAILED:
-        case QUEUE_RESULT_EXPIRED:
-            plan_failure(job, entry, job->recipients[i].text);
-            break;
-        case QUEUE_RESULT_DEFERRED:
-            need_arena(job);
-            update_row(job, entry, SPOOL_DUE, job->recipients[i].text);
-            break;
-        case QUEUE_RESULT_HELD:
-            need_arena(job);
-            update_row(job, entry, SPOOL_HELD,
-                       job->message->is_readable ? BYTES("the content file is missing or cut")
-                                                 : BYTES("the envelope record is damaged"));
-            break;
-        case QUEUE_RESULT_REFUSED:
-            break; /* it has no row */
-        case QUEUE_RESULT_MOVED:
-            need_arena(job);
-            update_row(job, entry, SPOOL_DUE, BYTES("the route has changed"));
-            break;
-        case QUEUE_RESULT_REDIRECTED:
-            need_arena(job);
-            plan_redirection(job, entry, job->recipients[i].text);
-            break;
+    for (size_t i = 0; i < job->count && job->bounce != NULL; i++) {
+        if (queue_bounce_tells_of(job, i)) {
+            plan_entry(job, i);
         }
     }
     if (job->bounce != NULL) {
         add_bounce(job);
+    }
+    for (size_t i = 0; i < job->count; i++) {
+        if (job->bounce == NULL || !queue_bounce_tells_of(job, i)) {
+            plan_entry(job, i);
+        }
     }
 }
 

@@ -89,6 +89,7 @@ static void look_again(struct queue *queue, const struct notice *notice)
 
 void queue_set_look_again(struct queue_set *set, struct bytes destination, bool is_retry)
 {
+    atomic_fetch_add(&set->orders, 1);
     post_all(set, &(struct notice){
                       .use = look_again, .is_retry = is_retry, .destination = destination});
 }

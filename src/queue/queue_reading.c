@@ -491,6 +491,7 @@ static void on_refresh(void *context)
 
 void queue_set_refresh(struct queue_set *set, uint64_t id)
 {
+    atomic_fetch_add(&set->orders, 1);
     for (size_t i = 0; i < set->loops; i++) {
         struct refresh *refresh = memory_zero(sizeof *refresh);
         refresh->task = (struct loop_task){.run = on_refresh, .context = refresh};

@@ -47,6 +47,7 @@ struct queue_set {
     struct queue **queues;  /* each slot is used by its own loop only, once they run */
     struct event_loop **event_loops;
     _Atomic uint64_t content_memory;
+    atomic_uint orders; /* of operators, about rows: counted, before any loop hears of one */
     /* Messages being handed over, counted by a hash of their id: no lock, no allocation; a
      * collision only delays a row that was read from the spool. */
     atomic_uint handing_over[QUEUE_HANDOVER_SLOTS];

@@ -193,12 +193,13 @@ void queue_tickets_forget(struct queue *queue)
 }
 
 /* What its owner has let go while the client waited (a pause, another route, an operator's word)
- * comes back as a row, like all that was let go. */
+ * comes back as a row, like all that was let go. So does what an operator may have deleted or held between
+ * its commit and now: the order may have been heard here before the message was. */
 static bool may_wait(const struct queue_destination *destination,
                      const struct queue_delivery *delivery)
 {
-    return !delivery->is_given_up && queue_destination_room(destination) > 0 &&
-           !queue_destination_is_paused(destination);
+    return !delivery->is_given_up && !queue_message_is_overruled(delivery->message) &&
+           queue_destination_room(destination) > 0 && !queue_destination_is_paused(destination);
 }
 
 void queue_accept_handover(struct queue *queue, struct queue_message *message)

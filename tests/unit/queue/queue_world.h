@@ -525,10 +525,10 @@ static inline bool is_missing(const struct spool_change *change)
            find_row(change->deliveries->message, change->deliveries->number) == NULL;
 }
 
-/* What is gone is passed over, a report only comes with a close that happens. */
+/* What is gone is passed over, a report only comes behind a close that happens. */
 static inline void execute_commit(struct world_request *request)
 {
-    size_t rows = 0, closes = 0, closed = 0, gone = 0, kinds = 0;
+    size_t rows = 0, gone = 0, closes = 0, closed = 0, kinds = 0;
 
     world.commit_tries++;
     request->status = world.commit_status;
@@ -537,8 +537,6 @@ static inline void execute_commit(struct world_request *request)
 
         rows += request->changes[i].kind != SPOOL_ADD;
         gone += is_gone;
-        closes += request->changes[i].kind == SPOOL_CLOSE;
-        closed += request->changes[i].kind == SPOOL_CLOSE && !is_gone;
     }
     if (request->status == SPOOL_OK && gone > 0 && gone == rows) {
         request->status = SPOOL_GONE;
@@ -551,6 +549,8 @@ static inline void execute_commit(struct world_request *request)
     for (size_t i = 0; i < request->count; i++) {
         const struct spool_change *change = &request->changes[i];
 
+        closes += change->kind == SPOOL_CLOSE;
+        closed += change->kind == SPOOL_CLOSE && !is_missing(change);
         if (is_missing(change) || (change->kind == SPOOL_ADD && closes > 0 && closed == 0)) {
             continue;
         }

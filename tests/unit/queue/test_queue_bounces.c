@@ -300,6 +300,49 @@ static void test_client_is_not_refused_what_has_a_fallback(void **state)
     CHECK_INT("rows left", world_open_rows(), 0);
 }
 
+/* Bob is unknown, the others are not. */
+static void attempt_without_bob(struct delivery_attempt *attempt)
+{
+    attempt_sent(attempt);
+    for (size_t i = 0; i < attempt->request.count; i++) {
+        struct delivery_recipient *recipient = &attempt->request.recipients[i];
+        if (bytes_equal(recipient->address, plain.address)) {
+            recipient->outcome = DELIVERY_PERMANENT;
+            recipient->code = 550;
+            snprintf(recipient->enhanced, sizeof recipient->enhanced, "5.1.1");
+            recipient->text = BYTES("550 5.1.1 no such user");
+        }
+    }
+}
+
+static void test_bounce_about_a_recipient_that_was_deleted(void **state)
+{
+    struct queue_recipient recipients[] = {plain, plain, plain};
+
+    (void)state;
+    envelope.is_proven = true;
+    recipients[0].address = BYTES("ann@next.test");
+    recipients[2].address = BYTES("carl@next.test");
+    for (uint64_t is_deleted = 0; is_deleted <= 1; is_deleted++) {
+        world_clear();
+        world_init(1);
+        world_start();
+        world.attempt = attempt_without_bob;
+        world.is_attempt_held = true;
+        CHECK_INT("safe", submit_with(1, recipients, 3, 0), QUEUE_SAFE);
+        if (is_deleted) {
+            find_row(1, 1)->is_open = false;
+            queue_set_refresh(world.set, 1);
+        }
+        world.is_attempt_held = false;
+        world_advance(1000);
+        CHECK_INT("told", world_lines_with("bounce-queued", ""), !is_deleted);
+        CHECK_INT("the others are sent", world_lines_with("delivered", "to=<"),
+                  2 + !is_deleted);
+        CHECK_INT("rows left", world_open_rows(), 0);
+    }
+}
+
 #define BOUNCE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -312,6 +355,7 @@ int main(void)
         BOUNCE_TEST(test_those_who_want_silence_get_it),
         BOUNCE_TEST(test_success_is_told_where_the_next_hop_will_not),
         BOUNCE_TEST(test_one_report_tells_both),
+        BOUNCE_TEST(test_bounce_about_a_recipient_that_was_deleted),
         BOUNCE_TEST(test_refused_goes_to_the_fallback),
         BOUNCE_TEST(test_fallback_has_no_fallback),
         BOUNCE_TEST(test_client_is_not_refused_what_has_a_fallback),
