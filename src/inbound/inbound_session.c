@@ -241,11 +241,11 @@ static void swallow_line(struct inbound_session *session, struct bytes input)
 
     session->swallowed += used;
     stream_consume(session->stream, used);
-    if (found) {
-        session->swallowed = 0;
-    } else if (session->swallowed > INBOUND_SWALLOW_LIMIT) {
+    if (session->swallowed > INBOUND_SWALLOW_LIMIT) {
         inbound_session_bye(session, 421, "4.5.2", "line too long, closing connection",
                             "line-too-long");
+    } else if (found) {
+        session->swallowed = 0;
     }
 }
 
