@@ -26,5 +26,7 @@ void spool_vfs_forget_trouble(struct spool_vfs *vfs);
 void spool_vfs_freeze(struct spool_vfs *vfs, bool freeze);
 /* Cuts the log of this database back to what was synced. */
 enum disk_status spool_vfs_cut_log(struct spool_vfs *vfs, const char *database_path);
+/* Makes a name safe: syncs the directory it stands in. */
+enum disk_status spool_vfs_sync_parent(const char *path);
 
 #endif

@@ -195,12 +195,25 @@ static enum spool_status take_lock(struct spool_database *database, struct strbu
     abort();
 }
 
+/* With its name the octets of all its files would be lost. */
+static enum disk_status make_directory(struct spool_database *database)
+{
+    bool is_old = disk_exists(database->directory);
+    enum disk_status status = disk_make_directory(database->directory);
+
+    if (status == DISK_OK) {
+        status = spool_vfs_sync_parent(database->directory);
+    }
+    /* One that an administrator has made may stand where we may not look. */
+    return is_old ? DISK_OK : status;
+}
+
 static enum spool_status open_all(struct spool_database *database, struct strbuf *why)
 {
     struct spool_counters counters = {0};
     enum spool_status status;
 
-    if (disk_make_directory(database->directory) != DISK_OK ||
+    if (make_directory(database) != DISK_OK ||
         disk_make_directory(database->content_directory) != DISK_OK) {
         strbuf_addf(why, "the spool directory %s cannot be made", database->directory);
         return SPOOL_FAILED;
@@ -249,7 +262,9 @@ struct spool_database *spool_database_open(const struct spool_options *options,
     pthread_mutex_init(&database->listing_mutex, NULL);
     database->lock_handle = -1;
     database->directory = join_path(options->directory, "");
-    database->directory[strlen(options->directory)] = '\0';
+    for (size_t len = strlen(options->directory); len > 0 && database->directory[len] == '/';) {
+        database->directory[len--] = '\0';
+    }
     database->content_directory = join_path(options->directory, "content");
     database->path = join_path(options->directory, "spool.db");
     database->free_space_floor = options->free_space_floor;

@@ -28,6 +28,7 @@ struct vfs_node {
     unsigned users;
     bool is_log;
     bool is_temporary;          /* goes when it is closed */
+    bool is_name_unsafe;        /* a journal or log: its name is synced with its first octets */
     pthread_mutex_t sync_mutex; /* held while the log is synced; taken before `mutex` */
     pthread_mutex_t mutex;      /* for all below */
 
@@ -219,6 +220,34 @@ static int vfs_read(sqlite3_file *base, void *data, int count, sqlite3_int64 off
     return SQLITE_OK;
 }
 
+enum disk_status spool_vfs_sync_parent(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char directory[4096];
+
+    if (slash == NULL || slash == path) {
+        return disk_sync_directory(slash == NULL ? "." : "/");
+    }
+    if ((size_t)(slash - path) >= sizeof(directory)) {
+        return DISK_FAILED;
+    }
+    snprintf(directory, sizeof(directory), "%.*s", (int)(slash - path), path);
+    return disk_sync_directory(directory);
+}
+
+/* What the database is written by the word of must be found after a power cut. One thread at a
+ * time. */
+static enum disk_status sync_with_name(struct vfs_node *node)
+{
+    enum disk_status status = disk_sync(node->handle);
+
+    if (status == DISK_OK && node->is_name_unsafe) {
+        status = spool_vfs_sync_parent(node->path);
+        node->is_name_unsafe = status != DISK_OK;
+    }
+    return status;
+}
+
 /* With the sync mutex. */
 static enum disk_status sync_what_is_dirty(struct spool_vfs *vfs, struct vfs_node *node)
 {
@@ -236,7 +265,7 @@ static enum disk_status sync_what_is_dirty(struct spool_vfs *vfs, struct vfs_nod
     node->is_dirty = false;
     pthread_mutex_unlock(&node->mutex);
     if (status == DISK_OK) {
-        status = disk_sync(node->handle);
+        status = sync_with_name(node);
     }
     pthread_mutex_lock(&node->mutex);
     if (status == DISK_OK && round == node->round && written > atomic_load(&vfs->log_safe)) {
@@ -272,7 +301,7 @@ static int vfs_sync(sqlite3_file *base, int flags)
     if (file->node->is_log) {
         return sync_log(file->vfs, file->node);
     }
-    return note_trouble(file->vfs, disk_sync(file->node->handle), SQLITE_IOERR_FSYNC);
+    return note_trouble(file->vfs, sync_with_name(file->node), SQLITE_IOERR_FSYNC);
 }
 
 static int vfs_truncate(sqlite3_file *base, sqlite3_int64 size)
@@ -582,6 +611,7 @@ static enum disk_status make_node(struct spool_vfs *vfs, const char *path, int f
     node->handle = handle;
     node->is_log = (flags & SQLITE_OPEN_WAL) != 0;
     node->is_temporary = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
+    node->is_name_unsafe = (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)) != 0;
     pthread_mutex_init(&node->sync_mutex, NULL);
     pthread_mutex_init(&node->mutex, NULL);
     if (node->is_log && disk_size(handle, &node->size) == DISK_OK) {
@@ -628,22 +658,6 @@ static int vfs_open(sqlite3_vfs *base, sqlite3_filename name, sqlite3_file *base
     return status == DISK_OK ? SQLITE_OK : SQLITE_CANTOPEN;
 }
 
-static enum disk_status sync_parent(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char directory[4096];
-
-    if (slash == NULL) {
-        return disk_sync_directory(".");
-    }
-    if ((size_t)(slash - path) >= sizeof(directory)) {
-        return DISK_FAILED;
-    }
-    memcpy(directory, path, (size_t)(slash - path));
-    directory[slash - path] = '\0';
-    return disk_sync_directory(directory);
-}
-
 static int vfs_delete(sqlite3_vfs *base, const char *name, int sync_directory)
 {
     struct spool_vfs *vfs = (struct spool_vfs *)base;
@@ -657,7 +671,7 @@ static int vfs_delete(sqlite3_vfs *base, const char *name, int sync_directory)
         return SQLITE_IOERR_DELETE_NOENT;
     }
     if (status == DISK_OK && sync_directory) {
-        status = sync_parent(name);
+        status = spool_vfs_sync_parent(name);
     }
     return note_trouble(vfs, status, SQLITE_IOERR_DELETE);
 }
