@@ -1,10 +1,7 @@
 /*
  * dns_message - DNS queries as octets, answers as values.
  *
- * Names   lower case, labels joined by dots, no trailing dot; octets outside letters, digits,
- *         "-", "_", "*" are written as \ddd. The root is "". At most 253 octets as text. Taken
- *         from outside, printable octets may also stand as they are; blanks, controls and 8-bit
- *         octets may not (in a query for them the answer is known: no such name).
+ * Names   see dns_name.
  * Query   one question, RD and AD set, an OPT record (EDNS 1232, DO clear) last and without
  *         options (research: c-ares cuts its final 11 octets on FORMERR).
  * Answer  every length and pointer checked; compression pointers must point backwards, at most
@@ -18,8 +15,7 @@
 #define PROTOCOL_DNS_MESSAGE_H
 
 #include "base/arena.h"
-#include "base/strbuf.h"
-#include "protocol/ip_address.h"
+#include "protocol/dns_name.h"
 
 enum dns_type {
     DNS_TYPE_A = 1,
@@ -33,7 +29,7 @@ enum dns_type {
     DNS_TYPE_TLSA = 52,
 };
 
-enum { DNS_CHAIN_LIMIT = 8, DNS_RECORD_LIMIT = 128, DNS_NAME_LIMIT = 253 };
+enum { DNS_CHAIN_LIMIT = 8, DNS_RECORD_LIMIT = 128 };
 
 /* What a look-up says. Only OK has records. */
 enum dns_status {
@@ -74,23 +70,10 @@ bool dns_query_write(struct strbuf *out, uint16_t id, struct bytes name, uint16_
 /* Fills *answer (memory in the arena). Never fails: what cannot be read is TEMPFAIL. */
 void dns_answer_read(struct bytes message, struct bytes asked_name, uint16_t asked_type,
                      struct arena *arena, struct dns_answer *answer);
-/* Lower case, one trailing dot removed; false when it is no DNS name. Replaces what is in
- * `out`. */
-bool dns_name_normalise(struct bytes name, struct strbuf *out);
-/* The same without an allocation, for keys. */
-struct dns_name {
-    size_t len;
-    char octets[DNS_NAME_LIMIT + 1];
-};
-bool dns_name_read(struct bytes name, struct dns_name *out);
 /* Octets of one block of memory that holds a copy of the answer's records and names ... */
 size_t dns_answer_size(const struct dns_answer *answer);
 /* ... and the copy, into `memory` of that size, aligned for any type. */
 void dns_answer_copy(const struct dns_answer *answer, void *memory, struct dns_answer *copy);
-/* The address backwards, "4.3.2.1." or 32 nibbles: what stands before the zone of a list (RFC 5782). */
-void dns_reverse_labels_add(struct strbuf *out, const struct ip_address *address);
-/* "4.3.2.1.in-addr.arpa", "...ip6.arpa" */
-void dns_reverse_name_add(struct strbuf *out, const struct ip_address *address);
 const char *dns_type_text(uint16_t type); /* "MX", or "other" */
 const char *dns_status_text(enum dns_status status);
 

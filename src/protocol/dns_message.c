@@ -1,23 +1,17 @@
 #include "protocol/dns_message.h"
 
+#include "dns_wire_name.h"
+
 #include <assert.h>
 #include <stdalign.h>
 
 enum {
     HEADER_OCTETS = 12,
-    WIRE_NAME_LIMIT = 255, /* RFC 1035 §2.3.4, with the root's 0 */
-    LABEL_LIMIT = 63,
     POINTER_LIMIT = 64,
     CLASS_IN = 1,
     TYPE_OPT = 41,
     EDNS_OCTETS = 1232, /* fits in one unfragmented packet everywhere (DNS flag day 2020) */
     FLAG_AD = 0x20,     /* in the second octet of the flags */
-};
-
-/* A name as it is on the wire, uncompressed, letters folded, with the root's 0 at the end. */
-struct wire_name {
-    size_t len;
-    uint8_t octets[WIRE_NAME_LIMIT];
 };
 
 struct reader {
@@ -29,172 +23,11 @@ struct reader {
 
 /* One resource record: its fixed part, and where its data lies. */
 struct raw_record {
-    struct wire_name owner;
+    struct dns_wire_name owner;
     uint16_t type, class;
     uint32_t ttl;
     size_t start, end; /* of the rdata */
 };
-
-/* ---- names ---- */
-
-static bool names_equal(const struct wire_name *a, const struct wire_name *b)
-{
-    return a->len == b->len && memcmp(a->octets, b->octets, a->len) == 0;
-}
-
-static bool is_plain(uint8_t octet)
-{
-    return ascii_is_alnum(octet) || octet == '-' || octet == '_' || octet == '*';
-}
-
-/* Reads one octet of a label; \ddd is one octet too. False: not allowed in a name. */
-static bool take_label_octet(struct bytes *text, uint8_t *octet)
-{
-    uint8_t first = (uint8_t)text->data[0];
-    unsigned value = 0;
-
-    if (first != '\\') {
-        *octet = ascii_lower(first);
-        *text = bytes_skip(*text, 1);
-        return first > 0x20 && first < 0x7f;
-    }
-    if (text->len < 4) {
-        return false;
-    }
-    for (size_t i = 1; i < 4; i++) {
-        if (!ascii_is_digit((unsigned char)text->data[i])) {
-            return false;
-        }
-        value = value * 10 + (unsigned)(text->data[i] - '0');
-    }
-    *octet = ascii_lower((unsigned char)value);
-    *text = bytes_skip(*text, 4);
-    return value <= 255;
-}
-
-/* Adds an octet to the label whose length octet is at `label`; leaves room for the root. */
-static bool push_octet(struct wire_name *name, size_t label, uint8_t octet)
-{
-    if (name->octets[label] == LABEL_LIMIT || name->len >= WIRE_NAME_LIMIT - 1) {
-        return false;
-    }
-    name->octets[label]++;
-    name->octets[name->len++] = octet;
-    return true;
-}
-
-/* Text to wire form; "" and "." are the root. */
-static bool parse_name_text(struct bytes text, struct wire_name *name)
-{
-    size_t label = 0; /* index of the length octet of the label being read */
-
-    name->len = 1;
-    name->octets[0] = 0;
-    if (bytes_equal(text, BYTES("."))) {
-        return true;
-    }
-    while (text.len > 0) {
-        uint8_t octet;
-
-        if (text.data[0] != '.') {
-            if (!take_label_octet(&text, &octet) || !push_octet(name, label, octet)) {
-                return false;
-            }
-            continue;
-        }
-        if (name->octets[label] == 0) {
-            return false; /* an empty label */
-        }
-        text = bytes_skip(text, 1);
-        label = name->len;
-        name->octets[name->len++] = 0;
-    }
-    if (name->octets[label] != 0) {
-        name->octets[name->len++] = 0; /* there was no trailing dot */
-    }
-    return true;
-}
-
-static bool add_octet(struct dns_name *out, char octet)
-{
-    if (out->len == DNS_NAME_LIMIT) {
-        return false;
-    }
-    out->octets[out->len++] = octet;
-    return true;
-}
-
-static bool add_label_octet(struct dns_name *out, uint8_t octet)
-{
-    if (is_plain(octet)) {
-        return add_octet(out, (char)octet);
-    }
-    return add_octet(out, '\\') && add_octet(out, (char)('0' + octet / 100)) &&
-           add_octet(out, (char)('0' + octet / 10 % 10)) &&
-           add_octet(out, (char)('0' + octet % 10));
-}
-
-/* Wire form to text; false when escapes make it longer than a name may be. */
-static bool format_name(const struct wire_name *name, struct dns_name *out)
-{
-    out->len = 0;
-    for (size_t at = 0; name->octets[at] != 0; at += 1u + name->octets[at]) {
-        if (at > 0 && !add_octet(out, '.')) {
-            return false;
-        }
-        for (size_t i = 1; i <= name->octets[at]; i++) {
-            if (!add_label_octet(out, name->octets[at + i])) {
-                return false;
-            }
-        }
-    }
-    out->octets[out->len] = '\0';
-    return true;
-}
-
-/* Nearly every name is made of plain octets and stays as it is, but for case and a final dot. False:
- * it has to be read in full. */
-static bool read_plain_name(struct bytes name, struct dns_name *out)
-{
-    size_t label = 0; /* octets of it so far */
-
-    if (name.len > DNS_NAME_LIMIT) {
-        return false;
-    }
-    for (size_t i = 0; i < name.len; i++) {
-        uint8_t octet = ascii_lower((unsigned char)name.data[i]);
-
-        if (octet == '.' && label > 0) {
-            label = 0;
-        } else if (!is_plain(octet) || ++label > LABEL_LIMIT) {
-            return false;
-        }
-        out->octets[i] = (char)octet;
-    }
-    out->len = name.len - (name.len > 0 && label == 0);
-    out->octets[out->len] = '\0';
-    return true;
-}
-
-bool dns_name_read(struct bytes name, struct dns_name *out)
-{
-    struct wire_name wire;
-
-    return read_plain_name(name, out) ||
-           (parse_name_text(name, &wire) && format_name(&wire, out));
-}
-
-bool dns_name_normalise(struct bytes name, struct strbuf *out)
-{
-    struct dns_name text;
-
-    strbuf_reset(out);
-    if (!dns_name_read(name, &text)) {
-        return false;
-    }
-    strbuf_add(out, bytes_of(text.octets, text.len));
-    return !out->overflowed;
-}
 
 /* ---- queries ---- */
 
@@ -206,11 +39,11 @@ static void add_u16(struct strbuf *out, unsigned value)
 
 bool dns_query_write(struct strbuf *out, uint16_t id, struct bytes name, uint16_t type)
 {
-    struct wire_name wire;
+    struct dns_wire_name wire;
     struct dns_name text;
 
     /* A name whose text form is too long could never be recognised in the answer. */
-    if (!parse_name_text(name, &wire) || !format_name(&wire, &text)) {
+    if (!dns_wire_name_parse(name, &wire) || !dns_wire_name_format(&wire, &text)) {
         return false;
     }
     add_u16(out, id);
@@ -259,7 +92,7 @@ static uint32_t read_u32(struct reader *reader)
 
 /* Reads a name and goes to what stands behind it. Pointers must lead backwards each time, so
  * the walk ends; their number is limited besides, so that it ends soon. */
-static void read_name(struct reader *reader, struct wire_name *name)
+static void read_name(struct reader *reader, struct dns_wire_name *name)
 {
     struct reader walk = *reader;
     size_t lowest = reader->at;
@@ -284,8 +117,8 @@ static void read_name(struct reader *reader, struct wire_name *name)
             walk.at = target;
             continue;
         }
-        if (len > LABEL_LIMIT || name->len + 1u + len > WIRE_NAME_LIMIT ||
-            (len != 0 && name->len + 1u + len == WIRE_NAME_LIMIT)) {
+        if (len > DNS_LABEL_LIMIT || name->len + 1u + len > DNS_WIRE_NAME_LIMIT ||
+            (len != 0 && name->len + 1u + len == DNS_WIRE_NAME_LIMIT)) {
             walk.is_bad = true;
             break;
         }
@@ -333,12 +166,12 @@ static struct reader rdata_reader(const struct reader *message, const struct raw
 }
 
 /* Writes a name as text into the arena. */
-static struct bytes keep_name(struct reader *reader, const struct wire_name *name,
+static struct bytes keep_name(struct reader *reader, const struct dns_wire_name *name,
                               struct arena *arena)
 {
     struct dns_name text;
 
-    if (reader->is_bad || !format_name(name, &text)) {
+    if (reader->is_bad || !dns_wire_name_format(name, &text)) {
         reader->is_bad = true;
         return BYTES("");
     }
@@ -347,7 +180,7 @@ static struct bytes keep_name(struct reader *reader, const struct wire_name *nam
 
 static struct bytes read_name_text(struct reader *reader, struct arena *arena)
 {
-    struct wire_name name;
+    struct dns_wire_name name;
 
     read_name(reader, &name);
     return keep_name(reader, &name, arena);
@@ -455,11 +288,11 @@ static const char *why_of_code(unsigned code)
 }
 
 /* Reads the header and the question. A reason why this is no answer to it, or NULL. */
-static const char *read_outline(struct outline *outline, const struct wire_name *asked,
+static const char *read_outline(struct outline *outline, const struct dns_wire_name *asked,
                                 uint16_t asked_type, struct dns_answer *answer)
 {
     struct reader *reader = &outline->message;
-    struct wire_name name;
+    struct dns_wire_name name;
     unsigned flags, questions;
     bool is_question_right;
 
@@ -485,7 +318,7 @@ static const char *read_outline(struct outline *outline, const struct wire_name 
     if (reader->is_bad) {
         return "malformed";
     }
-    if (!is_question_right || !names_equal(&name, asked)) {
+    if (!is_question_right || !dns_wire_name_equals(&name, asked)) {
         return "wrong-question";
     }
     answer->is_truncated = (flags & 0x0200) != 0;
@@ -501,7 +334,7 @@ static void lower_ttl(struct dns_answer *answer, uint32_t ttl)
 }
 
 /* Finds a CNAME of *owner and puts its target there. False: there is none (or bad data). */
-static bool step_chain(const struct outline *outline, struct wire_name *owner,
+static bool step_chain(const struct outline *outline, struct dns_wire_name *owner,
                        struct dns_answer *answer, bool *is_bad)
 {
     struct reader reader = outline->message;
@@ -515,7 +348,7 @@ static bool step_chain(const struct outline *outline, struct wire_name *owner,
             return false;
         }
         if (raw.type == DNS_TYPE_CNAME && raw.class == CLASS_IN &&
-            names_equal(&raw.owner, owner)) {
+            dns_wire_name_equals(&raw.owner, owner)) {
             struct reader data = rdata_reader(&outline->message, &raw);
 
             read_name(&data, owner);
@@ -529,7 +362,7 @@ static bool step_chain(const struct outline *outline, struct wire_name *owner,
 
 /* Goes along the CNAMEs to the name that the records belong to. */
 static const char *follow_chain(const struct outline *outline, uint16_t type,
-                                struct wire_name *owner, struct dns_answer *answer)
+                                struct dns_wire_name *owner, struct dns_answer *answer)
 {
     bool is_bad = false;
     unsigned steps = 0;
@@ -543,14 +376,15 @@ static const char *follow_chain(const struct outline *outline, uint16_t type,
 }
 
 static bool is_wanted(const struct raw_record *raw, uint16_t type,
-                      const struct wire_name *owner)
+                      const struct dns_wire_name *owner)
 {
-    return raw->type == type && raw->class == CLASS_IN && names_equal(&raw->owner, owner);
+    return raw->type == type && raw->class == CLASS_IN &&
+           dns_wire_name_equals(&raw->owner, owner);
 }
 
 /* How many records there are to keep; false when the section cannot be read. */
 static bool count_records(const struct outline *outline, uint16_t type,
-                          const struct wire_name *owner, size_t *count)
+                          const struct dns_wire_name *owner, size_t *count)
 {
     struct reader reader = outline->message;
 
@@ -571,7 +405,7 @@ static bool count_records(const struct outline *outline, uint16_t type,
 }
 
 static bool keep_records(const struct outline *outline, uint16_t type,
-                         const struct wire_name *owner, struct arena *arena,
+                         const struct dns_wire_name *owner, struct arena *arena,
                          struct dns_answer *answer)
 {
     struct reader reader = outline->message;
@@ -616,7 +450,7 @@ static const char *read_negative(const struct outline *outline, struct dns_answe
         has_ns = has_ns || raw.type == DNS_TYPE_NS;
         if (!reader.is_bad && raw.type == DNS_TYPE_SOA && raw.class == CLASS_IN) {
             struct reader data = rdata_reader(&outline->message, &raw);
-            struct wire_name name;
+            struct dns_wire_name name;
 
             read_name(&data, &name);
             read_name(&data, &name);
@@ -638,7 +472,7 @@ static const char *read_negative(const struct outline *outline, struct dns_answe
 }
 
 /* Everything behind the question. A reason why it is of no use, or NULL. */
-static const char *read_sections(const struct outline *outline, struct wire_name *owner,
+static const char *read_sections(const struct outline *outline, struct dns_wire_name *owner,
                                  uint16_t type, struct arena *arena, struct dns_answer *answer)
 {
     struct dns_name text;
@@ -647,7 +481,7 @@ static const char *read_sections(const struct outline *outline, struct wire_name
     if (why != NULL) {
         return why;
     }
-    if (!format_name(owner, &text)) {
+    if (!dns_wire_name_format(owner, &text)) {
         return "malformed";
     }
     answer->owner = arena_copy(arena, bytes_of(text.octets, text.len));
@@ -667,11 +501,11 @@ void dns_answer_read(struct bytes message, struct bytes asked_name, uint16_t ask
 {
     struct outline outline = {
         .message = {.data = (const uint8_t *)message.data, .len = message.len}};
-    struct wire_name owner;
+    struct dns_wire_name owner;
     const char *why = "malformed";
 
     *answer = (struct dns_answer){.ttl = INT32_MAX};
-    if (parse_name_text(asked_name, &owner)) {
+    if (dns_wire_name_parse(asked_name, &owner)) {
         why = read_outline(&outline, &owner, asked_type, answer);
     }
     if (why == NULL) {
@@ -745,31 +579,6 @@ void dns_answer_copy(const struct dns_answer *answer, void *memory, struct dns_a
 }
 
 /* ---- texts ---- */
-
-void dns_reverse_labels_add(struct strbuf *out, const struct ip_address *address)
-{
-    static const char digits[] = "0123456789abcdef";
-
-    if (address->family == IP_V4) {
-        for (size_t i = 4; i-- > 0;) {
-            strbuf_add_u64(out, address->octets[i]);
-            strbuf_add_char(out, '.');
-        }
-        return;
-    }
-    for (size_t i = 16; i-- > 0;) {
-        strbuf_add_char(out, digits[address->octets[i] & 0x0f]);
-        strbuf_add_char(out, '.');
-        strbuf_add_char(out, digits[address->octets[i] >> 4]);
-        strbuf_add_char(out, '.');
-    }
-}
-
-void dns_reverse_name_add(struct strbuf *out, const struct ip_address *address)
-{
-    dns_reverse_labels_add(out, address);
-    strbuf_add_text(out, address->family == IP_V4 ? "in-addr.arpa" : "ip6.arpa");
-}
 
 const char *dns_type_text(uint16_t type)
 {
