@@ -61,6 +61,7 @@ struct config_limits {
     uint64_t data_timeout_ms;
     uint64_t min_rate;   /* octets a second */
     uint64_t free_space; /* octets */
+    uint64_t memory;     /* octets */
 };
 
 struct config_delivery {

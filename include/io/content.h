@@ -5,7 +5,8 @@
  *         thread. The file has no name (O_TMPFILE in the spool directory), so nothing stays
  *         behind when the process dies; the spool gives it a name when it commits.
  * Memory  all contents of a process together: above CONTENT_MEMORY_TOTAL new octets go to files after
- *         CONTENT_MEMORY_LEAST, so that thousands of slow clients do not fill it.
+ *         CONTENT_MEMORY_LEAST, so that thousands of slow clients do not fill it; when io/memory_use, to
+ *         which they are told, is over its limit, after CONTENT_MEMORY_SHORT.
  * Errors  CONTENT_FULL: no space (452); CONTENT_FAILED: the disk failed (451). Final for this content.
  */
 #ifndef IO_CONTENT_H
@@ -16,6 +17,7 @@
 enum {
     CONTENT_MEMORY_LIMIT = 256 * 1024,
     CONTENT_MEMORY_LEAST = 64 * 1024,
+    CONTENT_MEMORY_SHORT = 8 * 1024, /* when memory is short (io/memory_use) */
     CONTENT_MEMORY_TOTAL = 128 * 1024 * 1024,
 };
 

@@ -352,6 +352,9 @@ const struct config_option config_options[] = {
      "Octets a second a message must come in with."},
     {"limits", "free-space", CONFIG_SIZE, AT(limits.free_space), "SIZE", NULL, NULL, 0, 1024 * GIB, "100M", ONCE, RESTART, NULL,
      "With less free space than this in the spool no new mail is taken."},
+    {"limits", "memory", CONFIG_SIZE, AT(limits.memory), "SIZE", NULL, NULL, 16 * MIB, 1024 * GIB, "512M", ONCE, RELOAD, NULL,
+     "What clients may make the daemon hold in memory, all sessions and messages together. Above it MAIL, RCPT and DATA are "
+     "answered 452, and what is coming in goes to files."},
 };
 /* clang-format on */
 

@@ -20,6 +20,7 @@
 #include "io/clock.h"
 #include "io/hardening.h"
 #include "io/log.h"
+#include "io/memory_use.h"
 #include "io/process.h"
 
 #include <stdatomic.h>
@@ -269,6 +270,7 @@ static void take_configuration(struct worker *worker, struct config *config)
     log_configure(&config->log);
     limits = connection_limits(worker);
     acceptor_set_limits(worker->acceptor, &limits);
+    memory_use_set_limit((size_t)config->limits.memory);
     for (size_t i = 0; i < worker->loop_count; i++) {
         worker_loop_set_snapshot(&worker->loops[i], worker->snapshot);
     }
@@ -473,6 +475,7 @@ static void serve(struct worker *worker)
 {
     struct acceptor_limits limits = connection_limits(worker);
 
+    memory_use_set_limit((size_t)worker->snapshot->config->limits.memory);
     restore_pauses(worker);
     worker->acceptor =
         acceptor_new(worker->main_loop, worker->targets, worker->loop_count, &limits);

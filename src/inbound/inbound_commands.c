@@ -104,6 +104,17 @@ bool inbound_keep_mailbox(struct inbound_session *session, const struct smtp_mai
     return idn_domain_to_ascii(mailbox->domain, arena, &kept->domain);
 }
 
+/* True: the answer has gone out. */
+static bool is_memory_short(struct inbound_session *session)
+{
+    bool is_short = inbound_memory_is_short(session);
+
+    if (is_short) {
+        refuse(session, 452, "4.3.1", "insufficient memory, try again later");
+    }
+    return is_short;
+}
+
 static void answer_mail(struct inbound_session *session, const struct smtp_command *command)
 {
     struct inbound_transaction *transaction = &session->transaction;
@@ -111,6 +122,9 @@ static void answer_mail(struct inbound_session *session, const struct smtp_comma
 
     inbound_transaction_reset(session);
     inbound_session_take_options(session);
+    if (is_memory_short(session)) {
+        return;
+    }
     if (!smtp_mailbox_is_null(&command->path) && command->path.domain.len == 0) {
         refuse(session, 501, "5.1.7", "the sender address needs a domain");
         return;
@@ -143,6 +157,9 @@ static void answer_data(struct inbound_session *session, const struct smtp_comma
 {
     if (command->argument.len > 0) {
         refuse(session, 501, "5.5.4", "DATA takes no argument");
+        return;
+    }
+    if (is_memory_short(session)) {
         return;
     }
     smtp_dialogue_granted(&session->dialogue);

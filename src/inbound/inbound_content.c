@@ -26,6 +26,7 @@
 enum {
     HEADER_EXCESS = STREAM_INPUT_LIMIT, /* what may come behind a header in one piece */
     PREFIX_LIMIT = 64 * 1024,
+    SHORT_HEADER = 16 * 1024, /* may come in however little memory is left */
 };
 
 void inbound_content_begin(struct inbound_session *session)
@@ -36,7 +37,8 @@ void inbound_content_begin(struct inbound_session *session)
     transaction->begun_ms = event_loop_now_ms(session->server->loop);
     transaction->id = message_id_next(session->server->ids, transaction->started_ms);
     transaction->content = content_new(session->options->spool_directory);
-    transaction->content_status = CONTENT_OK;
+    /* Of what a chunk begins nothing is kept, and it is answered when the whole of it has come. */
+    transaction->content_status = inbound_memory_is_short(session) ? CONTENT_FULL : CONTENT_OK;
     strbuf_init(&transaction->header, session->options->header_size + HEADER_EXCESS);
     inbound_seal_begin(session);
 }
@@ -165,6 +167,12 @@ static void take_header(struct inbound_session *session, struct bytes octets)
     struct bytes unseen;
     size_t end;
 
+    if (header->len + octets.len > SHORT_HEADER && inbound_memory_is_short(session)) {
+        session->transaction.content_status = CONTENT_FULL;
+        session->transaction.has_header = true;
+        strbuf_clear(header);
+        return;
+    }
     strbuf_add(header, octets);
     if (header->overflowed) {
         session->transaction.has_header = true;

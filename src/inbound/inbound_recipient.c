@@ -270,6 +270,10 @@ void inbound_answer_rcpt(struct inbound_session *session, const struct smtp_comm
         refuse(session, 452, "4.5.3", "too many recipients");
         return;
     }
+    if (inbound_memory_is_short(session)) {
+        refuse(session, 452, "4.3.1", "insufficient memory, try again later");
+        return;
+    }
     if (!inbound_keep_mailbox(session, &command->path, &session->asked.recipient)) {
         refuse(session, 501, "5.1.3", "the recipient's domain is no domain name");
         return;

@@ -136,6 +136,7 @@ void inbound_session_close(struct inbound_session *session, const char *why)
     inbound_auth_close(session);
     stream_close(&session->stream);
     loop_timer_free(&session->timer);
+    inbound_memory_count(session);
     list_remove(&session->node);
     atomic_fetch_sub_explicit(&server->session_count, 1, memory_order_relaxed);
     if (session->client != NULL) {
@@ -366,7 +367,7 @@ static void end_after_peer(struct inbound_session *session)
     inbound_session_close(session, stream_end_text(STREAM_END_EOF));
 }
 
-void inbound_session_go_on(struct inbound_session *session)
+static void take_all_input(struct inbound_session *session)
 {
     for (unsigned turn = 0; !session->is_closed && session->wait == INBOUND_WAITS_NOTHING;
          turn++) {
@@ -388,6 +389,12 @@ void inbound_session_go_on(struct inbound_session *session)
         session->wait == INBOUND_WAITS_NOTHING) {
         end_after_peer(session);
     }
+}
+
+void inbound_session_go_on(struct inbound_session *session)
+{
+    take_all_input(session);
+    inbound_memory_count(session);
 }
 
 static void on_input(void *context)
@@ -460,5 +467,6 @@ struct inbound_session *inbound_session_new(struct inbound_server *server,
     if (!inbound_session_bye_if_draining(session)) {
         inbound_trust_begin(session, door->is_proxied);
     }
+    inbound_memory_count(session);
     return session;
 }

@@ -4,8 +4,8 @@
  * Private to room inbound. Files: inbound_session.c (life, deadlines, lines),
  * inbound_commands.c (one function per command), inbound_recipient.c (RCPT and its controls), inbound_parameters.c (what MAIL and RCPT say beside
  * their addresses), inbound_content.c (the content up to its answer), inbound_chunks.c (BDAT),
- * inbound_auth.c (who sent it), inbound_seal.c (what we sign it with), inbound_greylist.c (who is to come again), inbound_trust.c (relays
- * that name their client), inbound_tls.c (STARTTLS).
+ * inbound_auth.c (who sent it), inbound_seal.c (what we sign it with), inbound_greylist.c (who is to come again),
+ * inbound_trust.c (relays that name their client), inbound_tls.c (STARTTLS), inbound_memory.c (what it holds).
  */
 #ifndef INBOUND_SESSION_H
 #define INBOUND_SESSION_H
@@ -110,6 +110,7 @@ struct inbound_server {
     uint64_t next_session;
     struct arena *command_arena; /* the command being looked at; reset for each */
     struct siphash_key hash_key;
+    uint64_t memory_said_ms; /* when the log last said that it is short; 0: never */
     bool is_draining;
     bool is_paused;  /* by an operator */
     bool is_idle;    /* has been told to on_idle, which runs once */
@@ -201,7 +202,8 @@ struct inbound_session {
     unsigned messages;
     unsigned refused;
     uint64_t started_ms;
-    bool has_peer_ended; /* it closed its side; what it said before still counts */
+    size_t counted_memory; /* octets, as inbound_memory_count last told */
+    bool has_peer_ended;   /* it closed its side; what it said before still counts */
     bool is_closed;
     bool is_again_pending;
     struct loop_task again; /* goes on with input that waits, on the next turn */
@@ -334,6 +336,12 @@ enum inbound_return_verdict {
 
 /* Counts the uses of addresses we signed. True: inbound_content_counted follows. */
 bool inbound_returns_count(struct inbound_session *session);
+
+/* inbound_memory.c */
+/* What the session holds now; nothing when it is closed. */
+void inbound_memory_count(struct inbound_session *session);
+/* True: nothing new may begin. */
+bool inbound_memory_is_short(struct inbound_session *session);
 
 /* inbound_trust.c */
 bool inbound_trusts(const struct inbound_options *options, const struct ip_address *address);

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/shared.h"
+#include "io/memory_use.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -36,6 +37,7 @@ static void set_capacity(struct content *content, size_t capacity)
     /* Modulo arithmetic: less is added as a very large number. */
     atomic_fetch_add_explicit(&memory_held, capacity - content->memory_capacity,
                               memory_order_relaxed);
+    memory_use_change(content->memory_capacity, capacity);
     content->memory_capacity = capacity;
 }
 
@@ -48,6 +50,9 @@ static void drop_memory(struct content *content)
 
 static size_t memory_limit(void)
 {
+    if (memory_use_is_over()) {
+        return CONTENT_MEMORY_SHORT;
+    }
     return atomic_load_explicit(&memory_held, memory_order_relaxed) > CONTENT_MEMORY_TOTAL
                ? CONTENT_MEMORY_LEAST
                : CONTENT_MEMORY_LIMIT;
@@ -141,8 +146,12 @@ static enum content_status move_to_file(struct content *content)
     if (write_out_memory(content) != CONTENT_OK) {
         return content->status;
     }
-    content->memory = memory_resize(content->memory, WRITE_SIZE, 1);
-    set_capacity(content, WRITE_SIZE);
+    if (memory_use_is_over()) {
+        drop_memory(content);
+    } else {
+        content->memory = memory_resize(content->memory, WRITE_SIZE, 1);
+        set_capacity(content, WRITE_SIZE);
+    }
     return CONTENT_OK;
 }
 
@@ -163,11 +172,17 @@ static void add_to_memory(struct content *content, struct bytes octets)
 
 static enum content_status add_to_file(struct content *content, struct bytes octets)
 {
-    if (content->memory_len + octets.len > WRITE_SIZE &&
+    bool is_short = memory_use_is_over();
+    size_t gathered = is_short ? CONTENT_MEMORY_SHORT : WRITE_SIZE;
+
+    if (content->memory_len + octets.len > gathered &&
         write_out_memory(content) != CONTENT_OK) {
         return content->status;
     }
-    if (octets.len >= WRITE_SIZE) {
+    if (is_short && content->memory_len == 0) {
+        drop_memory(content);
+    }
+    if (octets.len >= gathered) {
         return write_out(content, octets);
     }
     add_to_memory(content, octets);

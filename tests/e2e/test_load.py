@@ -131,3 +131,38 @@ def test_after_a_transaction_a_session_is_small_again(postilion, resolver):
             come()
         grown = resident_kib(daemon) - before
     assert grown / batches / batch < PLAIN_KIB or not IS_PLAIN
+
+
+def test_what_memory_has_no_room_for_is_refused(world):
+    """Half messages of many clients: later ones hear 452, those go to files, and all of them arrive."""
+    hop = world.hop()
+    daemon = world.start(limits=LIMITS + "    memory 16M\n", mode="handoff")
+    senders, refused = [], 0
+    line = b"a line of the body of a message that takes its time\r\n"
+    half = b"Subject: half\r\n\r\n" + line * (60 * 1024 // len(line))
+    before = resident_kib(daemon)
+    while refused == 0 and len(senders) < 600:
+        client = harness.Client(daemon.port).hello()
+        code, lines = client.command("MAIL FROM:<anna@sender.test>")
+        if code == 250:
+            client.expect("RCPT TO:<info@fwd.test>", 250)
+            client.expect("DATA", 354)
+            client.send(half)
+            senders.append(client)
+        else:
+            assert lines == ["452 4.3.1 insufficient memory, try again later"]
+            refused += 1
+    assert refused and 100 < len(senders) < 600
+    assert daemon.wait_log("memory-short")["limit"] == str(16 << 20)
+    for sender in senders:
+        sender.send(half[-50 * len(line):] * 20)  # 50 KiB more each: these are not kept in memory
+    client.expect("NOOP", 250)
+    assert resident_kib(daemon) - before < 40 * 1024 or not IS_PLAIN
+    for sender in senders:
+        sender.send(b".\r\n")
+        assert sender.reply()[0] == 250
+        sender.expect("QUIT", 221)
+    hop.wait(len(senders))
+    assert {len(message.data.split(b"Subject: half", 1)[1]) for message in hop.messages} == {
+        len(half) + 20 * len(half[-50 * len(line):]) - len(b"Subject: half")}
+    client.expect("MAIL FROM:<anna@sender.test>", 250)

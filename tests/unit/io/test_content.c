@@ -1,6 +1,7 @@
 #include "support/check.h"
 
 #include "io/content.h"
+#include "io/memory_use.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -213,12 +214,47 @@ static void test_memory_of_all_contents(void **state)
     content_drop(&after);
 }
 
+static void test_memory_is_short(void **state)
+{
+    static const size_t pieces[] = {100, 5000, 20000};
+    char *text = new_pattern(100 * 1000);
+    size_t before = memory_use_now();
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(pieces); i++) {
+        struct content *content = content_new("/tmp");
+        char *copy = malloc(100 * 1000);
+        size_t got, most = 0;
+
+        memory_use_change(0, 1); /* somebody else's last straw */
+        memory_use_set_limit(before);
+        for (size_t at = 0; at < 100 * 1000; at += pieces[i]) {
+            assert_int_equal(content_append(content, bytes_of(text + at, pieces[i])),
+                             CONTENT_OK);
+            most = memory_use_now() > most ? memory_use_now() : most;
+        }
+        memory_use_set_limit(SIZE_MAX);
+        memory_use_change(1, 0);
+        CHECK_TRUE("little is held", most - before <= 2 * CONTENT_MEMORY_SHORT);
+        CHECK_INT("sealed", content_seal(content), CONTENT_OK);
+        CHECK_TRUE("in a file", content_file(content) >= 0);
+        CHECK_TRUE("reads", content_read(content, 0, copy, 100 * 1000, &got));
+        CHECK_INT("all of it", got, 100 * 1000);
+        CHECK_TRUE("the same", memcmp(copy, text, got) == 0);
+        content_drop(&content);
+        CHECK_INT("given back", memory_use_now(), before);
+        free(copy);
+    }
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes_and_pieces), cmocka_unit_test(test_holders),
         cmocka_unit_test(test_from_file),        cmocka_unit_test(test_no_directory),
         cmocka_unit_test(test_no_space),         cmocka_unit_test(test_memory_of_all_contents),
+        cmocka_unit_test(test_memory_is_short),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
