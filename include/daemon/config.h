@@ -40,6 +40,8 @@ struct config_networks {
 };
 
 enum config_delivery_mode { CONFIG_MODE_HANDOFF, CONFIG_MODE_STORE };
+/* In the order of the option's words. */
+enum config_sandbox { CONFIG_SANDBOX_ON, CONFIG_SANDBOX_STRICT, CONFIG_SANDBOX_OFF };
 enum config_srs_accept { CONFIG_SRS_ACCEPT_NULL, CONFIG_SRS_ACCEPT_ANY };
 
 /* What a listener does about TLS: as inbound_tls, in the order of the option's words. */
@@ -98,6 +100,12 @@ struct config_certificate {
     int64_t expires; /* seconds since 1970 */
 };
 
+/* Where an include looks for files: the directory before the first wildcard. */
+struct config_pattern {
+    const char *directory;
+    struct config_pattern *next;
+};
+
 /* Freed with the config. */
 struct config_key {
     struct bytes path;
@@ -125,6 +133,7 @@ struct config {
     struct bytes spool, state, control;
     int admin;      /* always off */
     int core_dumps; /* bool */
+    int sandbox;    /* enum config_sandbox */
     struct log_options log;
 
     struct srs_options srs;  /* ready: secrets read, own domains known */
@@ -157,7 +166,8 @@ struct config {
     size_t seal_count;
     struct config_key *keys;
 
-    struct config_file *files;       /* every file that was read, with its stamp */
+    struct config_file *files; /* every file that was read, with its stamp */
+    struct config_pattern *patterns;
     struct config_setting *settings; /* in the order of the schema, then of the file */
 };
 

@@ -34,6 +34,8 @@ bool file_read_whole(const char *path, size_t limit, struct strbuf *out,
 bool file_read_rights(const char *path, struct file_rights *rights);
 bool file_read_stamp(const char *path, struct file_stamp *stamp);
 bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
+/* Without symbolic links; as it is when there is no such file. */
+const char *file_real_path(const char *path, struct arena *arena);
 /* Paths that match a shell pattern, sorted; their number. */
 size_t file_glob(const char *pattern, struct arena *arena, char ***paths);
 /* Is there such a file or directory? */

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/siphash.h"
+#include "io/sandbox.h"
 
 #include <stdlib.h>
 
@@ -15,6 +16,9 @@
  *   5 complete           what depends on more than one directive
  */
 enum { CONFIG_FILE_LIMIT = 4 * 1024 * 1024, INCLUDE_DEPTH = 8, DAY_MS = 86400000 };
+
+static const char OUTSIDE[] = "it is outside of the directories a running daemon may open; "
+                              "restart the daemon to have it read";
 
 static void walk_block(struct config_loading *loading, const char *context,
                        struct config_node *block);
@@ -63,7 +67,7 @@ struct config_file *config_read_file(struct config_loading *loading, const char 
         file->is_on_disk = true;
     } else {
         config_errors_add(loading->errors, CONFIG_ERROR, place, hint, "cannot read %s: %s",
-                          path, strbuf_text(&why));
+                          path, sandbox_may_read(path) ? strbuf_text(&why) : OUTSIDE);
     }
     strbuf_clear(&why);
     return file;
@@ -120,6 +124,27 @@ static struct config_node **splice(struct config_node **link, struct config_node
     return link;
 }
 
+/* False: an error was told. Nothing found where nobody may look would pass for nothing there. */
+static bool remember_pattern(struct config_loading *loading, const struct config_word *word,
+                             const char *pattern)
+{
+    struct bytes fixed = bytes_first(bytes_from_text(pattern), strcspn(pattern, "*?["));
+    size_t slash = bytes_find_last(fixed, '/');
+    struct config_pattern *remembered = arena_alloc(loading->arena, sizeof *remembered);
+
+    remembered->directory = slash == fixed.len ? "."
+                            : slash == 0
+                                ? "/"
+                                : arena_copy_text(loading->arena, bytes_first(fixed, slash));
+    remembered->next = loading->config->patterns;
+    loading->config->patterns = remembered;
+    if (!sandbox_may_read(remembered->directory)) {
+        config_error_at(loading, word, NULL, "cannot read %s: %s", pattern, OUTSIDE);
+        return false;
+    }
+    return true;
+}
+
 static struct config_node **include_files(struct config_loading *loading,
                                           const struct config_node *node,
                                           struct config_node **link, unsigned depth)
@@ -141,6 +166,9 @@ static struct config_node **include_files(struct config_loading *loading,
         return link;
     }
     pattern = config_resolve_path(loading, word);
+    if (!remember_pattern(loading, word, pattern)) {
+        return link;
+    }
     count = file_glob(pattern, loading->arena, &paths);
     if (count == 0 && strpbrk(pattern, "*?[") == NULL) {
         config_error_at(loading, word, NULL, "cannot read %s: no such file", pattern);

@@ -68,6 +68,11 @@ const struct config_option config_options[] = {
      "Status over HTTP. This version has none: \"off\" is the only value."},
     {"", "core-dumps", CONFIG_CHOICE, AT(core_dumps), "no|yes", "no|yes", NULL, NO_RANGE, "no", ONCE, RESTART, NULL,
      "Whether a crash may leave a core file, and a debugger of the same account may look into the daemon. Both show keys and mail."},
+    {"", "sandbox", CONFIG_CHOICE, AT(sandbox), "on|strict|off", "on|strict|off", NULL, NO_RANGE, "on", ONCE, RESTART, NULL,
+     "Whether the worker can reach only what it needs of this machine: spool, state, the directories of the configuration and of "
+     "the files named in it, and what libraries read (Landlock); and make only the system calls it needs (seccomp): others fail. A "
+     "file in a new directory needs a restart then. \"strict\" ends the worker at the first other system call: for tests. What the "
+     "kernel cannot do the log says."},
     {"", "tls", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
      "Our certificates: with one, clients can encrypt what they send (STARTTLS). TLS 1.2 and 1.3. What is in the files is read again "
      "on reload; sessions that are open go on as they are."},

@@ -12,6 +12,7 @@
 #include "daemon/worker.h"
 
 #include "worker_loop.h"
+#include "worker_sandbox.h"
 
 #include "base/memory.h"
 #include "daemon/config_fixed.h"
@@ -560,6 +561,7 @@ int worker_run(const struct worker_setup *setup)
     harden(setup);
     worker.snapshot = snapshot_new(setup->config, listening, setup->listener_count);
     log_configure(&setup->config->log);
+    worker_sandbox_enter(setup->config);
     log_start();
     worker.main_loop = event_loop_new();
     process_signals_start(worker.main_loop, on_signal, &worker);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -120,6 +121,15 @@ bool file_read_rights(const char *path, struct file_rights *rights)
 bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b)
 {
     return a->modified_ns == b->modified_ns && a->size == b->size && a->inode == b->inode;
+}
+
+const char *file_real_path(const char *path, struct arena *arena)
+{
+    char *real = realpath(path, NULL);
+    const char *kept = arena_copy_text(arena, bytes_from_text(real == NULL ? path : real));
+
+    free(real);
+    return kept;
 }
 
 size_t file_glob(const char *pattern, struct arena *arena, char ***paths)

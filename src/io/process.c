@@ -361,6 +361,7 @@ void process_exit(int status)
 
 struct process_thread {
     pthread_t handle;
+    char name[16];
     void (*run)(void *context);
     void *context;
 };
@@ -369,6 +370,8 @@ static void *run_thread(void *context)
 {
     struct process_thread *thread = context;
 
+    /* By itself: another thread's name is a file in /proc, which a sandbox is in the way of. */
+    prctl(PR_SET_NAME, thread->name);
     thread->run(thread->context);
     return NULL;
 }
@@ -377,10 +380,10 @@ struct process_thread *process_thread_start(const char *name, void (*run)(void *
                                             void *context)
 {
     struct process_thread *thread = memory_alloc(sizeof *thread);
-    char short_name[16];
     sigset_t all, before;
     int error;
 
+    snprintf(thread->name, sizeof thread->name, "%s", name);
     thread->run = run;
     thread->context = context;
     sigfillset(&all);
@@ -388,8 +391,6 @@ struct process_thread *process_thread_start(const char *name, void (*run)(void *
     error = pthread_create(&thread->handle, NULL, run_thread, thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     assert(error == 0); /* no memory for a stack */
-    snprintf(short_name, sizeof short_name, "%s", name);
-    pthread_setname_np(thread->handle, short_name);
     return thread;
 }
 

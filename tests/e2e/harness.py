@@ -109,6 +109,7 @@ class Postilion:
             "allow": "127.0.0.0/8 ::1",
             "authenticate": "off",
             "policy": "",      # more lines inside policy { }
+            "sandbox": "strict",  # a system call nobody thought of ends the worker
         }
         self.settings.update(settings)
         self.secret = self.directory / "srs.secret"
@@ -125,7 +126,7 @@ class Postilion:
         self.settings.update(settings)
         s = self.settings
         text = []
-        for key in ("hostname", "listen", "user", "spool", "state", "control", "resolver"):
+        for key in ("hostname", "listen", "user", "spool", "state", "control", "resolver", "sandbox"):
             if s[key]:
                 text.append(f"{key} {s[key]}")
         text.append(f"srs {{\n    domain srs.fwd.test\n    secret-file {self.secret}\n{s['srs']}\n}}")

@@ -64,6 +64,7 @@ def test_neither_process_keeps_a_right_it_does_not_need(unprivileged):
         assert status["Gid"].split() == ["65534"] * 4, status
         assert set(status["Groups"].split()) <= {"65534"}
         assert status["NoNewPrivs"] == "1"
+        assert status["Seccomp"] == ("2" if pid == daemon.worker_pid() else "0")
         for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
             assert int(status[name], 16) == 0, (pid, name)
         limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
@@ -106,6 +107,58 @@ def test_what_was_open_when_it_started_is_closed(postilion, tmp_path):
                for task in os.listdir(f"/proc/{worker}/task")]
     # One for each loop and one for the main thread; the supervisor's is not among them.
     assert len(loops) == 1 + sum(name.startswith("loop-") for name in threads)
+
+
+def test_a_reload_reads_what_the_start_could_have_read(postilion, tmp_path):
+    """Files that are replaced, also behind a symbolic link, and new ones where an include looks."""
+    far = tmp_path / "far"
+    far.mkdir()
+    (far / "v1.aliases").write_text("info: one@dest.test\n")
+    daemon = postilion(domain="    aliases linked.aliases\n", extra="include conf.d/*.conf")
+    (daemon.directory / "linked.aliases").symlink_to(far / "v1.aliases")
+    (daemon.directory / "conf.d").mkdir()
+    daemon.start()
+    daemon.wait_log("sandbox", files="restricted")
+    (far / "v2.aliases").write_text("info: two@dest.test\nnew: two@dest.test\n")
+    link = daemon.directory / "next"
+    link.symlink_to(far / "v2.aliases")
+    link.rename(daemon.directory / "linked.aliases")
+    (daemon.directory / "conf.d" / "more.conf").write_text("domain more.test {\n    forward * to x@dest.test\n}\n")
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("reloaded")
+    with harness.Client(daemon.port) as client:
+        client.hello().expect("MAIL FROM:<a@sender.test>", 250)
+        client.expect("RCPT TO:<new@fwd.test>", 250)
+        client.expect("RCPT TO:<any@more.test>", 250)
+
+
+@pytest.mark.parametrize("directive", ["include {}/new.conf", "include {}/*.conf",
+                                       "domain new.test {{\n    aliases {}/new.aliases\n    forward * to x@dest.test\n}}"])
+def test_a_reload_cannot_read_elsewhere_and_says_so(postilion, tmp_path, directive):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "new.conf").write_text("# nothing\n")
+    (elsewhere / "new.aliases").write_text("info: x@dest.test\n")
+    daemon = postilion().start()
+    daemon.write_config(extra=directive.format(elsewhere))
+    daemon.signal(signal.SIGHUP)
+    line = daemon.wait_log("config-error")
+    assert "outside of the directories a running daemon may open; restart" in line["why"]
+    daemon.wait_log("reload-failed")
+    assert daemon.stop() == 0
+    daemon.start()  # what a restart is told to cure, it cures
+    daemon.stop()
+
+
+def test_with_the_sandbox_off_a_reload_reads_everything(postilion, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "new.conf").write_text("# nothing\n")
+    daemon = postilion(sandbox="off").start()
+    daemon.write_config(extra=f"include {elsewhere}/new.conf")
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("reloaded")
+    assert not daemon.log("sandbox")
 
 
 def memory_has(pid, octets):
