@@ -81,12 +81,18 @@ static int run_serve(const struct arguments *arguments)
 {
     struct config *config;
 
-    if (arguments->argc > 1) {
+    bool is_rehearsal = arguments->argc == 2 && strcmp(arguments->argv[1], "--rehearse") == 0;
+
+    if (arguments->argc > 1 && !is_rehearsal) {
         fprintf(stderr, "postilion serve: it takes no argument \"%s\"\n", arguments->argv[1]);
         return EX_USAGE;
     }
     config = load_to_serve(arguments->config_path);
-    return config == NULL ? EX_CONFIG : supervisor_run(arguments->config_path, config);
+    if (config == NULL) {
+        return EX_CONFIG;
+    }
+    return is_rehearsal ? supervisor_rehearse(config)
+                        : supervisor_run(arguments->config_path, config);
 }
 
 static int run_check(const struct arguments *arguments)
@@ -233,6 +239,11 @@ static const struct command commands[] = {
      "take no mail, or make no attempts, until it is resumed; also over a restart",
      run_control},
     {"resume", "resume inbound|outbound|DESTINATION", "the end of a pause", run_control},
+    {"reload", "reload", "read the configuration and its files again, as SIGHUP does",
+     run_control},
+    {"restart", "restart",
+     "another program, and all of its configuration, on the same sockets: nobody is refused",
+     run_control},
     {"status", "status [--json]", "what the running daemon does and has", run_control},
     {"auth", "auth spf|message [FILE] --ip A [--helo H] [--from F]",
      "who sent this: SPF, DKIM, DMARC, ARC by hand [--resolver HOST:PORT] [--json]", run_auth},

@@ -1,5 +1,5 @@
 /*
- * control_command - `postilion pause`, `resume` and `status`: orders only a running daemon can carry out.
+ * control_command - `postilion pause`, `resume`, `reload`, `restart` and `status`: orders only a running daemon can carry out.
  */
 #ifndef CTL_CONTROL_COMMAND_H
 #define CTL_CONTROL_COMMAND_H

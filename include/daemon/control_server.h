@@ -5,6 +5,7 @@
  *          mail/queue_order.h. File rights of the socket decide who may.
  * Orders   "queue ..." (mail/queue_order.h, queue/queue_clerk.h),
  *          "pause WHAT" and "resume WHAT", WHAT being inbound, outbound or a destination (daemon/pauses.h),
+ *          "reload" and "restart": asked for, not waited for,
  *          "status [--json]" (daemon/status_report.h).
  * Limits   CONTROL_CLIENTS at once, CONTROL_TIMEOUT_MS for an order to come and for each page to be
  *          taken; listings are read from the spool a page at a time, as fast as the client takes them.
@@ -19,12 +20,16 @@
 
 enum { CONTROL_CLIENTS = 32, CONTROL_TIMEOUT_MS = 60000 };
 
+enum control_request { CONTROL_RELOAD, CONTROL_RESTART };
+
 struct control_server_options {
     struct spool *spool;
     struct queue_set *queues;
     struct pauses *pauses;
     /* Fills in what the server does not know itself: the process and its sessions. */
     void (*describe)(void *context, struct status_report *report);
+    /* What is done later and by others; the log says how it went. */
+    void (*request)(void *context, enum control_request request);
     void *context;
 };
 

@@ -14,15 +14,26 @@
 
 #include "daemon/config.h"
 #include "io/listener.h"
+#include "io/notice_pipe.h"
 
 enum { WORKER_DRAIN_MS = 30000, WORKER_EXIT_HOPELESS = 78 };
+
+/* What the worker tells the supervisor. */
+enum worker_notice {
+    WORKER_READY = 'r', /* after the start, and after each reload */
+    WORKER_RELOADING = 'l',
+    WORKER_ALIVE = 'a',   /* every loop has turned since the last one */
+    WORKER_RESTART = 'x', /* an operator asks for another program */
+};
 
 struct worker_setup {
     const char *config_path;
     struct config *config;       /* *taken* */
     struct listener **listeners; /* bound, not started; borrowed */
     size_t listener_count;
-    struct listener *control; /* bound, or NULL */
+    struct listener *control;    /* bound, or NULL */
+    struct notice_pipe *notices; /* to the supervisor */
+    uint64_t heartbeat_ms;       /* WORKER_ALIVE so often; 0: never */
 };
 
 /* Runs until it is told to stop; returns the exit status. */

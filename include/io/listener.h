@@ -39,5 +39,7 @@ int listener_handle(const struct listener *listener);
 /* All descriptors it holds: 1 or 2 of them. */
 size_t listener_handles(const struct listener *listener, int handles[2]);
 struct listener *listener_from_handle(int handle);
+/* `path` is removed at close; NULL: it is somebody else's. */
+struct listener *listener_from_unix_handle(int handle, const char *path);
 
 #endif

@@ -21,7 +21,7 @@
 
 #include <signal.h> /* SIGTERM, SIGINT, SIGHUP for whoever handles them */
 
-/* SIGTERM, SIGINT and SIGHUP; one receiver per process. */
+/* SIGTERM, SIGINT, SIGHUP and SIGUSR2; one receiver per process. */
 void process_signals_start(struct event_loop *loop,
                            void (*on_signal)(void *context, int number), void *context);
 /* No callback after this. The signals stay blocked: a process on its way out is not disturbed. */
@@ -42,6 +42,11 @@ void process_children_stop(void);
 int process_spawn(const char *name, int (*run)(void *context), void *context,
                   struct strbuf *why);
 void process_send_signal(int id, int number);
+/* The program of this process as it was called; what lies there now may be a newer one. Valid for good. */
+const char *process_program(void);
+/* Becomes another program, with this process id; returns when that fails. In a child a deadline can be set:
+ * then the system ends it. */
+void process_become(const char *const *arguments, unsigned deadline_s, struct strbuf *why);
 
 bool process_is_root(void);
 /* The number of the account, or of the one we run as when the name is empty. False: there is none. */

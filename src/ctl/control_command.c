@@ -20,12 +20,22 @@ static bool is_word(const char *text)
 
 static bool is_in_order(int argc, char **argv)
 {
-    bool is_status = strcmp(argv[0], "status") == 0;
-
-    if (is_status) {
+    if (strcmp(argv[0], "reload") == 0 || strcmp(argv[0], "restart") == 0) {
+        return argc == 1;
+    }
+    if (strcmp(argv[0], "status") == 0) {
         return argc == 1 || (argc == 2 && strcmp(argv[1], "--json") == 0);
     }
     return argc == 2 && argv[1][0] != '-' && is_word(argv[1]);
+}
+
+static const char *arguments_of(const char *command)
+{
+    if (strcmp(command, "status") == 0) {
+        return "[--json]";
+    }
+    return command[0] == 'p' || strcmp(command, "resume") == 0 ? "inbound|outbound|DESTINATION"
+                                                               : "";
 }
 
 int control_command_run(const char *control_path, int argc, char **argv, FILE *out, FILE *err)
@@ -34,8 +44,7 @@ int control_command_run(const char *control_path, int argc, char **argv, FILE *o
     int code = EX_OK;
 
     if (!is_in_order(argc, argv)) {
-        fprintf(err, "usage: postilion %s %s\n", argv[0],
-                strcmp(argv[0], "status") == 0 ? "[--json]" : "inbound|outbound|DESTINATION");
+        fprintf(err, "usage: postilion %s %s\n", argv[0], arguments_of(argv[0]));
         return EX_USAGE;
     }
     strbuf_init(&line, LINE_LIMIT);

@@ -308,6 +308,15 @@ static size_t split(struct client *client, struct bytes line, struct bytes *word
     return count;
 }
 
+static void run_request(struct client *client, enum control_request request, const char *answer)
+{
+    const struct control_server_options *options = &client->server->options;
+
+    options->request(options->context, request);
+    stream_write(client->stream, bytes_from_text(answer));
+    end_with_status(client, SPOOL_OK);
+}
+
 static void run_order(struct client *client, struct bytes line)
 {
     struct bytes words[WORDS_LIMIT];
@@ -321,8 +330,12 @@ static void run_order(struct client *client, struct bytes line)
         run_pause(client, words[1], false);
     } else if (count == 1 && bytes_equal(words[0], BYTES("status"))) {
         run_status(client);
+    } else if (count == 1 && bytes_equal(words[0], BYTES("reload"))) {
+        run_request(client, CONTROL_RELOAD, "reload asked for; the log says how it went\n");
+    } else if (count == 1 && bytes_equal(words[0], BYTES("restart"))) {
+        run_request(client, CONTROL_RESTART, "restart asked for; the log says how it went\n");
     } else {
-        end_with_usage(client, "queue, pause, resume or status is wanted");
+        end_with_usage(client, "queue, pause, resume, reload, restart or status is wanted");
     }
 }
 

@@ -6,12 +6,17 @@
 #include "daemon/worker.h"
 #include "io/clock.h"
 #include "io/hardening.h"
+#include "io/inherited_sockets.h"
 #include "io/process.h"
+#include "io/service_notify.h"
 
 #include <stdlib.h>
 #include <sysexits.h>
 
-enum { CONTROL_MODE = 0660 };
+enum { CONTROL_MODE = 0660, REHEARSAL_S = 60, HEARTBEATS = 3 };
+
+/* From SIGUSR2 to the new program. */
+enum restart_step { RESTART_NONE, RESTART_REHEARSAL, RESTART_DRAIN };
 
 struct supervisor {
     const char *config_path;
@@ -21,7 +26,11 @@ struct supervisor {
     struct listener **listeners;
     size_t listener_count;
     struct listener *control;
-    int worker; /* its process id, or 0 */
+    struct inherited_sockets inherited;
+    struct notice_pipe *notices; /* the worker's; or NULL */
+    enum restart_step step;
+    int rehearsal; /* its process id, or 0 */
+    int worker;    /* its process id, or 0 */
     uint64_t worker_started_ms;
     unsigned restarts;
     unsigned stops; /* how often we were told to stop */
@@ -48,6 +57,8 @@ static int run_worker(void *context)
         .listeners = supervisor->listeners,
         .listener_count = supervisor->listener_count,
         .control = supervisor->control,
+        .notices = supervisor->notices,
+        .heartbeat_ms = service_watchdog_ms() / HEARTBEATS,
     };
 
     if (supervisor->restarts > 0) {
@@ -69,6 +80,29 @@ static void stop(struct supervisor *supervisor, int status)
     event_loop_stop(supervisor->loop);
 }
 
+static void start_rehearsal(struct supervisor *supervisor);
+
+/* The service manager hears the truth about the worker, not about this process. */
+static void on_notice(void *context, char notice)
+{
+    struct supervisor *supervisor = context;
+
+    switch ((enum worker_notice)notice) {
+    case WORKER_READY:
+        service_notify("READY=1\nSTATUS=taking mail");
+        break;
+    case WORKER_RELOADING:
+        service_notify_reloading();
+        break;
+    case WORKER_ALIVE:
+        service_notify("WATCHDOG=1");
+        break;
+    case WORKER_RESTART:
+        start_rehearsal(supervisor);
+        break;
+    }
+}
+
 static void start_worker(void *context)
 {
     struct supervisor *supervisor = context;
@@ -76,11 +110,14 @@ static void start_worker(void *context)
     int id;
 
     strbuf_init(&why, 1024);
+    notice_pipe_free(&supervisor->notices);
+    supervisor->notices = notice_pipe_new();
     id = process_spawn("postilion-work", run_worker, supervisor, &why);
     if (id < 0) {
         log_why(LOG_ERROR, "worker-not-started", &why);
         loop_timer_set(supervisor->restart_timer, SUPERVISOR_PAUSE_MS);
     } else {
+        notice_pipe_listen(supervisor->notices, supervisor->loop, on_notice, supervisor);
         supervisor->worker = id;
         supervisor->worker_started_ms = clock_now_ms();
     }
@@ -103,10 +140,116 @@ static void restart_worker(struct supervisor *supervisor, const struct process_e
                    lived_ms < SUPERVISOR_PAUSE_MS ? SUPERVISOR_PAUSE_MS : 0);
 }
 
-static void on_worker_end(void *context, const struct process_end *end)
+/* ---- another program on the same sockets ---- */
+
+static void log_restart(enum log_level level, const char *event, const char *why)
+{
+    struct log_line line;
+
+    log_begin(&line, level, event);
+    if (why != NULL) {
+        log_text(&line, "why", why);
+    }
+    log_end(&line);
+}
+
+static void pass_sockets(const struct supervisor *supervisor, bool on)
+{
+    int handles[INHERITED_MOST];
+    size_t count = 0;
+
+    for (size_t i = 0; i < supervisor->listener_count; i++) {
+        handles[count++] = listener_handle(supervisor->listeners[i]);
+    }
+    if (supervisor->control != NULL) {
+        handles[count++] = listener_handle(supervisor->control);
+    }
+    inherited_sockets_pass(handles, count, process_id(), on);
+}
+
+static int run_rehearsal(void *context)
+{
+    const struct supervisor *supervisor = context;
+    const char *arguments[] = {process_program(),       "serve", "--rehearse", "-c",
+                               supervisor->config_path, NULL};
+    struct strbuf why;
+
+    strbuf_init(&why, 8192);
+    pass_sockets(supervisor, true);
+    process_become(arguments, REHEARSAL_S, &why);
+    log_why(LOG_ERROR, "restart-failed", &why);
+    return EX_OSERR;
+}
+
+static void start_rehearsal(struct supervisor *supervisor)
+{
+    struct strbuf why;
+    int id;
+
+    if (supervisor->step != RESTART_NONE || supervisor->stops > 0) {
+        return;
+    }
+    strbuf_init(&why, 1024);
+    id = process_spawn("postilion-try", run_rehearsal, supervisor, &why);
+    if (id < 0) {
+        log_why(LOG_ERROR, "restart-refused", &why);
+    } else {
+        log_restart(LOG_INFO, "restart-begun", NULL);
+        supervisor->rehearsal = id;
+        supervisor->step = RESTART_REHEARSAL;
+    }
+    strbuf_clear(&why);
+}
+
+/* Returns when it cannot be done: then all is as before. */
+static void become_new_program(struct supervisor *supervisor)
+{
+    const char *arguments[] = {process_program(), "serve", "-c", supervisor->config_path, NULL};
+    struct strbuf why;
+
+    supervisor->step = RESTART_NONE;
+    strbuf_init(&why, 8192);
+    log_restart(LOG_INFO, "restarting", NULL);
+    log_flush();
+    pass_sockets(supervisor, true);
+    process_become(arguments, 0, &why);
+    pass_sockets(supervisor, false);
+    log_why(LOG_ERROR, "restart-failed", &why);
+    strbuf_clear(&why);
+    loop_timer_set(supervisor->restart_timer, 0);
+}
+
+static void on_rehearsal_end(struct supervisor *supervisor, const struct process_end *end)
+{
+    supervisor->rehearsal = 0;
+    supervisor->step = RESTART_NONE;
+    if (supervisor->stops > 0) {
+        return;
+    }
+    if (end->status != EX_OK) {
+        log_restart(LOG_ERROR, "restart-refused",
+                    "the new program does not take the configuration or has not all its "
+                    "sockets; the running one goes on");
+        return;
+    }
+    service_notify_reloading();
+    if (supervisor->worker == 0) {
+        loop_timer_stop(supervisor->restart_timer);
+        become_new_program(supervisor);
+        return;
+    }
+    supervisor->step = RESTART_DRAIN;
+    process_send_signal(supervisor->worker, SIGTERM);
+}
+
+static void on_child_end(void *context, const struct process_end *end)
 {
     struct supervisor *supervisor = context;
 
+    if (end->id == supervisor->rehearsal) {
+        on_rehearsal_end(supervisor, end);
+        return;
+    }
     if (end->id != supervisor->worker) {
         return;
     }
@@ -115,6 +258,8 @@ static void on_worker_end(void *context, const struct process_end *end)
         /* The signal ended it before it could hear signals: it had not begun anything. */
         bool is_orderly = end->status == 0 || end->signal == SIGTERM || end->signal == SIGINT;
         stop(supervisor, is_orderly ? 0 : EX_SOFTWARE);
+    } else if (supervisor->step == RESTART_DRAIN) {
+        become_new_program(supervisor);
     } else if (end->signal == 0 && end->status == WORKER_EXIT_HOPELESS) {
         stop(supervisor, end->status);
     } else {
@@ -133,7 +278,12 @@ static void on_signal(void *context, int number)
 {
     struct supervisor *supervisor = context;
 
+    if (number == SIGUSR2) {
+        start_rehearsal(supervisor);
+        return;
+    }
     if (number != SIGHUP) {
+        service_notify("STOPPING=1\nSTATUS=draining");
         supervisor->stops++;
         if (supervisor->worker == 0) {
             stop(supervisor, 0);
@@ -154,7 +304,11 @@ static bool open_listeners(struct supervisor *supervisor, struct strbuf *why)
     supervisor->listeners = memory_zero((listen->count + 1) * sizeof(struct listener *));
     for (size_t i = 0; i < listen->count; i++) {
         supervisor->listeners[i] =
-            listener_open_patiently(&listen->items[i], SUPERVISOR_PATIENCE_MS, why);
+            inherited_socket_take(&supervisor->inherited, &listen->items[i]);
+        if (supervisor->listeners[i] == NULL) {
+            supervisor->listeners[i] =
+                listener_open_patiently(&listen->items[i], SUPERVISOR_PATIENCE_MS, why);
+        }
         if (supervisor->listeners[i] == NULL) {
             return false;
         }
@@ -170,8 +324,12 @@ static void open_control(struct supervisor *supervisor)
     struct strbuf why;
 
     strbuf_init(&why, 1024);
-    supervisor->control = listener_open_unix_patiently(
-        supervisor->config->control.data, CONTROL_MODE, SUPERVISOR_PATIENCE_MS, &why);
+    supervisor->control =
+        inherited_socket_take_unix(&supervisor->inherited, supervisor->config->control.data);
+    if (supervisor->control == NULL) {
+        supervisor->control = listener_open_unix_patiently(
+            supervisor->config->control.data, CONTROL_MODE, SUPERVISOR_PATIENCE_MS, &why);
+    }
     if (supervisor->control == NULL) {
         log_begin(&line, LOG_ERROR, "control-unusable");
         log_bytes(&line, "why", strbuf_bytes(&why));
@@ -212,6 +370,20 @@ static void harden(const struct config *config)
     }
 }
 
+/* A socket nobody is served on would keep its clients waiting. */
+static void report_unused(struct supervisor *supervisor)
+{
+    size_t unused = inherited_sockets_close(&supervisor->inherited);
+    struct log_line line;
+
+    if (unused > 0) {
+        log_begin(&line, LOG_WARNING, "sockets-unused");
+        log_number(&line, "count", (int64_t)unused);
+        log_text(&line, "why", "inherited, and no listen line has their address");
+        log_end(&line);
+    }
+}
+
 static int prepare(struct supervisor *supervisor)
 {
     struct strbuf why;
@@ -229,6 +401,7 @@ static int prepare(struct supervisor *supervisor)
     } else {
         harden(supervisor->config);
         open_control(supervisor);
+        report_unused(supervisor);
     }
     strbuf_clear(&why);
     return status;
@@ -239,6 +412,7 @@ static void clear(struct supervisor *supervisor)
     close_listeners(supervisor);
     free(supervisor->listeners);
     listener_close(&supervisor->control);
+    notice_pipe_free(&supervisor->notices);
     config_free(&supervisor->config);
 }
 
@@ -246,7 +420,8 @@ int supervisor_run(const char *config_path, struct config *config)
 {
     struct supervisor supervisor = {.config_path = config_path, .config = config};
 
-    hardening_close_all_but(NULL, 0);
+    inherited_sockets_find(&supervisor.inherited);
+    hardening_close_all_but(supervisor.inherited.handles, supervisor.inherited.count);
     log_configure(&config->log);
     /* Before anything that takes time: a signal that comes early waits for the loop. */
     supervisor.loop = event_loop_new();
@@ -254,7 +429,7 @@ int supervisor_run(const char *config_path, struct config *config)
     supervisor.status = prepare(&supervisor);
     if (supervisor.status == EX_OK) {
         supervisor.restart_timer = loop_timer_new(supervisor.loop, start_worker, &supervisor);
-        process_children_start(supervisor.loop, on_worker_end, &supervisor);
+        process_children_start(supervisor.loop, on_child_end, &supervisor);
         loop_timer_set(supervisor.restart_timer, 0);
         event_loop_run(supervisor.loop);
         process_children_stop();
@@ -264,4 +439,21 @@ int supervisor_run(const char *config_path, struct config *config)
     event_loop_free(&supervisor.loop);
     clear(&supervisor);
     return supervisor.status;
+}
+
+int supervisor_rehearse(struct config *config)
+{
+    struct supervisor supervisor = {.config = config};
+    struct strbuf why;
+    int status = EX_OK;
+
+    strbuf_init(&why, 1024);
+    inherited_sockets_find(&supervisor.inherited);
+    if (!open_listeners(&supervisor, &why)) {
+        log_why(LOG_ERROR, "cannot-listen", &why);
+        status = EX_UNAVAILABLE;
+    }
+    strbuf_clear(&why);
+    clear(&supervisor);
+    return status;
 }

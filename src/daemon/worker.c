@@ -59,7 +59,8 @@ struct worker {
     int64_t started_ms; /* unix */
     struct loop_timer *alias_timer;
     struct loop_timer *drain_timer;
-    struct reload *reload; /* running, or NULL */
+    struct loop_timer *heart_timer; /* or NULL */
+    struct reload *reload;          /* running, or NULL */
     bool reload_again;
     bool has_bad_files; /* `bad_files` failed: not tried again before they change */
     uint64_t bad_files;
@@ -68,6 +69,11 @@ struct worker {
     size_t loops_draining;
     atomic_bool is_spool_damaged;
 };
+
+static void tell_supervisor(const struct worker *worker, enum worker_notice notice)
+{
+    notice_pipe_send(worker->setup->notices, (char)notice);
+}
 
 static void log_fatal(const char *event, struct bytes why)
 {
@@ -300,6 +306,7 @@ static void on_reload_done(void *context)
         log_end(&line);
     }
     free(reload);
+    tell_supervisor(worker, WORKER_READY);
     if (worker->reload_again) {
         worker->reload_again = false;
         start_reload(worker);
@@ -352,6 +359,7 @@ static void start_reload(struct worker *worker)
     reload->files = config_files_now(worker->snapshot->config);
     reload->done = (struct loop_task){.run = on_reload_done, .context = reload};
     worker->reload = reload;
+    tell_supervisor(worker, WORKER_RELOADING);
     reload->thread = process_thread_start("reload", load_in_thread, reload);
 }
 
@@ -359,6 +367,9 @@ static void on_signal(void *context, int number)
 {
     struct worker *worker = context;
 
+    if (number == SIGUSR2) {
+        return; /* the supervisor's */
+    }
     if (number == SIGHUP) {
         start_reload(worker);
     } else if (worker->is_draining) {
@@ -389,6 +400,32 @@ static void check_alias_files(void *context)
         worker->files_seen = files;
     }
     loop_timer_set(worker->alias_timer, ALIAS_CHECK_MS);
+}
+
+/* A loop that hangs does not answer, and then the supervisor hears nothing. */
+static void beat(void *context)
+{
+    struct worker *worker = context;
+    bool is_alive = true;
+
+    for (size_t i = 0; i < worker->loop_count; i++) {
+        is_alive = worker_loop_has_turned(&worker->loops[i]) && is_alive;
+    }
+    if (is_alive) {
+        tell_supervisor(worker, WORKER_ALIVE);
+        for (size_t i = 0; i < worker->loop_count; i++) {
+            worker_loop_ask_for_turn(&worker->loops[i]);
+        }
+    }
+    loop_timer_set(worker->heart_timer, worker->setup->heartbeat_ms);
+}
+
+static void start_heart(struct worker *worker)
+{
+    if (worker->setup->heartbeat_ms > 0) {
+        worker->heart_timer = loop_timer_new(worker->main_loop, beat, worker);
+        beat(worker);
+    }
 }
 
 static void log_ready(const struct worker *worker)
@@ -458,12 +495,27 @@ static void describe(void *context, struct status_report *report)
     }
 }
 
+static void obey(void *context, enum control_request request)
+{
+    struct worker *worker = context;
+
+    switch (request) {
+    case CONTROL_RELOAD:
+        start_reload(worker);
+        break;
+    case CONTROL_RESTART:
+        tell_supervisor(worker, WORKER_RESTART);
+        break;
+    }
+}
+
 static void open_control(struct worker *worker)
 {
     struct control_server_options options = {.spool = worker->spool,
                                              .queues = worker->queues,
                                              .pauses = worker->pauses,
                                              .describe = describe,
+                                             .request = obey,
                                              .context = worker};
 
     if (worker->setup->control != NULL) {
@@ -494,7 +546,9 @@ static void serve(struct worker *worker)
     open_control(worker);
     worker->alias_timer = loop_timer_new(worker->main_loop, check_alias_files, worker);
     loop_timer_set(worker->alias_timer, ALIAS_CHECK_MS);
+    start_heart(worker);
     log_ready(worker);
+    tell_supervisor(worker, WORKER_READY);
     event_loop_run(worker->main_loop);
 
     stop_listening(worker);
@@ -523,6 +577,7 @@ static void clear(struct worker *worker)
     acceptor_free(&worker->acceptor);
     loop_timer_free(&worker->alias_timer);
     loop_timer_free(&worker->drain_timer);
+    loop_timer_free(&worker->heart_timer);
     event_loop_free(&worker->main_loop);
     snapshot_drop(&worker->snapshot);
     free(worker->loops);
@@ -537,12 +592,13 @@ static size_t add_handles(int *handles, size_t count, const struct listener *lis
 /* Before any thread: what the supervisor held open, and what this process may never do. */
 static void harden(const struct worker_setup *setup)
 {
-    int handles[2 * LISTENERS_MOST + 2];
+    int handles[2 * LISTENERS_MOST + 3];
     size_t count = add_handles(handles, 0, setup->control);
 
     for (size_t i = 0; i < setup->listener_count; i++) {
         count = add_handles(handles, count, setup->listeners[i]);
     }
+    handles[count++] = notice_pipe_sending_handle(setup->notices);
     log_close_syslog();
     hardening_close_all_but(handles, count);
     hardening_drop_capabilities(true);

@@ -38,6 +38,13 @@ static void report_drained(void *context)
     loop->on_drained(loop->on_drained_context);
 }
 
+static void note_turn(void *context)
+{
+    struct worker_loop *loop = context;
+
+    atomic_store(&loop->has_turned, true);
+}
+
 static void on_queue_idle(void *context)
 {
     struct worker_loop *loop = context;
@@ -71,6 +78,8 @@ bool worker_loop_init(struct worker_loop *loop, size_t index,
     *loop = (struct worker_loop){.index = index, .main_loop = parts->main_loop};
     loop->ids.loop = (unsigned)index;
     loop->start_task = (struct loop_task){.run = start_queue, .context = loop};
+    loop->turn_task = (struct loop_task){.run = note_turn, .context = loop};
+    atomic_init(&loop->has_turned, true);
     loop->drain_task = (struct loop_task){.run = begin_drain, .context = loop};
     loop->drained_task = (struct loop_task){.run = report_drained, .context = loop};
     loop->loop = event_loop_new();
@@ -145,6 +154,17 @@ void worker_loop_drain(struct worker_loop *loop, void (*on_drained)(void *contex
     loop->on_drained = on_drained;
     loop->on_drained_context = context;
     event_loop_post(loop->loop, &loop->drain_task);
+}
+
+void worker_loop_ask_for_turn(struct worker_loop *loop)
+{
+    atomic_store(&loop->has_turned, false);
+    event_loop_post(loop->loop, &loop->turn_task);
+}
+
+bool worker_loop_has_turned(const struct worker_loop *loop)
+{
+    return atomic_load(&loop->has_turned);
 }
 
 void worker_loop_stop(struct worker_loop *loop)

@@ -10,6 +10,8 @@
 #include "daemon/snapshot.h"
 #include "io/process.h"
 
+#include <stdatomic.h>
+
 struct worker_loop {
     size_t index;
     struct event_loop *main_loop;
@@ -20,7 +22,8 @@ struct worker_loop {
     struct queue *queue;
     struct inbound_server *inbound;
     struct message_id_source ids;
-    struct loop_task start_task, drain_task, drained_task;
+    struct loop_task start_task, drain_task, drained_task, turn_task;
+    atomic_bool has_turned;            /* since it was asked to */
     void (*on_drained)(void *context); /* on the main loop */
     void *on_drained_context;
 };
@@ -43,6 +46,9 @@ void worker_loop_pause_inbound(struct worker_loop *loop, bool is_paused);
 /* No new mail, open work is finished; then on_drained runs on the main loop. */
 void worker_loop_drain(struct worker_loop *loop, void (*on_drained)(void *context),
                        void *context);
+/* A sign of life: asked for, the loop turns as soon as it can. */
+void worker_loop_ask_for_turn(struct worker_loop *loop);
+bool worker_loop_has_turned(const struct worker_loop *loop);
 /* Stops the thread and waits for it. */
 void worker_loop_stop(struct worker_loop *loop);
 /* After all loops have stopped. */

@@ -86,6 +86,17 @@ struct listener *listener_from_handle(int handle)
     return listener;
 }
 
+struct listener *listener_from_unix_handle(int handle, const char *path)
+{
+    struct listener *listener = listener_from_handle(handle);
+
+    if (path != NULL) {
+        listener->path = memory_alloc(strlen(path) + 1);
+        memcpy(listener->path, path, strlen(path) + 1);
+    }
+    return listener;
+}
+
 struct listener *listener_open(const struct ip_endpoint *address, struct strbuf *why)
 {
     static const int ON = 1;
@@ -147,7 +158,6 @@ static bool remove_dead_socket(const char *path, const struct socket_address *ad
 struct listener *listener_open_unix(const char *path, unsigned mode, struct strbuf *why)
 {
     struct socket_address address;
-    struct listener *listener;
     mode_t mask;
     int fd, status;
 
@@ -175,10 +185,7 @@ struct listener *listener_open_unix(const char *path, unsigned mode, struct strb
     if (listen(fd, BACKLOG) != 0) {
         return fail(why, "listen on", path, fd);
     }
-    listener = listener_from_handle(fd);
-    listener->path = memory_alloc(strlen(path) + 1);
-    memcpy(listener->path, path, strlen(path) + 1);
-    return listener;
+    return listener_from_unix_handle(fd, path);
 }
 
 struct listener *listener_open_patiently(const struct ip_endpoint *address,

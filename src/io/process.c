@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <grp.h>
+#include <limits.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <sched.h>
@@ -97,6 +98,7 @@ void process_signals_start(struct event_loop *loop,
     sigaddset(&signals.source.signals, SIGTERM);
     sigaddset(&signals.source.signals, SIGINT);
     sigaddset(&signals.source.signals, SIGHUP);
+    sigaddset(&signals.source.signals, SIGUSR2);
     source_start(&signals.source, loop, on_signal_ready);
 }
 
@@ -210,6 +212,30 @@ void process_send_signal(int id, int number)
     if (id > 0) {
         kill(id, number);
     }
+}
+
+const char *process_program(void)
+{
+    static char itself[PATH_MAX];
+    ssize_t len;
+
+    if (strchr(program_invocation_name, '/') != NULL) {
+        return program_invocation_name;
+    }
+    if (itself[0] == '\0') {
+        len = readlink("/proc/self/exe", itself, sizeof itself - 1);
+        itself[len < 0 ? 0 : len] = '\0';
+    }
+    return itself;
+}
+
+void process_become(const char *const *arguments, unsigned deadline_s, struct strbuf *why)
+{
+    fflush(NULL);
+    alarm(deadline_s); /* outlives exec() */
+    execv(process_program(), (char *const *)(uintptr_t)arguments);
+    strbuf_addf(why, "cannot run %s: %s", process_program(), strerror(errno));
+    alarm(0);
 }
 
 /* ---- privileges and limits ---- */

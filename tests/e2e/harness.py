@@ -145,13 +145,13 @@ class Postilion:
         text.append(s["extra"])
         self.config.write_text("\n".join(text) + "\n")
 
-    def start(self, wait=True, wrapper=(), env=None):
+    def start(self, wait=True, wrapper=(), env=None, pass_fds=()):
         self.log_offset = self.log_path.stat().st_size if self.log_path.exists() else 0
         self.log_file = open(self.log_path, "ab")
         self.process = subprocess.Popen(
             [*wrapper, program(), "serve", "-c", str(self.config)],
             stdin=subprocess.DEVNULL, stdout=self.log_file, stderr=self.log_file,
-            env={**os.environ, **(env or {})})
+            env={**os.environ, **(env or {})}, pass_fds=pass_fds)
         if wait:
             line = self.wait_log("listening")
             self.port = int(line["address"].rsplit(":", 1)[1])

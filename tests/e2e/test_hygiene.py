@@ -75,6 +75,18 @@ def test_neither_process_keeps_a_right_it_does_not_need(unprivileged):
 
 
 @needs_root
+def test_a_capability_it_was_started_with_is_given_up(unprivileged):
+    """As conf/postilion.service starts it: no root at any time, one capability to bind the port."""
+    daemon = unprivileged()
+    daemon.start(wrapper=("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+                          "--inh-caps", "+net_bind_service", "--ambient-caps", "+net_bind_service"))
+    for pid in (daemon.process.pid, daemon.worker_pid()):
+        status = status_of(pid)
+        for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+            assert int(status[name], 16) == 0, (pid, name, status[name])
+
+
+@needs_root
 def test_as_root_the_worker_keeps_file_rights_only(postilion):
     daemon = postilion().start()
     status = status_of(daemon.worker_pid())
