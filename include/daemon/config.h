@@ -158,6 +158,7 @@ struct config {
     const struct accept_policy **domain_policies; /* by the domains' numbers in `aliases` */
     struct hash_table *local_policies;            /* those of single addresses */
     struct arc_trust arc_trust;
+    struct content_rules content;
     struct grey_options grey;
 
     const struct seal *seal;          /* of the block at the top, or NULL */

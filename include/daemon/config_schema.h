@@ -25,6 +25,7 @@ enum config_type {
     CONFIG_ENDPOINTS, /* struct config_endpoints */
     CONFIG_NETWORKS,  /* struct config_networks */
     CONFIG_NAMES,     /* struct arc_trust: domains as A-labels */
+    CONFIG_PATTERNS,  /* struct file_patterns: words in lower case */
     CONFIG_RETRY,     /* struct retry_schedule */
     CONFIG_SOURCE,    /* addresses to send from, one of each family */
     CONFIG_ROUTE,

@@ -44,6 +44,7 @@
 #include "auth/dmarc_check.h"
 #include "auth/from_domains.h"
 #include "base/arena.h"
+#include "forward/content_rule.h"
 #include "forward/decision.h"
 
 enum { ACCEPT_TEXT_LIMIT = 460, ACCEPT_MARK_LIMIT = 7 };
@@ -81,6 +82,10 @@ struct accept_policy {
     enum doomed_quarantine_rule doomed_quarantine;
     enum munge_rule munge_from;
     enum greylist_rule greylist;
+    /* Judged by forward/content_rule, whether or not anybody is authenticated. */
+    enum blocked_content_rule blocked_content;
+    enum header_sanity_rule header_sanity;
+    enum header_8bit_rule header_8bit;
 };
 
 /* What is known of a client and a sender, before any content. */

@@ -56,6 +56,7 @@ struct inbound_options {
     const struct seal *(*seal_for)(const void *context, struct bytes domain);
     const void *seal_context;
     struct arc_trust arc_trust;
+    struct content_rules content; /* what no message may carry */
     struct grey_options grey;
     struct tls_context *tls;          /* our certificates; NULL: there is no TLS */
     const struct ip_network *trusted; /* relays that are believed about their clients */

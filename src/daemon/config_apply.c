@@ -131,6 +131,7 @@ static void add_range_text(struct strbuf *out, const struct config_option *optio
     case CONFIG_POLICY_FOR:
     case CONFIG_SEAL:
     case CONFIG_NAMES:
+    case CONFIG_PATTERNS:
     case CONFIG_INCLUDE:
     case CONFIG_TEXT:
     case CONFIG_HOST:
@@ -404,6 +405,59 @@ static void apply_names(struct config_loading *loading, const struct config_opti
         items[before + i] = ascii;
     }
     *value = (struct arc_trust){items, before + count};
+}
+
+/* "exe", ".exe" and "*.exe" all say the same; types have a slash. */
+static bool read_pattern(struct config_loading *loading, const struct config_option *option,
+                         const struct config_word *word, struct bytes *pattern)
+{
+    bool is_type = option->offset == offsetof(struct config, content.types);
+    struct bytes text = word->text;
+    struct strbuf lower;
+
+    if (!is_type && bytes_starts_with(text, BYTES("*."))) {
+        text = bytes_skip(text, 2);
+    } else if (!is_type && bytes_starts_with(text, BYTES("."))) {
+        text = bytes_skip(text, 1);
+    }
+    if (is_type != (bytes_find(text, '/') < text.len) || text.len == 0) {
+        config_error_at(loading, word,
+                        is_type ? "write it as application/x-msdownload, or video/*"
+                                : "write what names end in: exe, or tar.gz",
+                        is_type ? "this is not a media type" : "this is not the end of a name");
+        return false;
+    }
+    strbuf_init(&lower, text.len + 1);
+    for (size_t i = 0; i < text.len; i++) {
+        strbuf_add_char(&lower, (char)ascii_lower((unsigned char)text.data[i]));
+    }
+    *pattern = arena_copy(loading->arena, strbuf_bytes(&lower));
+    strbuf_clear(&lower);
+    return true;
+}
+
+static void apply_patterns(struct config_loading *loading, const struct config_option *option,
+                           const struct config_node *node)
+{
+    struct file_patterns *value = value_of(loading, option);
+    size_t count, before = value->count;
+    const struct config_word *words = value_words(node, &count);
+    struct bytes *items = arena_alloc(loading->arena, (before + count) * sizeof *items);
+
+    if (before + count > option->most) {
+        config_error_at(loading, &words[0], NULL, "%s takes at most %llu values in all",
+                        option->name, (unsigned long long)option->most);
+        return;
+    }
+    for (size_t i = 0; i < before; i++) {
+        items[i] = value->items[i];
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!read_pattern(loading, option, &words[i], &items[before + i])) {
+            return;
+        }
+    }
+    *value = (struct file_patterns){items, before + count};
 }
 
 static void apply_retry(struct config_loading *loading, const struct config_option *option,
@@ -693,6 +747,9 @@ void config_apply(struct config_loading *loading, const struct config_option *op
         return;
     case CONFIG_NAMES:
         apply_names(loading, option, node);
+        return;
+    case CONFIG_PATTERNS:
+        apply_patterns(loading, option, node);
         return;
     case CONFIG_RETRY:
         apply_retry(loading, option, node);

@@ -82,6 +82,7 @@ static bool keep(struct config *fresh, const struct config *running,
     case CONFIG_POLICY_FOR:
     case CONFIG_SEAL:
     case CONFIG_NAMES:
+    case CONFIG_PATTERNS:
     case CONFIG_INCLUDE:
     case CONFIG_NETWORKS:
     case CONFIG_RETRY:

@@ -259,7 +259,7 @@ const struct config_option config_options[] = {
      "What is thought of mail before it is taken."},
     {"policy", "authenticate", CONFIG_CHOICE, AT(authenticate), "on|off", "off|on", NULL, NO_RANGE, "on", ONCE, RELOAD, NULL,
      "Whether to find out who sent a message: reverse name, SPF, DKIM and DMARC. With \"off\" nothing is looked up, no "
-     "Authentication-Results field is written, and the other options of this block have nothing to say."},
+     "Authentication-Results field is written, and the options below up to munge-from have nothing to say."},
     {"policy", "received-spf", CONFIG_CHOICE, AT(received_spf), "yes|no", "no|yes", NULL, NO_RANGE, "no", ONCE, RELOAD, NULL,
      "Writes a Received-SPF field beside Authentication-Results, for old filters that read it."},
     {"policy", "spf-fail", CONFIG_CHOICE, AT(policy.spf_fail), "refuse-unless-dkim|refuse|tag", "refuse-unless-dkim|refuse|tag", NULL,
@@ -303,6 +303,35 @@ const struct config_option config_options[] = {
      "Asks who was never here before to come again: programs that send and forget do not. \"suspicious\" leaves alone whom both "
      "SPF and a reverse name that leads back speak for; \"all\" asks everybody once. Legitimate first mail is late by as long "
      "as the other side waits, often 15 minutes."},
+    {"policy", "blocked-content", CONFIG_CHOICE, AT(policy.blocked_content), "refuse|tag|hold|accept", "refuse|tag|hold|accept", NULL,
+     NO_RANGE, "refuse", ONCE, RELOAD, NULL,
+     "Mail that carries what the content block lists, or whose MIME structure can be read in more than one way, so that nobody "
+     "knows. \"tag\" says so in an Authentication-Results field (x-content), \"hold\" keeps it in the queue for you to look "
+     "at. Bounces on their way back are only tagged. This and the two options below hold with \"authenticate off\", too."},
+    {"policy", "header-sanity", CONFIG_CHOICE, AT(policy.header_sanity), "tag|refuse|off", "tag|refuse|off", NULL, NO_RANGE, "tag", ONCE,
+     RELOAD, NULL,
+     "Mail whose header no mail program writes: a NUL in it, no From, two Date, Message-ID, Subject, To, Cc or other fields of "
+     "which RFC 5322 allows one. Big receivers refuse it. \"tag\" says so in an Authentication-Results field (x-header). Several "
+     "From fields are a case of dmarc-reject."},
+    {"policy", "header-8bit", CONFIG_CHOICE, AT(policy.header_8bit), "accept|tag|refuse", "accept|tag|refuse", NULL, NO_RANGE, "accept", ONCE,
+     RELOAD, NULL,
+     "Mail with octets beyond ASCII in its header that came without SMTPUTF8: wrong, but there is still a lot of it."},
+
+    {"", "content", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
+     "What no message may carry; policy.blocked-content says what becomes of one that does."},
+    {"content", "block-extension", CONFIG_PATTERNS, AT(content.extensions), "ENDING ...", NULL, NULL, 1, 1000, NULL, REPEATS, RELOAD,
+     "#block-extension exe com scr pif bat cmd cpl msi vbs vbe js jse wsf wsh hta lnk jar ps1",
+     "Names of attachments, of files in ZIP archives and in gzip that end so; \"*\" and \"?\" stand for any. All ways to write a "
+     "name that some mail program reads are looked at. Nothing is unpacked: see application/x-zip-nested below."},
+    {"content", "block-type", CONFIG_PATTERNS, AT(content.types), "TYPE ...", NULL, NULL, 1, 1000, NULL, REPEATS, RELOAD,
+     "#block-type application/x-msdownload message/partial application/x-zip-encrypted",
+     "Media types, as declared; \"*\" and \"?\" stand for any. Known by their octets, too: application/x-msdownload, "
+     "application/x-7z-compressed, application/vnd.rar, application/gzip, application/vnd.ms-cab-compressed, and "
+     "application/x-zip-encrypted and application/x-zip-nested (an archive in a ZIP that cannot be looked into)."},
+    {"content", "fields", CONFIG_NUMBER, AT(content.fields), "N", NULL, NULL, 100, 1000000, "2000", ONCE, RELOAD, NULL,
+     "How many fields a header may have; more are refused."},
+    {"content", "field-size", CONFIG_SIZE, AT(content.field_size), "SIZE", NULL, NULL, 2 * KIB, 16 * MIB, "100K", ONCE, RELOAD, NULL,
+     "How large one field may be; a larger one is refused."},
 
     {"", "greylist", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
      "How long \"policy greylist\" makes wait, and remembers. A client counts with its neighbours: /24 of IPv4, /64 of IPv6."},
@@ -574,6 +603,7 @@ static void add_range(struct strbuf *out, const struct config_option *option)
     case CONFIG_POLICY_FOR:
     case CONFIG_SEAL:
     case CONFIG_NAMES:
+    case CONFIG_PATTERNS:
     case CONFIG_INCLUDE:
     case CONFIG_TEXT:
     case CONFIG_HOST:

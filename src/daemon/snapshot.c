@@ -123,6 +123,7 @@ static void fill_inbound(struct snapshot *snapshot)
         .seal_for = config_seal_for,
         .seal_context = config,
         .arc_trust = config->arc_trust,
+        .content = config->content,
         .grey = config->grey,
         .tls = config->tls,
         .trusted = config->trusted.items,

@@ -5,6 +5,7 @@
  *   2 inbound_content_input  octets are unstuffed and kept; nothing is decided before the end
  *     inbound_content_chunk  the same without dots
  *   3 inbound_content_end    what the octets themselves forbid: bare CR or LF, size
+ *     may_be_carried         what it carries, and its header: inbound_rules.c has looked on
  *   4 inbound_content_judge  who sent it, and was it here before? May wait for DNS
  *   5 is_munged_if_wanted    the author in our own name, where the policy has it so
  *   6 inbound_returns_count  addresses that we signed may be used so often and not more
@@ -41,6 +42,7 @@ void inbound_content_begin(struct inbound_session *session)
     transaction->content_status = inbound_memory_is_short(session) ? CONTENT_FULL : CONTENT_OK;
     strbuf_init(&transaction->header, session->options->header_size + HEADER_EXCESS);
     inbound_seal_begin(session);
+    inbound_rules_begin(session);
 }
 
 static void store(struct inbound_transaction *transaction, struct bytes octets)
@@ -194,6 +196,9 @@ static void take_octets(void *context, struct bytes octets)
 {
     struct inbound_session *session = context;
 
+    if (session->transaction.walk != NULL && !session->transaction.is_too_big) {
+        inbound_rules_octets(session, octets);
+    }
     if (session->transaction.has_header) {
         take_body(session, octets);
     } else {
@@ -217,6 +222,7 @@ static void answer_content(struct inbound_session *session, unsigned code, const
         log_number(&line, "size", (int64_t)transaction->decoder.octets);
         log_number(&line, "code", code);
         log_text(&line, "why", why);
+        inbound_rules_log(session, &line);
         if (transaction->is_judged) {
             inbound_auth_log(session, &line);
         }
@@ -275,6 +281,7 @@ static void log_accepted(struct inbound_session *session, size_t deliveries, con
     log_text(&line, "how", how);
     log_number(&line, "size", (int64_t)transaction->decoder.octets);
     log_number(&line, "ms", clock_unix_ms() - transaction->started_ms);
+    inbound_rules_log(session, &line);
     inbound_auth_log(session, &line);
     log_end(&line);
 }
@@ -458,6 +465,15 @@ static bool is_auto_submitted(struct bytes header)
     return is_automatic;
 }
 
+/* Why it waits for an operator; NULL: it does not. */
+static const char *held_why(const struct inbound_session *session)
+{
+    if (session->transaction.judgement.manner == FORWARD_HELD) {
+        return "held: DMARC cannot pass after forwarding";
+    }
+    return inbound_rules_hold(session) ? "held: content that is blocked" : NULL;
+}
+
 static void submit(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
@@ -483,9 +499,7 @@ static void submit(struct inbound_session *session)
         .envelope = &envelope,
         .content = transaction->content,
         .handoff_ms = session->options->handoff_ms,
-        .held_why = transaction->judgement.manner == FORWARD_HELD
-                        ? "held: DMARC cannot pass after forwarding"
-                        : NULL,
+        .held_why = held_why(session),
     };
     struct strbuf trace, prefix;
 
@@ -499,6 +513,7 @@ static void submit(struct inbound_session *session)
     strbuf_init(&trace, PREFIX_LIMIT);
     strbuf_init(&prefix, 2 * PREFIX_LIMIT);
     inbound_auth_add_results(session, &trace);
+    inbound_rules_add(session, &trace);
     add_received(session, &trace);
     inbound_seal_add(session, strbuf_bytes(&trace), &prefix);
     strbuf_add(&prefix, strbuf_bytes(&trace));
@@ -596,6 +611,18 @@ static bool may_travel_on(struct inbound_session *session, struct bytes header)
     if (drop_looping_recipients(session, header) == 0) {
         refuse_content(session, 554, "5.4.6",
                        "mail loop: this message was forwarded here before", "loop");
+        return false;
+    }
+    return true;
+}
+
+/* What room forward says of what it carries. No DNS answer changes that. */
+static bool may_be_carried(struct inbound_session *session)
+{
+    struct decision decision = inbound_rules_judge(session);
+
+    if (decision.disposition != DECISION_ACCEPT) {
+        answer_content(session, decision.code, decision.enhanced, decision.text, decision.why);
         return false;
     }
     return true;
@@ -725,7 +752,7 @@ void inbound_content_end(struct inbound_session *session)
     if (transaction->content_status == CONTENT_OK) {
         transaction->content_status = content_seal(transaction->content);
     }
-    if (!inbound_content_is_fine(session)) {
+    if (!inbound_content_is_fine(session) || !may_be_carried(session)) {
         return;
     }
     if (inbound_auth_end(session)) {

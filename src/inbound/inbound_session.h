@@ -4,7 +4,7 @@
  * Private to room inbound. Files: inbound_session.c (life, deadlines, lines),
  * inbound_commands.c (one function per command), inbound_recipient.c (RCPT and its controls), inbound_parameters.c (what MAIL and RCPT say beside
  * their addresses), inbound_content.c (the content up to its answer), inbound_chunks.c (BDAT),
- * inbound_auth.c (who sent it), inbound_seal.c (what we sign it with), inbound_greylist.c (who is to come again),
+ * inbound_auth.c (who sent it), inbound_rules.c (what it carries), inbound_seal.c (what we sign it with), inbound_greylist.c (who is to come again),
  * inbound_trust.c (relays that name their client), inbound_tls.c (STARTTLS), inbound_memory.c (what it holds).
  */
 #ifndef INBOUND_SESSION_H
@@ -84,6 +84,10 @@ struct inbound_transaction {
     bool is_settled; /* nothing is open, or time is up */
     bool is_judged;
     struct accept_answer judgement;
+    /* what it carries (inbound_rules.c) */
+    struct mime_walk *walk; /* NULL: nothing is looked for, or it has been found */
+    struct content_findings findings;
+    struct content_answer file_answer, header_answer;
     /* what it is signed with (inbound_seal.c) */
     struct bytes own_domain; /* of the first recipient: the one that answers for it */
     const struct seal *seal; /* of that domain; NULL: none */
@@ -326,6 +330,22 @@ bool inbound_seal_can_munge(const struct inbound_session *session);
 bool inbound_seal_munge(struct inbound_session *session);
 /* Our signatures over the message with `trace` (results, Received) on its top. */
 void inbound_seal_add(struct inbound_session *session, struct bytes trace, struct strbuf *out);
+
+/* inbound_rules.c */
+/* May a recipient with this policy share the answer of those before? */
+bool inbound_rules_may_join(const struct inbound_session *session,
+                            const struct accept_policy *policy);
+void inbound_rules_begin(struct inbound_session *session);
+/* Octets of the content as they come, header and all. */
+void inbound_rules_octets(struct inbound_session *session, struct bytes octets);
+/* Stops looking; safe at any time. */
+void inbound_rules_reset(struct inbound_session *session);
+/* The content is whole. */
+struct decision inbound_rules_judge(struct inbound_session *session);
+bool inbound_rules_hold(const struct inbound_session *session);
+/* What was let go although a rule notes it, as a field. */
+void inbound_rules_add(const struct inbound_session *session, struct strbuf *prefix);
+void inbound_rules_log(const struct inbound_session *session, struct log_line *line);
 
 /* inbound_returns.c */
 enum inbound_return_verdict {

@@ -211,6 +211,10 @@ static void test_mistakes(void **state)
          "authenticate cannot be set for a domain alone", NULL},
         {"outside of a domain", HEAD OWN "}\npolicy-for abuse {\n}\n", 8, 1, "\"policy-for\" is not known here", NULL},
         {"no name for a policy", HEAD OWN " policy-for {\n }\n}\n", 7, 2, "policy-for needs a value", NULL},
+        {"no ending", HEAD OWN "}\ncontent {\n block-extension exe a/b\n}\n", 9, 22, "this is not the end of a name", "exe"},
+        {"no ending behind the dot", HEAD OWN "}\ncontent {\n block-extension .\n}\n", 9, 18, "this is not the end of a name", NULL},
+        {"no type", HEAD OWN "}\ncontent {\n block-type exe\n}\n", 9, 13, "this is not a media type", "application/"},
+        {"no list for a domain", HEAD OWN " content {\n }\n}\n", 7, 2, "\"content\" is not known in the block domain", NULL},
         {"no name", HEAD OWN "}\nauthserv-id a;b\n", 8, 13, "this is not a host name", NULL},
     };
     /* clang-format on */
@@ -272,6 +276,39 @@ static void test_addresses(void **state)
 }
 
 /* Blocks of listeners stand beside plain ones; trust says who is believed. */
+static void test_content(void **state)
+{
+    struct config *usual = load(HEAD OWN "}\n");
+    struct config *config =
+        load(HEAD OWN " policy {\n  blocked-content hold\n }\n}\n"
+                      "content {\n block-extension exe .SCR\n"
+                      " block-extension *.Tar.gz\n block-type Video/*\n"
+                      " fields 100\n field-size 4K\n}\n"
+                      "policy {\n header-sanity refuse\n header-8bit tag\n}\n");
+    const struct accept_policy *policy =
+        config_policy_for(config, BYTES("own.test"), BYTES("abuse"));
+
+    (void)state;
+    CHECK_INT("no lists", usual->content.extensions.count + usual->content.types.count, 0);
+    CHECK_INT("fields", usual->content.fields, 2000);
+    CHECK_INT("field size", usual->content.field_size, 100 * 1024);
+    CHECK_INT("blocked", usual->policy.blocked_content, BLOCKED_CONTENT_REFUSE);
+    CHECK_INT("sanity", usual->policy.header_sanity, HEADER_SANITY_TAG);
+    CHECK_INT("8bit", usual->policy.header_8bit, HEADER_8BIT_ACCEPT);
+    CHECK_INT("extensions", config->content.extensions.count, 3);
+    CHECK_BYTES("dot left out", config->content.extensions.items[1], BYTES("scr"));
+    CHECK_BYTES("star left out", config->content.extensions.items[2], BYTES("tar.gz"));
+    CHECK_INT("types", config->content.types.count, 1);
+    CHECK_BYTES("lower case", config->content.types.items[0], BYTES("video/*"));
+    CHECK_INT("fields", config->content.fields, 100);
+    CHECK_INT("field size", config->content.field_size, 4096);
+    CHECK_INT("of the domain", policy->blocked_content, BLOCKED_CONTENT_HOLD);
+    CHECK_INT("of all", policy->header_sanity, HEADER_SANITY_REFUSE);
+    CHECK_INT("of all", policy->header_8bit, HEADER_8BIT_TAG);
+    config_free(&config);
+    config_free(&usual);
+}
+
 static void test_listeners(void **state)
 {
     struct config *config =
@@ -337,8 +374,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),  cmocka_unit_test(test_words),
         cmocka_unit_test(test_domains),   cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_explained), cmocka_unit_test(test_listeners),
-        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_explained), cmocka_unit_test(test_content),
+        cmocka_unit_test(test_listeners), cmocka_unit_test(test_addresses),
     };
 
     return cmocka_run_group_tests(tests, make_secret, remove_secret);
