@@ -567,8 +567,7 @@ static void break_header(struct mime_walk *walk, struct bytes line)
 
     finish_field(walk);
     if (!walk->is_in_body) {
-        open_body(walk);
-        walk->is_in_header = true;
+        open_body(walk); /* it stays in the header, too */
     }
     if (walk->whole.is_open && !had_whole) {
         mime_view_feed(&walk->whole, line);

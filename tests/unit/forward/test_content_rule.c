@@ -226,6 +226,9 @@ static void what_cannot_be_read_for_certain_is_blocked(void **state)
     content_findings_add(&findings, MIME_FOUND_NAME, BYTES("evil.exe"));
     judge(BLOCKED_CONTENT_REFUSE, &findings, MIME_AMBIGUOUS, arena, &answer);
     check_answer("a file says more", &answer, true, 550, "blocked-file");
+    content_findings_add(&findings, MIME_FOUND_NAME, BYTES("second.exe"));
+    judge(BLOCKED_CONTENT_REFUSE, &findings, MIME_NO_TROUBLE, arena, &answer);
+    CHECK_BYTES("the first stays", answer.what, BYTES("evil.exe"));
     arena_free(&arena);
 }
 

@@ -126,6 +126,7 @@ static void names_are_found_however_they_are_written(void **state)
         ROW("folded between parameters", DISPOSITION "\r\n\tfilename=\"evil.exe\"\r\n\r\n", "[N:evil.exe]", MIME_NO_TROUBLE),
         ROW("folded inside of the name, taken out", DISPOSITION "filename=\"evil.\r\n exe\"\r\n\r\n", "[N:evil.exe]", MIME_NO_TROUBLE),
         ROW("folded inside of the name, kept", DISPOSITION "filename=\"a.txt\r\n evil.exe\"\r\n\r\n", "[N:a.txt evil.exe]", MIME_NO_TROUBLE),
+        ROW("semicolon in quotes", DISPOSITION "filename=\"a;evil.exe\"\r\n\r\n", "[N:a;evil.exe]", MIME_NO_TROUBLE),
         ROW("quote never closed", DISPOSITION "filename=\"evil.exe\r\n\r\n", "[N:evil.exe]", MIME_NO_TROUBLE),
         ROW("text behind the quote", DISPOSITION "filename=\"evil\".exe\r\n\r\n", "[N:evil.exe]", MIME_NO_TROUBLE),
         ROW("backslashes as escapes", DISPOSITION "filename=\"ev\\il.e\\xe\"\r\n\r\n", "[N:evil.exe]", MIME_NO_TROUBLE),
@@ -178,6 +179,7 @@ static void parts_are_found_however_they_are_delimited(void **state)
         ROW("no MIME-Version, LF lines", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Disposition: x; filename=evil.exe\n\n", "[N:evil.exe]", MIME_NO_TROUBLE),
         ROW("quoted boundary", MIXED("\"a b\"") PART("a b"), "[N:evil.exe]", MIME_NO_TROUBLE),
         ROW("quoted boundary that ends in blanks", MIXED("\"ab \"") PART("ab"), "[N:evil.exe]", MIME_NO_TROUBLE),
+        ROW("boundary in two sections that ends in blanks", "Content-Type: multipart/mixed; boundary*0=a; boundary*1=\"b \"\r\n\r\n" PART("ab"), "[N:evil.exe]", MIME_NO_TROUBLE),
         ROW("boundary in two sections", "Content-Type: multipart/mixed; boundary*0=a; boundary*1=b\r\n\r\n" PART("ab"), "[N:evil.exe]", MIME_NO_TROUBLE),
         ROW("blanks behind the boundary", MIXED("b") "--b \t \r\n" DISPOSITION "filename=evil.exe\r\n\r\n", "[N:evil.exe]", MIME_NO_TROUBLE),
         ROW("no closing boundary", MIXED("b") PART("b"), "[N:evil.exe]", MIME_NO_TROUBLE),
@@ -341,6 +343,7 @@ static void names_in_zip_archives_are_found(void **state)
     strbuf_reset(&zip);
     strbuf_add_text(&zip, "a stub in front, with a P and a PK in it");
     add_zeros(&zip, 20000);
+    strbuf_add_text(&zip, "PPK");
     add_local(&zip, EVIL_ENTRY);
     check_archive("behind a stub", strbuf_bytes(&zip), IN_ZIP, MIME_NO_TROUBLE);
     strbuf_reset(&zip);
@@ -437,6 +440,19 @@ static void archives_are_found_however_they_are_encoded(void **state)
         strbuf_clear(&outcome.log);
         strbuf_clear(&message);
     }
+}
+
+static void base64_needs_no_padding(void **state)
+{
+    struct outcome outcome;
+
+    (void)state;
+    walk_both_ways(
+        "no padding", &outcome,
+        BYTES("Content-Type: application/zip\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+              "UEsDBBQAAAAIAAAAAAAAAAAAAAAAAAAAAAAIAAAAZXZpbC5leGU\r\n"));
+    CHECK_TRUE("no padding", has(&outcome, IN_ZIP));
+    strbuf_clear(&outcome.log);
 }
 
 static void archives_in_uuencode_are_looked_into(void **state)
@@ -584,6 +600,7 @@ int main(void)
         cmocka_unit_test(names_in_zip_archives_are_found),
         cmocka_unit_test(kinds_of_archives_are_told),
         cmocka_unit_test(archives_are_found_however_they_are_encoded),
+        cmocka_unit_test(base64_needs_no_padding),
         cmocka_unit_test(archives_in_uuencode_are_looked_into),
         cmocka_unit_test(what_is_too_complex_ends_the_walk),
         cmocka_unit_test(messages_encoded_in_messages_have_an_end),
