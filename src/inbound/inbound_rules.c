@@ -14,6 +14,12 @@
 
 #include "mail/results_field.h"
 
+/* Sessions that wait need no room for it. */
+struct inbound_carried {
+    struct content_findings findings;
+    struct content_answer file_answer, header_answer;
+};
+
 static const struct accept_policy *policy_of(const struct inbound_transaction *transaction)
 {
     static const struct accept_policy usual = {0};
@@ -68,10 +74,12 @@ void inbound_rules_begin(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
 
-    transaction->findings = (struct content_findings){.rules = &session->options->content};
+    transaction->carried = arena_alloc(transaction->arena, sizeof *transaction->carried);
+    transaction->carried->findings.rules = &session->options->content;
     if (content_rules_block(&session->options->content) &&
         blocked_rule(transaction) != BLOCKED_CONTENT_ACCEPT) {
-        transaction->walk = mime_walk_new(content_findings_add, &transaction->findings);
+        transaction->walk =
+            mime_walk_new(content_findings_add, &transaction->carried->findings);
     }
 }
 
@@ -83,7 +91,7 @@ void inbound_rules_octets(struct inbound_session *session, struct bytes octets)
         return;
     }
     mime_walk_add(transaction->walk, octets);
-    if (transaction->findings.is_blocked) {
+    if (transaction->carried->findings.is_blocked) {
         mime_walk_free(&transaction->walk);
     }
 }
@@ -104,27 +112,27 @@ static void judge_files(struct inbound_transaction *transaction)
         why = mime_walk_why(transaction->walk);
         mime_walk_free(&transaction->walk);
     }
-    content_rule_for_files(blocked_rule(transaction), &transaction->findings, trouble, why,
-                           transaction->arena, &transaction->file_answer);
+    content_rule_for_files(blocked_rule(transaction), &transaction->carried->findings, trouble,
+                           why, transaction->arena, &transaction->carried->file_answer);
 }
 
 struct decision inbound_rules_judge(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
+    struct inbound_carried *carried = transaction->carried;
 
     content_rule_for_header(&session->options->content, sanity_rule(transaction),
                             eight_bit_rule(transaction), strbuf_bytes(&transaction->header),
-                            transaction->is_utf8, transaction->arena,
-                            &transaction->header_answer);
+                            transaction->is_utf8, transaction->arena, &carried->header_answer);
     judge_files(transaction);
-    return transaction->header_answer.decision.disposition != DECISION_ACCEPT
-               ? transaction->header_answer.decision
-               : transaction->file_answer.decision;
+    return carried->header_answer.decision.disposition != DECISION_ACCEPT
+               ? carried->header_answer.decision
+               : carried->file_answer.decision;
 }
 
 bool inbound_rules_hold(const struct inbound_session *session)
 {
-    return session->transaction.file_answer.is_held;
+    return session->transaction.carried->file_answer.is_held;
 }
 
 /* RFC 8601 §2.7.7 leaves names that begin with "x-" to whoever uses them. */
@@ -147,14 +155,14 @@ static void add_entry(struct result_entry *entries, size_t *count,
 
 void inbound_rules_add(const struct inbound_session *session, struct strbuf *prefix)
 {
-    const struct inbound_transaction *transaction = &session->transaction;
+    const struct inbound_carried *carried = session->transaction.carried;
     const struct inbound_options *options = session->options;
     struct result_property properties[4];
     struct result_entry entries[2];
     size_t count = 0;
 
-    add_entry(entries, &count, properties, "x-content", &transaction->file_answer);
-    add_entry(entries, &count, properties + 2, "x-header", &transaction->header_answer);
+    add_entry(entries, &count, properties, "x-content", &carried->file_answer);
+    add_entry(entries, &count, properties + 2, "x-header", &carried->header_answer);
     if (count > 0) {
         results_field_add(
             prefix, options->authserv_id.len > 0 ? options->authserv_id : options->hostname,
@@ -164,8 +172,8 @@ void inbound_rules_add(const struct inbound_session *session, struct strbuf *pre
 
 void inbound_rules_log(const struct inbound_session *session, struct log_line *line)
 {
-    const struct content_answer *answers[] = {&session->transaction.file_answer,
-                                              &session->transaction.header_answer};
+    const struct inbound_carried *carried = session->transaction.carried;
+    const struct content_answer *answers[] = {&carried->file_answer, &carried->header_answer};
 
     for (size_t i = 0; i < 2; i++) {
         bool is_told =

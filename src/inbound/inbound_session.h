@@ -85,9 +85,8 @@ struct inbound_transaction {
     bool is_judged;
     struct accept_answer judgement;
     /* what it carries (inbound_rules.c) */
-    struct mime_walk *walk; /* NULL: nothing is looked for, or it has been found */
-    struct content_findings findings;
-    struct content_answer file_answer, header_answer;
+    struct mime_walk *walk;          /* NULL: nothing is looked for, or it has been found */
+    struct inbound_carried *carried; /* what is known of that; NULL before DATA */
     /* what it is signed with (inbound_seal.c) */
     struct bytes own_domain; /* of the first recipient: the one that answers for it */
     const struct seal *seal; /* of that domain; NULL: none */
