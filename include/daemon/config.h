@@ -129,6 +129,7 @@ struct config {
     struct tls_context *tls; /* of the tls block; NULL: there is none */
     const struct config_certificate *certificates;
     size_t certificate_count;
+    int requiretls;                    /* bool */
     struct config_endpoints resolvers; /* none: those of resolv.conf */
     struct bytes spool, state, control;
     int admin;      /* always off */

@@ -59,6 +59,7 @@ struct inbound_options {
     struct content_rules content; /* what no message may carry */
     struct grey_options grey;
     struct tls_context *tls;          /* our certificates; NULL: there is no TLS */
+    bool offers_requiretls;           /* to clients that are encrypted (RFC 8689) */
     const struct ip_network *trusted; /* relays that are believed about their clients */
     size_t trusted_count;
 };

@@ -25,6 +25,7 @@ struct envelope {
     bool is_8bit;        /* BODY=8BITMIME was said */
     bool is_utf8;        /* SMTPUTF8 was said */
     bool is_utf8_header; /* ... and the header needs it */
+    bool requires_tls;   /* REQUIRETLS was said (RFC 8689) */
     bool is_auto_submitted; /* Auto-Submitted other than "no": no warnings, no second bounce */
     bool is_proven;         /* the sender proved to be that sender (SPF, or aligned DKIM) */
     bool is_own_sender;     /* the sender is in a domain served here */

@@ -16,6 +16,10 @@
  * Sharing destinations with the same mail hosts share connections: see host_group.
  * UTF-8   a next hop without SMTPUTF8 gets a message that does not need it without saying so; else a
  *         header or a sender in UTF-8 fails them all (5.6.7), a recipient in UTF-8 that one.
+ * TLS     mail that REQUIRETLS was said for (RFC 8689) goes only to a host that offers the same, with a
+ *         certificate for its name, and whose name came from DNSSEC or a static route; a host that does
+ *         not is left for the next one, and when there is none it fails (5.7.30, 5.7.10); what may only
+ *         be trouble of today is tried again. A bounce says it where it may, and goes all the same (§5).
  * Limits  what a host announces by LIMITS (RFC 9422) is kept to: recipients go in as many transactions, and
  *         these over as many connections, as that takes.
  * Reports RET, ENVID, NOTIFY and ORCPT are passed on where DSN is offered (RFC 3461 §5.2).
@@ -104,6 +108,7 @@ struct delivery_request {
     bool is_8bit;
     bool is_utf8;        /* SMTPUTF8 was said */
     bool is_utf8_header; /* ... and the header needs it */
+    bool requires_tls;   /* REQUIRETLS was said */
     enum dsn_return ret; /* for the next hop's reports */
     struct bytes envid;
     struct bytes prefix;                   /* goes before the content */

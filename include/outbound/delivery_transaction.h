@@ -52,9 +52,10 @@ void transaction_write_rcpt_parameters(struct transaction *transaction,
                                        const struct delivery_request *request,
                                        const struct smtp_extensions *extensions,
                                        struct arena *arena);
-/* `size`: of head and content together. */
+/* `size`: of head and content together. `is_secure`: the connection is. */
 void transaction_write_mail_line(struct transaction *transaction,
                                  const struct delivery_request *request,
-                                 const struct smtp_extensions *extensions, uint64_t size);
+                                 const struct smtp_extensions *extensions, uint64_t size,
+                                 bool is_secure);
 
 #endif

@@ -58,7 +58,7 @@ enum smtp_exchange_event {
 
 struct smtp_extensions {
     bool esmtp, pipelining, size, eight_bit_mime, smtputf8, starttls, chunking, dsn,
-        enhanced_status_codes;
+        enhanced_status_codes, requiretls;
     uint64_t size_limit; /* 0: none told */
     /* LIMITS (RFC 9422); 0: none told */
     unsigned mail_max;        /* transactions on one connection */

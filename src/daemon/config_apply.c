@@ -709,7 +709,7 @@ void config_apply(struct config_loading *loading, const struct config_option *op
         config_apply_seal(loading, option, node);
         return;
     }
-    if (strcmp(option->context, "tls") == 0) {
+    if (strcmp(option->context, "tls") == 0 && option->type == CONFIG_TLS_FILE) {
         config_apply_certificate(loading, option, node);
         return;
     }

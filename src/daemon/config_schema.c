@@ -85,6 +85,10 @@ const struct config_option config_options[] = {
      "#key /etc/postilion/tls/mx.example.org.key",
      "The private key of the certificate before it, PEM without a pass phrase. The account of the worker must be able to read it, "
      "for reloads."},
+    {"tls", "requiretls", CONFIG_CHOICE, AT(requiretls), "no|yes", "no|yes", NULL, NO_RANGE, "no", ONCE, RELOAD, NULL,
+     "Whether senders whose session is encrypted may ask for encryption all the way (REQUIRETLS, RFC 8689). Such mail goes only to "
+     "hosts that promise the same, with a certificate for their name, and whose names come from DNSSEC or a route; otherwise "
+     "it goes back."},
     {"", "include", CONFIG_INCLUDE, NO_VALUE, "GLOB", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
      "#include conf.d/*.conf",
      "Reads other files as if their text stood here, in the order of their names. A relative pattern starts from "

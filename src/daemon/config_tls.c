@@ -177,8 +177,8 @@ void config_build_tls(struct config_loading *loading)
 
     delivery->tls_policies.usual = (enum tls_level)delivery->tls;
     if (!is_complete ||
-        (!is_wanted(&delivery->tls_policies) && loading->tls_certificate.word == NULL &&
-         loading->tls_ca.word == NULL)) {
+        (!is_wanted(&delivery->tls_policies) && !loading->config->requiretls &&
+         loading->tls_certificate.word == NULL && loading->tls_ca.word == NULL)) {
         return;
     }
     if (loading->tls_ca.word != NULL) {

@@ -126,6 +126,7 @@ static void fill_inbound(struct snapshot *snapshot)
         .content = config->content,
         .grey = config->grey,
         .tls = config->tls,
+        .offers_requiretls = config->requiretls,
         .trusted = config->trusted.items,
         .trusted_count = config->trusted.count,
     };

@@ -61,6 +61,9 @@ static void offer_extensions(struct inbound_session *session)
     if (inbound_tls_offer(session)) {
         smtp_reply_add_line(&reply, 250, false, BYTES("STARTTLS"));
     }
+    if (inbound_tls_offer_all_the_way(session)) {
+        smtp_reply_add_line(&reply, 250, false, BYTES("REQUIRETLS"));
+    }
     if (session->may_xclient) {
         smtp_reply_add_line(&reply, 250, false, BYTES("XCLIENT " XCLIENT_ATTRIBUTES));
     }

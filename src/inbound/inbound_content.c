@@ -484,6 +484,7 @@ static void submit(struct inbound_session *session)
         .sender = transaction->sender_text,
         .is_8bit = transaction->is_8bit,
         .is_utf8 = transaction->is_utf8,
+        .requires_tls = transaction->requires_tls,
         .is_auto_submitted = transaction->is_auto_submitted,
         .is_proven = inbound_auth_is_proven(session),
         .is_own_sender = inbound_auth_is_own_sender(session),

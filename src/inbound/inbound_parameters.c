@@ -1,5 +1,5 @@
 /*
- * What MAIL and RCPT say beside their addresses (RFC 1870, 6152, 6531, 3461). A parameter nobody offered
+ * What MAIL and RCPT say beside their addresses (RFC 1870, 6152, 6531, 3461, 8689). A parameter nobody offered
  * is refused (555), one that is malformed too (501): what is accepted is kept to.
  */
 #include "inbound_session.h"
@@ -62,6 +62,22 @@ static bool take_utf8(struct inbound_session *session, const struct smtp_paramet
     return true;
 }
 
+/* Whoever was not offered it has not been told what we can promise. */
+static bool take_requiretls(struct inbound_session *session,
+                            const struct smtp_parameter *parameter)
+{
+    if (!session->was_offered_requiretls) {
+        refuse(session, 555, "5.5.4", "REQUIRETLS is not offered");
+        return false;
+    }
+    session->transaction.requires_tls = true;
+    if (parameter->has_value) {
+        refuse(session, 501, "5.5.4", "REQUIRETLS takes no value");
+        return false;
+    }
+    return true;
+}
+
 static bool take_return(struct inbound_session *session, const struct smtp_parameter *parameter)
 {
     if (!dsn_read_return(parameter->value, &session->transaction.ret)) {
@@ -111,7 +127,8 @@ struct known_parameter {
 
 static const struct known_parameter MAIL_PARAMETERS[] = {
     {"SIZE", take_size},  {"BODY", take_body},   {"SMTPUTF8", take_utf8},
-    {"RET", take_return}, {"ENVID", take_envid}, {NULL, NULL},
+    {"RET", take_return}, {"ENVID", take_envid}, {"REQUIRETLS", take_requiretls},
+    {NULL, NULL},
 };
 static const struct known_parameter RCPT_PARAMETERS[] = {
     {"NOTIFY", take_notify},

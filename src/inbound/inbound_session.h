@@ -47,7 +47,8 @@ struct inbound_transaction {
     struct smtp_mailbox sender;
     struct bytes sender_text; /* "local@domain", quoted as needed */
     bool is_8bit;
-    bool is_utf8; /* SMTPUTF8 was said */
+    bool is_utf8;      /* SMTPUTF8 was said */
+    bool requires_tls; /* REQUIRETLS was said */
     uint64_t declared_size;
     enum dsn_return ret;
     struct bytes envid;
@@ -189,6 +190,7 @@ struct inbound_session {
     const char *tls_version; /* NULL: all is in clear; static */
     const char *tls_cipher;  /* static */
     bool was_offered_starttls;
+    bool was_offered_requiretls; /* behind this EHLO */
     struct smtp_dialogue dialogue;
     bool is_esmtp;
     struct strbuf helo;
@@ -387,6 +389,8 @@ enum inbound_gate inbound_greylist_gate(struct inbound_session *session,
 void inbound_tls_open(struct inbound_session *session);
 /* Notes that STARTTLS is to be offered now, if it is. */
 bool inbound_tls_offer(struct inbound_session *session);
+/* The same for REQUIRETLS. */
+bool inbound_tls_offer_all_the_way(struct inbound_session *session);
 void inbound_answer_starttls(struct inbound_session *session,
                              const struct smtp_command *command);
 /* The handshake or the protection failed. */

@@ -82,6 +82,14 @@ bool inbound_tls_offer(struct inbound_session *session)
     return session->was_offered_starttls;
 }
 
+/* RFC 8689 §3: only within TLS, or somebody on the way could have put it there or taken it away. */
+bool inbound_tls_offer_all_the_way(struct inbound_session *session)
+{
+    session->was_offered_requiretls =
+        session->options->offers_requiretls && session->tls_version != NULL;
+    return session->was_offered_requiretls;
+}
+
 static void refuse(struct inbound_session *session, unsigned code, const char *enhanced,
                    const char *text)
 {

@@ -31,6 +31,7 @@ enum {
     FLAG_PROVEN = 8,
     FLAG_OWN_SENDER = 16,
     FLAG_UTF8_HEADER = 32,
+    FLAG_REQUIRES_TLS = 64,
 };
 
 static void add_field(struct strbuf *out, enum record_tag tag, struct bytes value)
@@ -55,7 +56,8 @@ static char flags_of(const struct envelope *envelope)
                   (envelope->is_auto_submitted ? FLAG_AUTO_SUBMITTED : 0) |
                   (envelope->is_proven ? FLAG_PROVEN : 0) |
                   (envelope->is_own_sender ? FLAG_OWN_SENDER : 0) |
-                  (envelope->is_utf8_header ? FLAG_UTF8_HEADER : 0));
+                  (envelope->is_utf8_header ? FLAG_UTF8_HEADER : 0) |
+                  (envelope->requires_tls ? FLAG_REQUIRES_TLS : 0));
 }
 
 static void read_flags(unsigned flags, struct envelope *envelope)
@@ -66,6 +68,7 @@ static void read_flags(unsigned flags, struct envelope *envelope)
     envelope->is_proven = flags & FLAG_PROVEN;
     envelope->is_own_sender = flags & FLAG_OWN_SENDER;
     envelope->is_utf8_header = flags & FLAG_UTF8_HEADER;
+    envelope->requires_tls = flags & FLAG_REQUIRES_TLS;
 }
 
 void envelope_record_write(struct strbuf *out, const struct envelope *envelope)

@@ -151,6 +151,10 @@ void delivery_settle(struct delivery_attempt *attempt)
     attempt->report.trouble = is_any_without_answer ? attempt->trouble.trouble
                               : is_any_refused      ? DELIVERY_TROUBLE_REPLY
                                                     : DELIVERY_TROUBLE_NONE;
+    if (attempt->report.trouble == DELIVERY_TROUBLE_TLS && delivery_is_strict(attempt)) {
+        attempt->report.trouble =
+            DELIVERY_TROUBLE_REPLY; /* nothing to hold up other mail for */
+    }
     attempt->is_over = true;
     event_loop_defer(attempt->outbound->loop, &attempt->done_task);
 }

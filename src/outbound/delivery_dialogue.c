@@ -94,6 +94,23 @@ static bool can_go_without_utf8(struct delivery_attempt *attempt)
     return true;
 }
 
+static void note_trouble(struct delivery_attempt *attempt, struct delivery_result trouble);
+
+/* The host is well, but does not promise what this message needs. */
+static void leave_host_without_requiretls(struct delivery_attempt *attempt)
+{
+    attempt->transaction.count = 0;
+    attempt->report.stage = "envelope";
+    report_connection(attempt);
+    note_trouble(attempt, delivery_trouble_without_requiretls());
+    next_hop_connection_free(&attempt->connection);
+    if (attempt->is_second_opinion) {
+        delivery_settle(attempt);
+    } else {
+        delivery_find_hosts(attempt);
+    }
+}
+
 static void begin_mail(struct delivery_attempt *attempt)
 {
     const struct smtp_extensions *extensions =
@@ -102,6 +119,10 @@ static void begin_mail(struct delivery_attempt *attempt)
     struct delivery_result refusal;
     uint64_t size;
 
+    if (!delivery_may_have_it(attempt, attempt->connection)) {
+        leave_host_without_requiretls(attempt);
+        return;
+    }
     if (!extensions->smtputf8 && !can_go_without_utf8(attempt)) {
         return;
     }
@@ -117,7 +138,8 @@ static void begin_mail(struct delivery_attempt *attempt)
         refuse_unsent(attempt, &refusal);
         return;
     }
-    transaction_write_mail_line(transaction, &attempt->request, extensions, size);
+    transaction_write_mail_line(transaction, &attempt->request, extensions, size,
+                                attempt->connection->tls.version != NULL);
     transaction_write_rcpt_parameters(transaction, &attempt->request, extensions,
                                       attempt->arena);
     attempt->transfer_began_ms = event_loop_now_ms(attempt->outbound->loop);
@@ -337,12 +359,9 @@ static void keep_answers(struct delivery_attempt *attempt, bool is_last)
     transaction->count = 0;
 }
 
-/* The last trouble is told; but a 521 greeting is final only when every host says it. */
-static void note_trouble(struct delivery_attempt *attempt)
+/* The last trouble is told; but what is final, as a 521 greeting, is so only when every host says it. */
+static void note_trouble(struct delivery_attempt *attempt, struct delivery_result trouble)
 {
-    struct delivery_result trouble =
-        delivery_result_of_fault(attempt->connection, attempt->arena);
-
     /* ... and there is none whose address could not be looked up. */
     if (trouble.outcome == DELIVERY_PERMANENT && attempt->hops != NULL &&
         attempt->hops->list.is_partial) {
@@ -413,8 +432,9 @@ static void on_broken(struct delivery_attempt *attempt)
                                 ? "connect"
                                 : smtp_stage_text(connection->stage);
     attempt->report.is_in_doubt = connection->is_in_doubt;
-    note_trouble(attempt);
-    if (is_harmless) {
+    note_trouble(attempt, delivery_trouble_of_connection(attempt));
+    if (is_harmless &&
+        !(delivery_is_strict(attempt) && connection->fault == CONNECTION_FAULT_TLS)) {
         destination_note_failure(attempt->destination, &connection->endpoint);
     }
     next_hop_connection_abort(&attempt->connection);

@@ -46,11 +46,18 @@ static enum tls_level level_for(const struct delivery_attempt *attempt, struct b
                            attempt->request.destination, host);
 }
 
+/* What this message wants, which may be more than the policy does. */
+static enum tls_level wanted_level(const struct delivery_attempt *attempt, struct bytes host)
+{
+    return delivery_is_strict(attempt) ? TLS_LEVEL_VERIFIED : level_for(attempt, host);
+}
+
 /* Another domain with the same hosts may have wanted less. */
 static bool is_protected_enough(void *context, const struct next_hop_connection *connection)
 {
-    return next_hop_connection_fulfils(connection,
-                                       level_for(context, bytes_from_text(connection->host)));
+    return next_hop_connection_fulfils(
+               connection, wanted_level(context, bytes_from_text(connection->host))) &&
+           delivery_may_have_it(context, connection);
 }
 
 static bool use_kept_connection(struct delivery_attempt *attempt)
@@ -69,7 +76,9 @@ static bool use_kept_connection(struct delivery_attempt *attempt)
 /* The next hops are known. */
 static void set_out(struct delivery_attempt *attempt)
 {
-    if (!is_admitted(attempt)) {
+    if (!delivery_may_set_out(attempt)) {
+        delivery_settle(attempt);
+    } else if (!is_admitted(attempt)) {
         put_off(attempt);
     } else if (attempt->has_set_out || !use_kept_connection(attempt)) {
         try_next_host(attempt);
@@ -78,8 +87,8 @@ static void set_out(struct delivery_attempt *attempt)
 
 void delivery_find_connection(struct delivery_attempt *attempt)
 {
-    if (destination_hosts(attempt->destination).len == 0) {
-        delivery_find_hosts(attempt);
+    if (destination_hosts(attempt->destination).len == 0 || delivery_is_strict(attempt)) {
+        delivery_find_hosts(attempt); /* also to know how they were found */
     } else if (!is_admitted(attempt)) {
         put_off(attempt);
     } else if (!use_kept_connection(attempt)) {
@@ -242,7 +251,7 @@ static void try_next_host(struct delivery_attempt *attempt)
     }
     source = hop->endpoint.address.family == IP_V6 ? &options->source_v6 : &options->source_v4;
     settings.source = source->family == IP_NONE ? NULL : source;
-    settings.tls.level = level_for(attempt, hop->host);
+    settings.tls.level = wanted_level(attempt, hop->host);
     attempt->connect_began_ms = event_loop_now_ms(attempt->outbound->loop);
     attempt->report.is_reused = false;
     attempt->report.stage = "connect";

@@ -4,6 +4,7 @@
  *   delivery_attempt.c   start, end, finish
  *   delivery_hosts.c     where to: a connection that rests, next hops, a new connection
  *   delivery_dialogue.c  what is said there, and what the answers come to
+ *   delivery_requiretls.c  mail that is to be encrypted all the way
  */
 #ifndef DELIVERY_STATE_H
 #define DELIVERY_STATE_H
@@ -72,6 +73,17 @@ void delivery_try_host_again(struct delivery_attempt *attempt);
 /* delivery_dialogue.c */
 void delivery_start_transaction(struct delivery_attempt *attempt);
 void delivery_on_connection_event(void *context, enum connection_event event);
+
+/* delivery_requiretls.c */
+/* Is it mail that may only go where it stays encrypted? */
+bool delivery_is_strict(const struct delivery_attempt *attempt);
+bool delivery_may_have_it(const struct delivery_attempt *attempt,
+                          const struct next_hop_connection *connection);
+/* The next hops are known. False: none of them may have it, `trouble` says why. */
+bool delivery_may_set_out(struct delivery_attempt *attempt);
+struct delivery_result delivery_trouble_without_requiretls(void);
+/* What broke the connection. */
+struct delivery_result delivery_trouble_of_connection(const struct delivery_attempt *attempt);
 
 /* delivery_attempt.c */
 /* Whoever has no answer gets the last trouble; on_done follows, not from inside. */

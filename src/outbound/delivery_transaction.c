@@ -178,7 +178,8 @@ void transaction_write_rcpt_parameters(struct transaction *transaction,
 
 void transaction_write_mail_line(struct transaction *transaction,
                                  const struct delivery_request *request,
-                                 const struct smtp_extensions *extensions, uint64_t size)
+                                 const struct smtp_extensions *extensions, uint64_t size,
+                                 bool is_secure)
 {
     struct strbuf *line = &transaction->mail_line;
 
@@ -197,6 +198,9 @@ void transaction_write_mail_line(struct transaction *transaction,
     }
     if (says_utf8(transaction, request, extensions)) {
         strbuf_add_text(line, " SMTPUTF8");
+    }
+    if (request->requires_tls && extensions->requiretls && is_secure) {
+        strbuf_add_text(line, " REQUIRETLS");
     }
     if (extensions->dsn) {
         dsn_add_mail_parameters(line, request->ret, request->envid);

@@ -205,6 +205,7 @@ static void read_extension(void *context, struct bytes text)
         {BYTES("CHUNKING"), &extensions->chunking},
         {BYTES("DSN"), &extensions->dsn},
         {BYTES("ENHANCEDSTATUSCODES"), &extensions->enhanced_status_codes},
+        {BYTES("REQUIRETLS"), &extensions->requiretls},
     };
 
     if (!extensions->esmtp) {

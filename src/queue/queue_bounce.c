@@ -236,6 +236,7 @@ static struct queue_message *make_message(struct queue_job *job, uint64_t id, st
         .kind = ENVELOPE_BOUNCE,
         .is_8bit = !bytes_is_ascii(text),
         .is_utf8 = !bytes_is_ascii(original->sender),
+        .requires_tls = original->requires_tls, /* RFC 8689 §5 */
         .is_auto_submitted = true,
         .bounce_of = bytes_from_text(original_id.text),
     };

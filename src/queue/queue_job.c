@@ -80,6 +80,7 @@ static void start_attempt(struct queue_job *job)
         .is_8bit = message->envelope.is_8bit,
         .is_utf8 = message->envelope.is_utf8,
         .is_utf8_header = message->envelope.is_utf8_header,
+        .requires_tls = message->envelope.requires_tls,
         .ret = message->envelope.ret,
         .envid = message->envelope.envid,
         .prefix = message->prefix,

@@ -31,7 +31,8 @@ static void check_round_trip(const struct envelope *envelope, size_t limit)
            bytes_equal(again.session, envelope->session) &&
            bytes_equal(again.bounce_of, envelope->bounce_of));
     demand(again.ret == envelope->ret && bytes_equal(again.envid, envelope->envid) &&
-           again.is_utf8_header == envelope->is_utf8_header);
+           again.is_utf8_header == envelope->is_utf8_header &&
+           again.requires_tls == envelope->requires_tls);
     demand(bytes_find(again.sender, '\n') == again.sender.len);
     strbuf_clear(&record);
 }

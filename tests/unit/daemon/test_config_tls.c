@@ -91,6 +91,12 @@ static void test_values(void **state)
 
     config = load("", "tls off", errors);
     CHECK_TRUE("off: no context", config != NULL && config->delivery.tls_context == NULL);
+    CHECK_INT("no REQUIRETLS", config->requiretls, false);
+    config_free(&config);
+
+    config = load("tls {\nrequiretls yes\n}", "tls off", errors);
+    CHECK_TRUE("REQUIRETLS needs one", config != NULL && config->delivery.tls_context != NULL);
+    CHECK_INT("REQUIRETLS", config->requiretls, true);
     config_free(&config);
 
     config = load("delivery-tls Bank.Example. verified\ndelivery-tls 2001:DB8:0::1 off\n"

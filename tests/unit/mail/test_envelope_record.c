@@ -33,6 +33,7 @@ static void check_same(const char *name, const struct envelope *got,
     CHECK_BYTES(name, got->session, want->session);
     CHECK_BYTES(name, got->bounce_of, want->bounce_of);
     CHECK_INT(name, got->is_utf8_header, want->is_utf8_header);
+    CHECK_INT(name, got->requires_tls, want->requires_tls);
     CHECK_INT(name, got->ret, want->ret);
     CHECK_BYTES(name, got->envid, want->envid);
 }
@@ -59,6 +60,7 @@ static void test_round_trip(void **state)
 
     (void)state;
     own.is_own_sender = true;
+    own.requires_tls = true;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct strbuf record;
         struct envelope got;

@@ -463,6 +463,38 @@ static void test_limits_of_the_second_host(void **state)
     world_clear(&world);
 }
 
+/* What was to be encrypted all the way stays here where nobody promises that; not so a bounce (RFC 8689
+ * §5), which does not pass on the wish in clear. */
+static void test_requiretls_in_clear(void **state)
+{
+    static const struct hop_script script = {.ehlo = "250-hop\r\n250 REQUIRETLS\r\n"};
+
+    (void)state;
+    for (int is_bounce = 0; is_bounce <= 1; is_bounce++) {
+        const struct delivery_report *report;
+        struct world world;
+
+        world_init(&world);
+        add_hop(&world, &script, 1);
+        world.request.requires_tls = true;
+        if (is_bounce) {
+            world.request.sender = BYTES("");
+        }
+        report = deliver(&world);
+        CHECK_INT("outcome", world.recipients[0].outcome,
+                  is_bounce ? DELIVERY_SENT : DELIVERY_PERMANENT);
+        CHECK_TEXT("status", world.recipients[0].enhanced, is_bounce ? "2.0.0" : "5.7.10");
+        CHECK_INT("no trouble of the destination", report->trouble,
+                  is_bounce ? DELIVERY_TROUBLE_NONE : DELIVERY_TROUBLE_REPLY);
+        CHECK_INT("connections", world.hops[0].connections, is_bounce);
+        CHECK_BYTES("commands", commands(&world, 0),
+                    is_bounce ? BYTES("EHLO mx.example.org\nMAIL FROM:<>\nRCPT "
+                                      "TO:<one@d.example>\nDATA\n(content)\n")
+                              : BYTES(""));
+        world_clear(&world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -478,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_used_up_connection_does_not_rest),
         cmocka_unit_test(test_limits_of_the_second_host),
+        cmocka_unit_test(test_requiretls_in_clear),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -289,13 +289,14 @@ static void extensions_are_read(void **state)
          BYTES("220 mx\r\n250-size 5\r\n250-pipelining\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
                "250-STARTTLS\r\n250-CHUNKING\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n"
                "250-AUTH=LOGIN\r\n250-X\r\n250-limits rcptmax=7  RCPTDOMAINMAX=999999 NEW=a=b "
-               "MAILMAX=20 \r\n250 SIZE 52428800\r\n"));
+               "MAILMAX=20 \r\n250-RequireTLS\r\n250 SIZE 52428800\r\n"));
     extensions = smtp_exchange_extensions(run.exchange);
     CHECK_TRUE("all", extensions->esmtp && extensions->pipelining && extensions->size &&
                           extensions->eight_bit_mime && extensions->smtputf8 &&
                           extensions->starttls && extensions->chunking && extensions->dsn &&
                           extensions->enhanced_status_codes);
     CHECK_INT("size", extensions->size_limit, 52428800);
+    CHECK_TRUE("REQUIRETLS", extensions->requiretls);
     CHECK_INT("RCPTMAX", extensions->rcpt_max, 7);
     CHECK_INT("RCPTDOMAINMAX", extensions->rcpt_domain_max, 999999);
     CHECK_INT("MAILMAX", extensions->mail_max, 20);
