@@ -57,8 +57,9 @@ def test_it_is_off_unless_switched_on(world, keys, start):  # noqa: F811
 @pytest.mark.parametrize("mode", ["store", "handoff"])
 def test_it_is_passed_on(world, keys, tls_hop, start, mode):  # noqa: F811
     hop = tls_hop(keywords=PROMISE)
-    start(mode=mode)
+    daemon = start(mode=mode)
     send(world, keys)
+    daemon.wait_log("delivered")  # so that the connection rests
     send(world, keys, parameters="")
     first, second = hop.wait(2)
     assert first.parameters.split()[-1] == "REQUIRETLS" and first.tls
