@@ -190,10 +190,19 @@ static unsigned code_of(enum queue_verdict verdict)
     abort();
 }
 
+/* Is this what came out next, and was it answered so? */
+static bool has_come_out(const struct model *model, struct bytes content, unsigned code)
+{
+    const struct model_submission *submission = &model->submissions[model->next_submission];
+
+    return model->next_submission < model->submission_count &&
+           code == code_of(submission->verdict) &&
+           bytes_equal(strbuf_bytes(&submission->content), content);
+}
+
 /* The content is whole: its one answer, and its one way out. */
 static void end_content(struct model *model, struct bytes content)
 {
-    const struct model_submission *submission = &model->submissions[model->next_submission];
     unsigned code = take_code(model);
 
     if (has_bare(content, true) || has_hidden_dot(content)) {
@@ -211,14 +220,11 @@ static void end_content(struct model *model, struct bytes content)
         require(may_be_looping(content) || model->is_judging);
     } else if (model->discarded == model->recipients && code == 250) {
         model->commands = 0;
-    } else if (model->is_judging && model->next_submission == model->submission_count) {
-        require(code == 550 || code == 451);
-    } else {
-        require(model->next_submission < model->submission_count);
-        require(code == code_of(submission->verdict));
-        require(bytes_equal(strbuf_bytes(&submission->content), content));
+    } else if (has_come_out(model, content, code)) {
         model->next_submission++;
         model->commands = code == 250 ? 0 : model->commands;
+    } else {
+        require(model->is_judging && (code == 550 || code == 451));
     }
     end_transaction(model);
 }

@@ -38,11 +38,13 @@ struct dns_lookup {
 static struct event_loop *resolver_loop;
 static unsigned lookups, cancelled;
 static bool is_resolver_silent;
+static bool is_zone_signed;
 
 static void answer_question(struct dns_facts *facts, struct bytes name, uint16_t type)
 {
     struct dns_record records[2] = {{.type = type, .ttl = 300}, {.type = type, .ttl = 300}};
-    struct dns_answer answer = {.status = DNS_NODATA, .ttl = 300, .owner = name};
+    struct dns_answer answer = {
+        .status = DNS_NODATA, .ttl = 300, .owner = name, .is_secure = is_zone_signed};
 
     for (size_t i = 0; i < COUNT_OF(zone); i++) {
         if (zone[i].type != type || !bytes_equal(name, bytes_from_text(zone[i].name))) {
@@ -125,6 +127,7 @@ struct world {
     struct delivery_attempt *attempt;
     struct loop_timer *guard;
     bool is_done;
+    bool requires_tls;
 };
 
 static const struct hop_script usual = {.banner = NULL};
@@ -145,7 +148,7 @@ static void world_init(struct world *world)
     *world = (struct world){.loop = event_loop_new()};
     resolver_loop = world->loop;
     lookups = cancelled = 0;
-    is_resolver_silent = false;
+    is_resolver_silent = is_zone_signed = false;
     hop_open(&world->hop, world->loop, "127.0.0.1:0", &usual, 1);
     ip_network_parse(BYTES("127.0.0.0/8"), &world->loopback);
     world->options = (struct outbound_options){
@@ -173,6 +176,8 @@ static void start(struct world *world, struct bytes destination)
 {
     struct delivery_request request = {
         .destination = destination,
+        .sender = BYTES("s@y.example"),
+        .requires_tls = world->requires_tls,
         .content = world->content,
         .recipients = &world->recipient,
         .count = 1,
@@ -295,6 +300,40 @@ static void test_abort_during_look_up(void **state)
     }
 }
 
+/* RFC 8689 §4.2.1: a certificate proves a name, and somebody must have signed that it is the right one;
+ * also when the hosts are remembered. */
+static void test_requiretls_needs_signed_mx_records(void **state)
+{
+    struct tls_context_options options = {.role = TLS_CLIENT};
+    struct strbuf why;
+
+    (void)state;
+    strbuf_init(&why, 1000);
+    for (int is_signed = 0; is_signed <= 1; is_signed++) {
+        struct world world;
+
+        world_init(&world);
+        is_zone_signed = is_signed;
+        world.requires_tls = true;
+        world.options.tls_context = tls_context_new(&options, &why);
+        assert_non_null(world.options.tls_context);
+        outbound_set_options(world.outbound, &world.options);
+        for (unsigned i = 1; i <= 2; i++) {
+            deliver(&world, BYTES("whole.example"));
+            CHECK_INT("outcome", world.recipient.outcome, DELIVERY_PERMANENT);
+            CHECK_TEXT("status", world.recipient.enhanced, is_signed ? "5.7.10" : "5.7.30");
+            CHECK_INT("asked for STARTTLS", world.hop.connections, is_signed ? i : 0);
+            delivery_attempt_finish(&world.attempt);
+        }
+        CHECK_TRUE("nothing of the envelope",
+                   bytes_find_part(strbuf_bytes(&world.hop.commands), BYTES("MAIL")) ==
+                       world.hop.commands.len);
+        world_clear(&world);
+        tls_context_drop(&world.options.tls_context);
+    }
+    strbuf_clear(&why);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_521_by_the_only_host_that_was_found),
         cmocka_unit_test(test_remembered_until_reload),
         cmocka_unit_test(test_abort_during_look_up),
+        cmocka_unit_test(test_requiretls_needs_signed_mx_records),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
