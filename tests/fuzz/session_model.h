@@ -378,6 +378,16 @@ static void say_mail(struct model *model, struct bytes line)
     }
 }
 
+static bool is_for_nobody(struct bytes line)
+{
+    for (size_t i = 0; i < line.len; i++) {
+        if (bytes_starts_with_nocase(bytes_skip(line, i), BYTES("void"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void say_rcpt(struct model *model, struct bytes line)
 {
     static const unsigned BEFORE[] = {501, 503, 553, 0},
@@ -394,8 +404,7 @@ static void say_rcpt(struct model *model, struct bytes line)
         require(model->recipients < MODEL_RECIPIENTS);
         model->phase = MODEL_RECIPIENT;
         model->recipients++;
-        model->discarded += bytes_find_part(line, BYTES("void")) < line.len ||
-                            bytes_find_part(line, BYTES("VOID")) < line.len;
+        model->discarded += is_for_nobody(line);
     }
 }
 
