@@ -131,6 +131,9 @@ struct queue_ticket *queue_submit(struct queue *queue,
 /* The process is about to stop: nobody is asked first any more, and whose next hops are being asked is
  * written now. */
 void queue_stop_asking(struct queue *queue);
+/* The client has closed its side and may be gone: its next hops are not waited for any more. It is written
+ * soon, and then done runs. Safe on NULL. */
+void queue_ticket_hurry(struct queue_ticket *ticket);
 /* The client is gone: done will not run; the message may be durable all the same, and then it is
  * delivered. Safe on NULL. */
 void queue_ticket_abandon(struct queue_ticket **ticket);

@@ -1,5 +1,7 @@
 #include "forward/next_hop_order.h"
 
+#include "mail/hidden_address.h"
+
 #include <assert.h>
 #include <stdio.h>
 
@@ -49,19 +51,18 @@ static enum next_hop_status fail(struct order *order, enum disposition dispositi
     return NEXT_HOP_FAILED;
 }
 
-/* `before`, the domain or the route's words, `after` make the sentence. */
+/* The sentence, and behind it for the log the domain or the route's words. */
 static enum next_hop_status fail_with(struct order *order, enum disposition disposition,
                                       unsigned code, const char *enhanced, const char *why,
-                                      const char *before, const char *after)
+                                      const char *sentence)
 {
     struct bytes name = order->route != NULL ? order->route->destination : order->domain;
     struct strbuf text;
     enum next_hop_status status;
 
     strbuf_init(&text, 1000);
-    strbuf_add_text(&text, before);
-    strbuf_add(&text, bytes_first(name, 255));
-    strbuf_add_text(&text, after);
+    strbuf_add_text(&text, sentence);
+    hidden_names_add(&text, bytes_first(name, 255));
     status = fail(order, disposition, code, enhanced, why, &text);
     strbuf_clear(&text);
     return status;
@@ -72,19 +73,20 @@ static const char *why_of(const struct dns_answer *answer)
     return answer->why == NULL ? "no answer" : answer->why;
 }
 
-static enum next_hop_status fail_dns(struct order *order, const char *before,
+static enum next_hop_status fail_dns(struct order *order, const char *whose,
                                      const char *trouble)
 {
-    char after[64];
+    char sentence[128];
 
-    (void)snprintf(after, sizeof after, " (%s)", trouble);
-    return fail_with(order, DECISION_DEFER, 451, "4.4.3", "dns-trouble", before, after);
+    (void)snprintf(sentence, sizeof sentence, "temporary DNS trouble with the %s (%s)", whose,
+                   trouble);
+    return fail_with(order, DECISION_DEFER, 451, "4.4.3", "dns-trouble", sentence);
 }
 
 static enum next_hop_status fail_loop(struct order *order)
 {
-    return fail_with(order, DECISION_REFUSE, 554, "5.4.6", "loops-back", "Mail for ",
-                     " would loop back to this host");
+    return fail_with(order, DECISION_REFUSE, 554, "5.4.6", "loops-back",
+                     "the mail would loop back to this host");
 }
 
 static void lower_ttl(struct order *order, const struct dns_answer *answer)
@@ -160,11 +162,10 @@ static enum next_hop_status take_mx(struct order *order, uint32_t random)
     order->list->is_mx_secure = mx->is_secure;
     switch (mx->status) {
     case DNS_TEMPFAIL:
-        return fail_dns(order, "Temporary DNS trouble with the mail exchangers of ",
-                        why_of(mx));
+        return fail_dns(order, "mail exchangers", why_of(mx));
     case DNS_NXDOMAIN:
-        return fail_with(order, DECISION_REFUSE, 550, "5.1.2", "no-such-domain", "Domain ",
-                         " does not exist");
+        return fail_with(order, DECISION_REFUSE, 550, "5.1.2", "no-such-domain",
+                         "the domain it leads to does not exist");
     case DNS_NODATA:
         order->is_implicit = true;
         add_candidate(order, order->domain, 0, 0);
@@ -178,8 +179,8 @@ static enum next_hop_status take_mx(struct order *order, uint32_t random)
         }
     }
     if (order->count == 0) {
-        return fail_with(order, DECISION_REFUSE, 556, "5.1.10", "null-mx", "Domain ",
-                         " does not accept mail (null MX)");
+        return fail_with(order, DECISION_REFUSE, 556, "5.1.10", "null-mx",
+                         "the domain it leads to does not accept mail (null MX)");
     }
     shuffle_candidates(order, random);
     sort_candidates(order);
@@ -193,8 +194,8 @@ static enum next_hop_status take_literal(struct order *order)
 
     if (!bytes_ends_with_nocase(order->domain, BYTES("]")) ||
         !ip_literal_parse(inside, &address)) {
-        return fail_with(order, DECISION_REFUSE, 550, "5.1.3", "bad-address-literal", "",
-                         " is not an address literal");
+        return fail_with(order, DECISION_REFUSE, 550, "5.1.3", "bad-address-literal",
+                         "not an address literal");
     }
     add_candidate(order, BYTES(""), 0, 0);
     order->candidates[0].address = address;
@@ -425,22 +426,22 @@ static void add_hops_of(struct order *order, const struct candidate *candidate)
 static enum next_hop_status fail_without_hops(struct order *order)
 {
     if (order->trouble != NULL) {
-        return fail_dns(order, "Temporary DNS trouble with the mail hosts of ", order->trouble);
+        return fail_dns(order, "mail hosts", order->trouble);
     }
     if (order->route != NULL) {
         return fail_with(order, DECISION_DEFER, 451, "4.4.4", "route-has-no-address",
-                         "No host of the configured route ", " has an address");
+                         "no host of the configured route has an address");
     }
     if (order->has_forbidden) {
         return fail_with(order, DECISION_REFUSE, 550, "5.4.4", "forbidden-next-hop",
-                         "The mail hosts of ", " have only addresses that are not for mail");
+                         "the mail hosts have only addresses that are not for mail");
     }
     if (order->is_implicit) {
-        return fail_with(order, DECISION_REFUSE, 550, "5.1.2", "no-mail-host", "Domain ",
-                         " has no mail exchanger and no address");
+        return fail_with(order, DECISION_REFUSE, 550, "5.1.2", "no-mail-host",
+                         "the domain it leads to has no mail exchanger and no address");
     }
     return fail_with(order, DECISION_REFUSE, 550, "5.4.4", "no-mail-host",
-                     "No mail exchanger of ", " has an address");
+                     "no mail exchanger has an address");
 }
 
 static enum next_hop_status take_hosts(struct order *order, uint32_t random)
@@ -472,8 +473,8 @@ enum next_hop_status next_hop_order(const struct next_hop_options *options, stru
 
     *list = (struct next_hop_list){.ttl = TTL_WITHOUT_DNS};
     if (order.route == NULL && delivery_route_is_static_key(domain)) {
-        return fail_with(&order, DECISION_DEFER, 451, "4.3.5", "route-is-gone", "Destination ",
-                         " is no longer configured");
+        return fail_with(&order, DECISION_DEFER, 451, "4.3.5", "route-is-gone",
+                         "the destination is no longer configured");
     }
     status = take_hosts(&order, random);
     if (status != NEXT_HOP_FOUND) {

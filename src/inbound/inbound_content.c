@@ -499,7 +499,7 @@ static void submit(struct inbound_session *session)
         .created_ms = transaction->started_ms,
         .envelope = &envelope,
         .content = transaction->content,
-        .handoff_ms = session->options->handoff_ms,
+        .handoff_ms = session->has_peer_ended ? 0 : session->options->handoff_ms,
         .held_why = held_why(session),
     };
     struct strbuf trace, prefix;

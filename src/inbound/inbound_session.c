@@ -407,8 +407,10 @@ static void on_end(void *context, enum stream_end end)
     struct inbound_session *session = context;
 
     if (end == STREAM_END_EOF) {
-        /* What it said before counts, and it may still read our answer to its final dot. */
+        /* What it said before counts, and it may still read our answer to its final dot. But it may as well be
+         * gone, and what the next hops say then is told to nobody: the message is made safe first. */
         session->has_peer_ended = true;
+        queue_ticket_hurry(session->ticket);
         inbound_session_go_on(session);
         return;
     }

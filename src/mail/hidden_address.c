@@ -52,3 +52,29 @@ void hidden_address_add(struct strbuf *out, struct bytes text, struct bytes hidd
         }
     }
 }
+
+#define NAMES_BEGIN " ["
+
+void hidden_names_add(struct strbuf *out, struct bytes names)
+{
+    strbuf_add_text(out, NAMES_BEGIN);
+    strbuf_add(out, names);
+    strbuf_add_char(out, ']');
+}
+
+bool hidden_names_is_reply(struct bytes text)
+{
+    for (size_t i = 0; i < 3; i++) {
+        if (i >= text.len || text.data[i] < '0' || text.data[i] > '9') {
+            return false;
+        }
+    }
+    return text.len == 3 || text.data[3] == ' ' || text.data[3] == '-';
+}
+
+struct bytes hidden_names_without(struct bytes text)
+{
+    return hidden_names_is_reply(text)
+               ? text
+               : bytes_first(text, bytes_find_part(text, BYTES(NAMES_BEGIN)));
+}

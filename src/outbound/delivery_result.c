@@ -1,5 +1,7 @@
 #include "outbound/delivery_result.h"
 
+#include "mail/hidden_address.h"
+
 #include <stdlib.h>
 
 static void set_enhanced(struct delivery_result *result, const char *enhanced)
@@ -102,17 +104,20 @@ static struct bytes fault_text(const struct next_hop_connection *connection,
                                struct arena *arena)
 {
     struct ip_text endpoint = ip_endpoint_text(&connection->endpoint);
-    struct strbuf text;
+    struct strbuf text, names;
     struct bytes copy;
 
     strbuf_init(&text, 1024);
-    strbuf_addf(&text, "%s (%s): ", connection->host, endpoint.text);
+    strbuf_init(&names, 512);
     add_fault(&text, connection);
     if (connection->is_in_doubt) {
         strbuf_add_text(&text, "; it may have been accepted");
     }
+    strbuf_addf(&names, "%s (%s)", connection->host, endpoint.text);
+    hidden_names_add(&text, strbuf_bytes(&names));
     copy = arena_copy(arena, strbuf_bytes(&text));
     strbuf_clear(&text);
+    strbuf_clear(&names);
     return copy;
 }
 

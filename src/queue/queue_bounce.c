@@ -4,6 +4,7 @@
 #include "io/clock.h"
 #include "mail/bounce_message.h"
 #include "mail/header_block.h"
+#include "mail/hidden_address.h"
 #include "queue_route.h"
 
 #include <assert.h>
@@ -65,6 +66,25 @@ bool queue_bounce_tells_of(const struct queue_job *job, size_t index)
            job->entries[index].is_late;
 }
 
+/* Why its destination could not be reached may have been said of somebody else's mail. */
+static struct bytes told(const struct queue_job *job, size_t index)
+{
+    const struct delivery_recipient *recipient = &job->recipients[index];
+
+    if (recipient->code == 0 && hidden_names_is_reply(recipient->text)) {
+        return BYTES("the next hop took no mail");
+    }
+    return hidden_names_without(recipient->text);
+}
+
+/* Who said so, unless it is we who say it: then the name of the host only tells where the alias leads. */
+static struct bounce_attempt told_attempt(int64_t at_ms, struct bytes host, struct bytes reply)
+{
+    return (struct bounce_attempt){.at = at_ms / 1000,
+                                   .host = hidden_names_is_reply(reply) ? host : BYTES(""),
+                                   .reply = hidden_names_without(reply)};
+}
+
 /* Only the last attempts count that were made at this address, not those at one it was sent to before it
  * went to its fallback; then the one that has just ended. */
 static size_t history_of(const struct queue_job *job, size_t index, struct bounce_attempt *out)
@@ -79,14 +99,12 @@ static size_t history_of(const struct queue_job *job, size_t index, struct bounc
     for (size_t i = 0; i < job->history_count; i++) {
         const struct spool_attempt *attempt = &job->history[i];
         if (attempt->number == delivery->key.number && seen++ >= skipped) {
-            out[kept++] =
-                (struct bounce_attempt){attempt->at_ms / 1000, attempt->host, attempt->reply};
+            out[kept++] = told_attempt(attempt->at_ms, attempt->host, attempt->reply);
         }
     }
     if (job->attempt != NULL) {
-        out[kept++] = (struct bounce_attempt){job->started_ms / 1000,
-                                              delivery_attempt_report(job->attempt)->host,
-                                              job->recipients[index].text};
+        out[kept++] = told_attempt(job->started_ms, delivery_attempt_report(job->attempt)->host,
+                                   job->recipients[index].text);
     }
     return kept;
 }
@@ -164,8 +182,8 @@ static size_t list_recipients(const struct queue_job *job, struct bounce_recipie
             .alias = delivery->alias,
             .hidden = delivery->address,
             .status = recipient->enhanced,
-            .remote = report == NULL ? BYTES("") : report->host,
-            .diagnostic = recipient->text,
+            .remote = report == NULL || recipient->code == 0 ? BYTES("") : report->host,
+            .diagnostic = told(job, i),
             .is_remote = recipient->code != 0,
             .last_attempt = job->started_ms / 1000,
             .attempts = delivery->attempts + (report != NULL),

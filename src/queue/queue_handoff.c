@@ -212,7 +212,7 @@ static struct bytes without_codes(const struct delivery_recipient *refusal)
     struct bytes enhanced = bytes_from_text(refusal->enhanced);
 
     if (refusal->code == 0) {
-        return text;
+        return hidden_names_without(text);
     }
     text = bytes_skip(text, text.len < 4 ? text.len : 4);
     if (bytes_starts_with(text, enhanced)) {

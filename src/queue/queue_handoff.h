@@ -43,7 +43,7 @@ struct queue_ticket {
 };
 
 void queue_handoff_begin(struct queue_ticket *ticket, uint64_t wait_ms);
-/* Nobody waits for the answer any more: it is written soon, not from inside. When everything is being
+/* The next hops are not waited for any more: it is written soon, not from inside. When everything is being
  * taken down the spool may be closed already, and then there is nothing to keep: nobody was told. */
 void queue_handoff_hurry(struct queue_ticket *ticket);
 /* The phase is final: the parked jobs go back to their owners. */

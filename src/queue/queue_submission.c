@@ -104,6 +104,13 @@ struct queue_ticket *queue_submit(struct queue *queue,
     return ticket;
 }
 
+void queue_ticket_hurry(struct queue_ticket *ticket)
+{
+    if (ticket != NULL && ticket->stage == TICKET_ASKING && ticket->queue != NULL) {
+        queue_handoff_hurry(ticket);
+    }
+}
+
 void queue_ticket_abandon(struct queue_ticket **pointer)
 {
     struct queue_ticket *ticket = *pointer;
@@ -113,9 +120,7 @@ void queue_ticket_abandon(struct queue_ticket **pointer)
     }
     *pointer = NULL;
     ticket->done = NULL;
-    if (ticket->stage == TICKET_ASKING && ticket->queue != NULL) {
-        queue_handoff_hurry(ticket);
-    }
+    queue_ticket_hurry(ticket);
 }
 
 static enum queue_verdict verdict_of(enum spool_status status)

@@ -332,6 +332,7 @@ def test_what_dns_rules_out_bounces_at_once(world, name):
     world.send()
     bounce = back.wait()[0]
     assert f"\r\nStatus: {code}\r\n".encode() in bounce.data
+    assert b"dest.test" not in bounce.data, bounce.data
     assert world.daemon.wait_log("bounced")["dsn"] == code
     assert hop.connections == 0
 

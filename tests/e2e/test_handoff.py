@@ -168,7 +168,8 @@ def test_a_domain_that_takes_no_mail_is_said_in_the_session(world):
     daemon = start(world, zone={"null.test": [("MX", "0 .")]}, domain="    forward nobody to x@null.test")
     code, lines, _ = send(daemon, "nobody@fwd.test")
     assert code == 550 and lines[0].startswith("550 5.1.10 "), lines
-    assert "x@null.test" not in lines[0] and is_queue_empty(daemon)
+    assert "null.test" not in lines[0] and is_queue_empty(daemon)
+    assert "null.test" in daemon.wait_log("refused")["reply"]
 
 
 def test_several_domains_over_several_loops(world):
@@ -348,14 +349,48 @@ def test_a_client_that_goes_away(world, gate, how, end):
     if how == "reset":
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     client.close()
-    if how == "reset":  # seen at once; an orderly close may mean that it only sends no more
-        daemon.wait_log("session-end")
-        wait_until(lambda: not is_queue_empty(daemon), "its row")
+    # Seen at once. An orderly close may mean that it only sends no more: then it is told, but not what the
+    # next hop says.
+    daemon.wait_log("session-end")
+    wait_until(lambda: not is_queue_empty(daemon), "its row")
     door.opened.set()
     wait_until(lambda: [line for line in daemon.log(to="<anna@dest.test>")
                         if line["event"] in ("delivered", "bounced", "dropped", "held", "refused")], "its end")
     assert len(hop.messages) == (end != "550 5.1.1 unknown")
-    assert how == "closed" or daemon.log("accepted") == []
+    assert [line["how"] for line in daemon.log("accepted")] == (["stored"] if how == "closed" else [])
+
+
+def test_a_client_that_closes_its_side_is_told_when_it_is_safe(world, gate):
+    """RFC 5321 wants QUIT and its answer first; but who has only sent all of it may still read."""
+    door = gate()
+    script = At("dot", door, 1)
+    hop = world.hop(script=script)
+    daemon = start(world, wait="60s")
+    client = Client(daemon.port)
+    client.hello().envelope("anna@sender.test", "info@fwd.test")
+    client.send(a_message() + b".\r\nQUIT\r\n")
+    assert script.met.wait(PATIENCE)
+    assert is_queue_empty(daemon)
+    began = time.monotonic()
+    client.socket.shutdown(socket.SHUT_WR)
+    assert [client.reply()[0] for _ in range(2)] == [250, 221] and time.monotonic() - began < 20
+    assert hop.messages == [] and not is_queue_empty(daemon), "nothing but the disk can have been the reason"
+    door.opened.set()
+    daemon.wait_log("delivered")
+    wait_until(lambda: is_queue_empty(daemon), "the end of it")
+    assert len(hop.messages) == 1 and len(hop.attempts) == 1
+
+
+def test_a_client_that_had_closed_its_side_before_its_dot_was_looked_at(world, gate):
+    hop = world.hop(script=At("dot", gate(), 1))
+    daemon = start(world, wait="60s")
+    client = Client(daemon.port)
+    client.hello().envelope("anna@sender.test", "info@fwd.test")
+    client.send(a_message() + b".\r\nQUIT\r\n")
+    client.socket.shutdown(socket.SHUT_WR)
+    assert [client.reply()[0] for _ in range(2)] == [250, 221]
+    daemon.wait_log("accepted", how="stored")
+    assert hop.messages == []
 
 
 def test_stopped_while_a_client_waits(world, gate):

@@ -175,74 +175,74 @@ static const struct order_case mx_cases[] = {
     {"implicit MX", "d.org", "d.org MX none; d.org A 192.0.2.1; d.org AAAA none", "d.org=192.0.2.1:25"},
     {"implicit MX asks for both", "d.org", "d.org MX none", "needs d.org/AAAA d.org/A"},
     {"implicit MX without address", "d.org", "d.org MX none; d.org A none; d.org AAAA none",
-     "refuse 550 5.1.2 no-mail-host: Domain d.org has no mail exchanger and no address"},
+     "refuse 550 5.1.2 no-mail-host: the domain it leads to has no mail exchanger and no address [d.org]"},
     {"no implicit MX beside a dead MX", "d.org", "d.org MX 10=a.org; a.org A nx; a.org AAAA nx; d.org A 192.0.2.1",
-     "refuse 550 5.4.4 no-mail-host: No mail exchanger of d.org has an address"},
+     "refuse 550 5.4.4 no-mail-host: no mail exchanger has an address [d.org]"},
 
-    {"null MX", "d.org", "d.org MX 0=", "refuse 556 5.1.10 null-mx: Domain d.org does not accept mail (null MX)"},
-    {"null MX twice", "d.org", "d.org MX 0=,10=", "refuse 556 5.1.10 null-mx: Domain d.org does not accept mail (null MX)"},
+    {"null MX", "d.org", "d.org MX 0=", "refuse 556 5.1.10 null-mx: the domain it leads to does not accept mail (null MX) [d.org]"},
+    {"null MX twice", "d.org", "d.org MX 0=,10=", "refuse 556 5.1.10 null-mx: the domain it leads to does not accept mail (null MX) [d.org]"},
     {"null MX with another", "d.org", "d.org MX 0=,10=a.org; a.org A 192.0.2.1; a.org AAAA none", "a.org=192.0.2.1:25"},
-    {"no such domain", "d.org", "d.org MX nx", "refuse 550 5.1.2 no-such-domain: Domain d.org does not exist"},
-    {"no DNS name", "a..b", "", "refuse 550 5.1.2 no-such-domain: Domain a..b does not exist"},
+    {"no such domain", "d.org", "d.org MX nx", "refuse 550 5.1.2 no-such-domain: the domain it leads to does not exist [d.org]"},
+    {"no DNS name", "a..b", "", "refuse 550 5.1.2 no-such-domain: the domain it leads to does not exist [a..b]"},
     {"MX in trouble", "d.org", "d.org MX fail",
-     "defer 451 4.4.3 dns-trouble: Temporary DNS trouble with the mail exchangers of d.org (servfail)"},
+     "defer 451 4.4.3 dns-trouble: temporary DNS trouble with the mail exchangers (servfail) [d.org]"},
     {"all hosts in trouble", "d.org", "d.org MX 10=a.org; a.org A fail; a.org AAAA none",
-     "defer 451 4.4.3 dns-trouble: Temporary DNS trouble with the mail hosts of d.org (servfail)"},
+     "defer 451 4.4.3 dns-trouble: temporary DNS trouble with the mail hosts (servfail) [d.org]"},
     {"trouble beats no address", "d.org", "d.org MX 10=a.org,20=b.org; a.org A nx; a.org AAAA nx; b.org A none; b.org AAAA fail",
-     "defer 451 4.4.3 dns-trouble: Temporary DNS trouble with the mail hosts of d.org (servfail)"},
+     "defer 451 4.4.3 dns-trouble: temporary DNS trouble with the mail hosts (servfail) [d.org]"},
     {"implicit MX in trouble", "d.org", "d.org MX none; d.org A fail; d.org AAAA none",
-     "defer 451 4.4.3 dns-trouble: Temporary DNS trouble with the mail hosts of d.org (servfail)"},
+     "defer 451 4.4.3 dns-trouble: temporary DNS trouble with the mail hosts (servfail) [d.org]"},
     {"route key without its route", "route:old.example", "",
-     "defer 451 4.3.5 route-is-gone: Destination route:old.example is no longer configured"},
+     "defer 451 4.3.5 route-is-gone: the destination is no longer configured [route:old.example]"},
 };
 
 static const struct order_case own_cases[] = {
     {"we are the best: loop", "d.org", "d.org MX 10=mx.us.example,20=b.org",
-     "refuse 554 5.4.6 loops-back: Mail for d.org would loop back to this host"},
+     "refuse 554 5.4.6 loops-back: the mail would loop back to this host [d.org]"},
     {"case and dot of our names", "d.org", "d.org MX 10=US.example",
-     "refuse 554 5.4.6 loops-back: Mail for d.org would loop back to this host"},
+     "refuse 554 5.4.6 loops-back: the mail would loop back to this host [d.org]"},
     {"we are the back-up: only better ones", "d.org",
      "d.org MX 10=a.org,20=mx.us.example,20=c.org,30=b.org; a.org A 192.0.2.1; a.org AAAA none", "a.org=192.0.2.1:25"},
     {"equal to us is dropped", "d.org", "d.org MX 20=mx.us.example,20=c.org",
-     "refuse 554 5.4.6 loops-back: Mail for d.org would loop back to this host"},
+     "refuse 554 5.4.6 loops-back: the mail would loop back to this host [d.org]"},
     {"implicit MX is us", "us.example", "us.example MX none",
-     "refuse 554 5.4.6 loops-back: Mail for us.example would loop back to this host"},
+     "refuse 554 5.4.6 loops-back: the mail would loop back to this host [us.example]"},
     {"by address", "d.org", "d.org MX 10=a.org; a.org A 203.0.113.5; a.org AAAA none",
-     "refuse 554 5.4.6 loops-back: Mail for d.org would loop back to this host"},
+     "refuse 554 5.4.6 loops-back: the mail would loop back to this host [d.org]"},
     {"by IPv6 address", "d.org", "d.org MX 10=a.org; a.org A none; a.org AAAA 2001:db8::5",
-     "refuse 554 5.4.6 loops-back: Mail for d.org would loop back to this host"},
+     "refuse 554 5.4.6 loops-back: the mail would loop back to this host [d.org]"},
     {"by one of its addresses", "d.org", "d.org MX 10=a.org; a.org A 192.0.2.1,203.0.113.5; a.org AAAA none",
-     "refuse 554 5.4.6 loops-back: Mail for d.org would loop back to this host"},
+     "refuse 554 5.4.6 loops-back: the mail would loop back to this host [d.org]"},
     {"by address, better ones stay", "d.org",
      "d.org MX 10=a.org,20=b.org,30=c.org; a.org A 192.0.2.1; a.org AAAA none; b.org A 203.0.113.5; b.org AAAA none; c.org A 192.0.2.3; c.org AAAA none",
      "a.org=192.0.2.1:25"},
     {"wildcard listener: loopback is us", "d.org", "d.org MX 10=a.org; a.org A 127.0.0.9; a.org AAAA none",
-     "refuse 554 5.4.6 loops-back: Mail for d.org would loop back to this host"},
+     "refuse 554 5.4.6 loops-back: the mail would loop back to this host [d.org]"},
     {"wildcard listener: 0.0.0.0 is us", "d.org", "d.org MX 10=a.org; a.org A 0.0.0.0; a.org AAAA none",
-     "refuse 554 5.4.6 loops-back: Mail for d.org would loop back to this host"},
-    {"literal of us", "[203.0.113.5]", "", "refuse 554 5.4.6 loops-back: Mail for [203.0.113.5] would loop back to this host"},
+     "refuse 554 5.4.6 loops-back: the mail would loop back to this host [d.org]"},
+    {"literal of us", "[203.0.113.5]", "", "refuse 554 5.4.6 loops-back: the mail would loop back to this host [[203.0.113.5]]"},
 };
 
 static const struct order_case forbidden_cases[] = {
     {"loopback", "d.org", "d.org MX 10=a.org; a.org A 127.0.0.1; a.org AAAA none",
-     "refuse 550 5.4.4 forbidden-next-hop: The mail hosts of d.org have only addresses that are not for mail"},
+     "refuse 550 5.4.4 forbidden-next-hop: the mail hosts have only addresses that are not for mail [d.org]"},
     {"IPv6 loopback", "d.org", "d.org MX 10=a.org; a.org A none; a.org AAAA ::1",
-     "refuse 550 5.4.4 forbidden-next-hop: The mail hosts of d.org have only addresses that are not for mail"},
+     "refuse 550 5.4.4 forbidden-next-hop: the mail hosts have only addresses that are not for mail [d.org]"},
     {"IPv4-mapped", "d.org", "d.org MX 10=a.org; a.org A none; a.org AAAA ::ffff:127.0.0.1",
-     "refuse 550 5.4.4 forbidden-next-hop: The mail hosts of d.org have only addresses that are not for mail"},
+     "refuse 550 5.4.4 forbidden-next-hop: the mail hosts have only addresses that are not for mail [d.org]"},
     {"link-local, multicast, this network, broadcast", "d.org",
      "d.org MX 10=a.org; a.org A 169.254.169.254,224.0.0.1,0.1.2.3,255.255.255.255; a.org AAAA fe80::1,ff02::1",
-     "refuse 550 5.4.4 forbidden-next-hop: The mail hosts of d.org have only addresses that are not for mail"},
+     "refuse 550 5.4.4 forbidden-next-hop: the mail hosts have only addresses that are not for mail [d.org]"},
     {"the others are used", "d.org", "d.org MX 10=a.org,20=b.org; a.org A 127.0.0.1,192.0.2.1; a.org AAAA none; b.org A 10.0.0.1; b.org AAAA ::1",
      "a.org=192.0.2.1:25 b.org=10.0.0.1:25"},
     {"trouble beats forbidden", "d.org", "d.org MX 10=a.org; a.org A 127.0.0.1; a.org AAAA fail",
-     "defer 451 4.4.3 dns-trouble: Temporary DNS trouble with the mail hosts of d.org (servfail)"},
+     "defer 451 4.4.3 dns-trouble: temporary DNS trouble with the mail hosts (servfail) [d.org]"},
     {"literal", "[127.0.0.1]", "",
-     "refuse 550 5.4.4 forbidden-next-hop: The mail hosts of [127.0.0.1] have only addresses that are not for mail"},
+     "refuse 550 5.4.4 forbidden-next-hop: the mail hosts have only addresses that are not for mail [[127.0.0.1]]"},
     {"good literal", "[IPv6:2001:db8::9]", "", "2001:db8::9=[2001:db8::9]:25"},
     {"good IPv4 literal", "[192.0.2.9]", "", "192.0.2.9=192.0.2.9:25"},
-    {"bad literal", "[x]", "", "refuse 550 5.1.3 bad-address-literal: [x] is not an address literal"},
-    {"literal without end", "[192.0.2.9", "", "refuse 550 5.1.3 bad-address-literal: [192.0.2.9 is not an address literal"},
+    {"bad literal", "[x]", "", "refuse 550 5.1.3 bad-address-literal: not an address literal [[x]]"},
+    {"literal without end", "[192.0.2.9", "", "refuse 550 5.1.3 bad-address-literal: not an address literal [[192.0.2.9]"},
 };
 /* clang-format on */
 
@@ -276,7 +276,7 @@ static void test_ourselves(void **state)
     options.allowed_count = 1;
     check_order(
         "allowed, but us", &options, "[127.0.0.1]", NULL, "",
-        "refuse 554 5.4.6 loops-back: Mail for [127.0.0.1] would loop back to this host");
+        "refuse 554 5.4.6 loops-back: the mail would loop back to this host [[127.0.0.1]]");
 }
 
 static void test_forbidden(void **state)
@@ -307,7 +307,7 @@ static void test_families(void **state)
                 "needs a.org/AAAA");
     check_order("mapped is IPv4", &options, "d.org", NULL,
                 "d.org MX 10=a.org; a.org AAAA ::ffff:192.0.2.1",
-                "refuse 550 5.4.4 no-mail-host: No mail exchanger of d.org has an address");
+                "refuse 550 5.4.4 no-mail-host: no mail exchanger has an address [d.org]");
 }
 
 static void test_static_route(void **state)
@@ -337,12 +337,12 @@ static void test_static_route(void **state)
     route.hop_count = 1;
     check_order("no address is temporary", &options, "d.org", &route,
                 "smart.example A nx; smart.example AAAA nx",
-                "defer 451 4.4.4 route-has-no-address: No host of the configured route "
-                "smart.example:26 [127.0.0.1]:2525 has an address");
+                "defer 451 4.4.4 route-has-no-address: no host of the configured route "
+                "has an address [smart.example:26 [127.0.0.1]:2525]");
     check_order("trouble", &options, "d.org", &route,
                 "smart.example A fail; smart.example AAAA nx",
-                "defer 451 4.4.3 dns-trouble: Temporary DNS trouble with the mail hosts of "
-                "smart.example:26 [127.0.0.1]:2525 (servfail)");
+                "defer 451 4.4.3 dns-trouble: temporary DNS trouble with the mail hosts "
+                "(servfail) [smart.example:26 [127.0.0.1]:2525]");
     route.use_mx = true;
     check_order("route to mx", &options, "d.org", &route, "", "needs d.org/MX");
 }

@@ -64,7 +64,7 @@ struct queue {
     bool is_held;                /* answers wait for answer_queue */
     enum queue_verdict verdict;  /* of the answers */
     struct queue_ticket *ticket; /* open, or NULL */
-    unsigned submitted, abandoned;
+    unsigned submitted, abandoned, hurried;
     char envelope[1024];   /* of the last: "from=... kind=... 8bit=..." */
     char deliveries[8192]; /* "address<sender@destination" a line, in order */
     char prefix[4096];
@@ -167,6 +167,13 @@ void queue_ticket_abandon(struct queue_ticket **ticket)
         abandoning->abandoned++;
         (*ticket)->done = ignore_answer;
         *ticket = NULL;
+    }
+}
+
+void queue_ticket_hurry(struct queue_ticket *ticket)
+{
+    if (ticket != NULL) {
+        abandoning->hurried++;
     }
 }
 

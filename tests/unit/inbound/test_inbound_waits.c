@@ -50,9 +50,11 @@ static void test_reply_to_a_client_that_closed_its_side(void **state)
         world.queue.is_held = true;
         client = world_greet(&world);
         say(&world, client, MESSAGE, MESSAGE_WANT);
+        CHECK_INT("may wait", world.queue.hurried, 0);
         client_end(client);
         some_turns(&world, 5);
         CHECK_INT("waits", world.queue.abandoned, 0);
+        CHECK_INT("for what is safe, not for next hops", world.queue.hurried, 1);
         answer_queue(&world.queue, cases[i].status);
         hear(&world, client, "half closed", cases[i].want);
         world_quiet(&world, "half closed");

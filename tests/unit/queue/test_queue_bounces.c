@@ -236,6 +236,60 @@ static void test_one_report_tells_both(void **state)
                last_message_says(reply_class_explanation(REPLY_CLASS_MAILBOX_FULL)));
 }
 
+/* ---- what only the log may say ---- */
+
+static void attempt_refused_connection(struct delivery_attempt *attempt)
+{
+    attempt_unreachable(attempt);
+    attempt->request.recipients[0].text =
+        BYTES("connect: refused [mx.next.test (192.0.2.1:25)]");
+    attempt->report.host = BYTES("mx.next.test");
+}
+
+static void test_our_own_reasons_name_no_target(void **state)
+{
+    (void)state;
+    options.retry.expire_seconds = 1; /* the first attempt is the last */
+    world.attempt = attempt_refused_connection;
+    submit(1, &plain);
+    CHECK_INT("the log has it", world_lines_with("bounced", "mx.next.test (192.0.2.1:25)"), 1);
+    CHECK_TRUE("reason", last_message_says("connect: refused\r\n"));
+    CHECK_TRUE("no host, no domain", !last_message_says("next.test"));
+    CHECK_TRUE("no address", !last_message_says("192.0.2.1"));
+}
+
+static void attempt_too_much_for_eve(struct delivery_attempt *attempt)
+{
+    set_outcome(attempt, DELIVERY_TEMPORARY, 421, "4.7.0",
+                "421 4.7.0 no more for eve@next.test");
+    attempt->report.trouble = DELIVERY_TROUBLE_CONNECTION;
+    attempt->report.stage = "banner";
+}
+
+/* What is not tried any more fails with the words its destination was left with, and these may be about
+ * other people. */
+static void test_expired_in_a_pause_somebody_else_brought_about(void **state)
+{
+    struct queue_recipient eve = plain;
+
+    (void)state;
+    world_start();
+    options.retry.expire_seconds = 30; /* before the pause is over */
+    options.concurrency = 1;
+    eve.address = BYTES("eve@next.test");
+    world.attempt = attempt_too_much_for_eve;
+    world.is_attempt_held = true;
+    submit(1, &eve);
+    submit(2, &plain); /* waits behind it */
+    world.is_attempt_held = false;
+    world_advance(1000);
+    CHECK_INT("never tried", world_lines_with("bounced id=0000000000002", "attempts=0"), 1);
+    CHECK_INT("told", world_lines_with("bounce-queued", "bounce_of=0000000000002"), 1);
+    CHECK_TRUE("of this one", last_message_says("X-Postilion-Message-ID: 0000000000002"));
+    CHECK_TRUE("reason", last_message_says("the next hop took no mail"));
+    CHECK_TRUE("names nobody else", !last_message_says("eve@"));
+}
+
 /* ---- fallback ---- */
 
 static void attempt_by_address(struct delivery_attempt *attempt)
@@ -356,6 +410,8 @@ int main(void)
         BOUNCE_TEST(test_success_is_told_where_the_next_hop_will_not),
         BOUNCE_TEST(test_one_report_tells_both),
         BOUNCE_TEST(test_bounce_about_a_recipient_that_was_deleted),
+        BOUNCE_TEST(test_our_own_reasons_name_no_target),
+        BOUNCE_TEST(test_expired_in_a_pause_somebody_else_brought_about),
         BOUNCE_TEST(test_refused_goes_to_the_fallback),
         BOUNCE_TEST(test_fallback_has_no_fallback),
         BOUNCE_TEST(test_client_is_not_refused_what_has_a_fallback),

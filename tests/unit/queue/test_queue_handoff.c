@@ -150,6 +150,28 @@ static void test_refused_in_the_session(void **state)
     CHECK_INT("never again", world.attempts_started, 1);
 }
 
+static void attempt_null_mx(struct delivery_attempt *attempt)
+{
+    set_outcome(attempt, DELIVERY_PERMANENT, 0, "5.1.10",
+                "the domain it leads to does not accept mail (null MX) [next.test]");
+    attempt->report.trouble = DELIVERY_TROUBLE_DNS;
+}
+
+static void test_our_own_refusal_names_no_target(void **state)
+{
+    struct answer answer = {0};
+
+    (void)state;
+    world.attempt = attempt_null_mx;
+    submit(1, one, 1, &answer);
+    world_run();
+    CHECK_INT("verdict", answer.verdict, QUEUE_REFUSED);
+    CHECK_TEXT("text", answer.text,
+               "5.1.10 cannot be delivered: the domain it leads to does not accept mail "
+               "(null MX)");
+    CHECK_INT("the log has it", world_lines_with("refused", "[next.test]"), 1);
+}
+
 static void test_temporary_failure_is_written(void **state)
 {
     struct answer answer = {0};
@@ -207,6 +229,28 @@ static void test_time_is_up(void **state)
     end_attempt(attempt_for("next.test"), attempt_sent);
     CHECK_TEXT("closed", world.commit_kinds, "C");
     CHECK_INT("rows", world_open_rows(), 0);
+}
+
+/* It may be gone, or only have closed its side: safe first, and then it is told so. */
+static void test_a_client_that_has_closed_its_side(void **state)
+{
+    struct answer answer = {0};
+    struct queue_ticket *ticket;
+
+    (void)state;
+    world.is_attempt_held = true;
+    ticket = submit(1, one, 1, &answer);
+    world_run();
+    queue_ticket_hurry(ticket);
+    CHECK_TRUE("not from inside", !answer.is_there);
+    queue_ticket_hurry(ticket);
+    world_run();
+    CHECK_INT("verdict", answer.verdict, QUEUE_SAFE);
+    CHECK_INT("safe first", answer.commits, 1);
+    end_attempt(attempt_for("next.test"), attempt_sent);
+    CHECK_INT("closed", world_open_rows(), 0);
+    CHECK_INT("once", world.attempts_started, 1);
+    queue_ticket_hurry(NULL);
 }
 
 static void test_ends_while_it_is_being_written(void **state)
@@ -569,6 +613,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_delivered_without_writing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused_in_the_session, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_our_own_refusal_names_no_target, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_client_that_has_closed_its_side, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_temporary_failure_is_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_mixed_result_is_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_time_is_up, set_up, tear_down),
