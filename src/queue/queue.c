@@ -114,6 +114,7 @@ static void on_timer(void *context)
         queue_record_again(queue);
     }
     queue_handoff_review(queue);
+    queue_pump_if_ready(queue);
     if (queue->is_started && !queue->is_draining && queue->scan_at_ms <= now) {
         queue_scan(queue);
     }
@@ -126,18 +127,28 @@ static void on_timer(void *context)
     }
 }
 
+static void serve_first(struct list *line)
+{
+    struct queue_destination *destination =
+        list_owner(line->next, struct queue_destination, ready);
+
+    list_remove(&destination->ready);
+    if (queue_destination_may_start(destination) &&
+        (destination->failures > 0) == destination->is_troubled) {
+        queue_job_start(destination); /* reviews it, and may free it */
+    } else {
+        queue_destination_review(destination);
+    }
+}
+
 /* One attempt for each destination in turn, so that none waits behind another's backlog. */
 static void pump(struct queue *queue)
 {
-    while (queue->job_count < QUEUE_ATTEMPTS && !list_is_empty(&queue->ready)) {
-        struct queue_destination *destination =
-            list_owner(queue->ready.next, struct queue_destination, ready);
-        list_remove(&destination->ready);
-        if (queue_destination_may_start(destination)) {
-            queue_job_start(destination); /* reviews it, and may free it */
-        } else {
-            queue_destination_review(destination);
-        }
+    while (!list_is_empty(&queue->ready) && queue_has_slot(queue)) {
+        serve_first(&queue->ready);
+    }
+    while (!list_is_empty(&queue->troubled) && queue_has_slow_slot(queue)) {
+        serve_first(&queue->troubled);
     }
 }
 
@@ -178,6 +189,13 @@ void queue_pump(struct queue *queue)
     }
 }
 
+void queue_pump_if_ready(struct queue *queue)
+{
+    if (!list_is_empty(&queue->ready) || !list_is_empty(&queue->troubled)) {
+        queue_pump(queue);
+    }
+}
+
 void queue_check_idle(struct queue *queue)
 {
     if (queue->is_draining && !queue->is_idle_said && list_is_empty(&queue->jobs) &&
@@ -205,6 +223,8 @@ struct queue *queue_new(struct queue_set *set, size_t index, struct event_loop *
     queue->providers = hash_table_new(entropy_hash_key());
     list_init(&queue->idle_providers);
     list_init(&queue->ready);
+    list_init(&queue->troubled);
+    list_init(&queue->fresh);
     list_init(&queue->jobs);
     list_init(&queue->unrecorded);
     list_init(&queue->tickets);

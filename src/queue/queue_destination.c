@@ -85,13 +85,21 @@ struct queue_destination **queue_destination_list(struct queue *queue, size_t *c
     return all;
 }
 
+bool queue_destination_is_silent(const struct queue_destination *destination)
+{
+    return destination->jobs_open > 0 &&
+           queue_now_ms(destination->queue) >= destination->progress_ms + QUEUE_ASK_SILENCE_MS;
+}
+
 static unsigned concurrency(const struct queue_destination *destination)
 {
     const struct queue *queue = destination->queue;
 
     /* After a pause one attempt finds out whether it is worth more. And when many attempts are
-     * open, each destination gets one, so that slow ones cannot take all there are. */
-    if (destination->failures > 0 || queue->job_count >= QUEUE_ATTEMPTS / 2 ||
+     * open, each destination gets one, and sooner those that are slow, so that these cannot take all
+     * there are. */
+    if (destination->failures > 0 || queue_is_crowded(queue) ||
+        (queue->job_count >= QUEUE_ATTEMPTS / 2 && queue_destination_is_silent(destination)) ||
         queue->options.concurrency == 0) {
         return 1;
     }
@@ -125,19 +133,25 @@ size_t queue_destination_room(const struct queue_destination *destination)
 
 static void stand_in(struct list *line, struct queue_destination *destination, bool is_blocked)
 {
-    if (!list_is_empty(&destination->ready) && destination->is_blocked == is_blocked) {
+    bool is_troubled = line == &destination->queue->troubled;
+
+    if (!list_is_empty(&destination->ready) && destination->is_blocked == is_blocked &&
+        destination->is_troubled == is_troubled) {
         return; /* it keeps its place */
     }
     list_remove(&destination->ready);
     list_append(line, &destination->ready);
     destination->is_blocked = is_blocked;
+    destination->is_troubled = is_troubled;
 }
 
 static void update_ready(struct queue_destination *destination, bool wants_attempt)
 {
     if (wants_attempt && queue_destination_may_start(destination)) {
-        stand_in(&destination->queue->ready, destination, false);
-        queue_pump(destination->queue);
+        struct queue *queue = destination->queue;
+        stand_in(destination->failures > 0 ? &queue->troubled : &queue->ready, destination,
+                 false);
+        queue_pump(queue);
     } else if (wants_attempt && destination->jobs_open < concurrency(destination)) {
         stand_in(&destination->provider->blocked, destination, true);
     } else {

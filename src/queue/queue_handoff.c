@@ -108,9 +108,7 @@ void queue_handoff_give_up(struct queue_delivery *delivery)
 /* Attempts that do not end: the next one would not, either. */
 static bool is_silent(const struct queue_destination *destination)
 {
-    return (destination->jobs_open > 0 &&
-            queue_now_ms(destination->queue) >=
-                destination->progress_ms + QUEUE_ASK_SILENCE_MS) ||
+    return queue_destination_is_silent(destination) ||
            (destination->provider != NULL && queue_provider_is_silent(destination->provider));
 }
 

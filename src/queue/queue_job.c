@@ -49,6 +49,7 @@ static struct queue_job *new_job(struct queue_destination *destination, size_t c
     job->started_ms = clock_unix_ms();
     list_init(&job->waiting);
     list_init(&job->parked);
+    list_init(&job->fresh);
     list_append(&queue->jobs, &job->link);
     queue->job_count++;
     return job;
@@ -132,6 +133,7 @@ void queue_job_start(struct queue_destination *destination)
     if (destination->provider != NULL) {
         queue_provider_take(job, destination->provider);
     }
+    queue_slot_take(job);
     if (destination->jobs_open++ == 0) {
         destination->progress_ms = queue_now_ms(destination->queue);
     }
@@ -286,6 +288,7 @@ static void on_attempt_done(void *context)
 {
     struct queue_job *job = context;
 
+    queue_slot_leave(job);
     if (delivery_attempt_report(job->attempt)->is_put_off) {
         put_back(job);
         return;
@@ -307,9 +310,7 @@ void queue_job_step_aside(struct queue_job *job)
     job->destination->jobs_open--;
     queue->job_count--;
     queue_destination_review(job->destination); /* its deliveries are known: it stays */
-    if (!list_is_empty(&queue->ready)) {
-        queue_pump(queue);
-    }
+    queue_pump_if_ready(queue);
 }
 
 void queue_job_step_back(struct queue_job *job)
@@ -348,6 +349,7 @@ void queue_job_end(struct queue_job *job, bool is_in_spool)
     }
     list_remove(&job->link);
     list_remove(&job->waiting);
+    queue_slot_leave(job);
     queue->job_count--;
     queue_provider_leave(job);
     destination->jobs_open--;
@@ -361,9 +363,7 @@ void queue_job_end(struct queue_job *job, bool is_in_spool)
     queue_job_free(job);
     look_again(destination);
     queue_destination_review(destination);
-    if (!list_is_empty(&queue->ready)) {
-        queue_pump(queue);
-    }
+    queue_pump_if_ready(queue);
     queue_check_idle(queue);
 }
 
@@ -379,6 +379,7 @@ void queue_jobs_forget(struct queue *queue)
         }
         list_remove(&job->link);
         list_remove(&job->waiting);
+        queue_slot_leave(job);
         queue_provider_leave(job);
         job->destination->jobs_open -= !job->is_parked;
         job->destination = NULL;

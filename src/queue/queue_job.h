@@ -32,6 +32,9 @@ struct queue_job_entry {
 struct queue_job {
     struct list link;    /* queue->jobs */
     struct list waiting; /* queue->unrecorded, while its commit has to be tried again */
+    struct list fresh;   /* queue->fresh */
+    bool is_slow;        /* counted in queue->slow_count */
+    uint64_t began_ms;   /* with one of these */
     struct queue *queue; /* NULL: it is gone, and somebody still has something of ours */
     struct queue_destination *destination;
     struct queue_message *message; /* NULL until read */

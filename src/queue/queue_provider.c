@@ -158,6 +158,7 @@ static void unblock(struct queue_provider *provider)
             list_owner(provider->blocked.next, struct queue_destination, ready);
         list_remove(&destination->ready);
         destination->is_blocked = false;
+        destination->is_troubled = false; /* looked at when it is its turn */
         list_append(&provider->queue->ready, &destination->ready);
         queue_pump(provider->queue);
     }

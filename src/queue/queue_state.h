@@ -14,7 +14,9 @@
 #include "queue_message.h"
 
 enum {
-    QUEUE_ATTEMPTS = 1000,          /* open at once, per queue */
+    QUEUE_ATTEMPTS = 1000,          /* open at once, per queue ... */
+    QUEUE_ATTEMPTS_SLOW = 1000,     /* ... beside as many that are slow (queue_slots.c) */
+    QUEUE_SLOW_MS = 2000,           /* which they are when they have been open for as long */
     QUEUE_WAITING = 20 * 1000,      /* deliveries waiting in memory, per queue */
     QUEUE_DESTINATIONS = 10 * 1000, /* in memory, per queue; more are left in the spool */
     QUEUE_SHARE = 10,  /* waiting deliveries that each destination may have in any case */
@@ -57,12 +59,14 @@ struct queue_set {
 
 struct queue_destination {
     struct queue *queue;
-    struct bytes name; /* lies behind the struct */
-    struct list ready; /* in queue->ready while an attempt may start, or in provider->blocked */
-    struct list window;              /* waiting, first come first served */
+    struct bytes name;  /* lies behind the struct */
+    struct list ready;  /* in queue->ready or queue->troubled while an attempt may start, or in
+                          provider->blocked */
+    struct list window; /* waiting, first come first served */
     struct queue_provider *provider; /* NULL: not known yet */
     struct list member;              /* of it */
     bool is_blocked;                 /* another destination has to leave a place first */
+    bool is_troubled;                /* it stands in queue->troubled */
 
     size_t waiting; /* in window */
     size_t known;   /* in window and in jobs */
@@ -101,6 +105,7 @@ struct queue {
     struct hash_table *known;        /* deliveries by key */
     size_t waiting;                  /* in all windows */
     struct list ready;               /* destinations, served in turn */
+    struct list troubled;            /* the same, of those that could not be reached lately */
     struct hash_table *providers;    /* by hosts */
     struct list idle_providers;      /* longest idle first */
     size_t idle_provider_count;
@@ -108,6 +113,8 @@ struct queue {
     struct list asking; /* tickets whose next hops are being asked, oldest first */
     bool is_asking_stopped;
     size_t job_count;
+    struct list fresh;          /* attempts that are not slow yet, oldest first */
+    size_t slow_count;          /* attempts that are */
     struct queue_agenda agenda; /* destinations by the time they want to be looked at */
     struct loop_timer *timer;
     uint64_t timer_at_ms; /* what the timer is set to, or QUEUE_NEVER */
@@ -135,6 +142,7 @@ struct queue {
 /* queue.c */
 uint64_t queue_now_ms(const struct queue *queue);
 void queue_pump(struct queue *queue); /* soon, not from inside */
+void queue_pump_if_ready(struct queue *queue);
 void queue_wake_at(struct queue *queue, uint64_t when_ms);
 void queue_check_idle(struct queue *queue); /* when something that was open is not any more */
 bool queue_is_expired(struct queue *queue, int64_t created_ms, int64_t next_ms);
@@ -160,6 +168,8 @@ void queue_destination_pause_alone(struct queue_destination *destination, struct
 void queue_destination_pause_too(struct queue_destination *destination);
 bool queue_destination_may_start(const struct queue_destination *destination);
 size_t queue_destination_room(const struct queue_destination *destination);
+/* Attempts are open, and none has ended for a while: the next one would not, either. */
+bool queue_destination_is_silent(const struct queue_destination *destination);
 void queue_destination_reached(struct queue_destination *destination); /* it answered */
 void queue_destination_resume(struct queue_destination *destination);  /* try it now */
 void queue_destination_drop_window(struct queue_destination *destination);
@@ -195,8 +205,16 @@ void queue_read_due(struct queue_destination *destination);
 void queue_reads_forget(struct queue *queue);
 void queue_refresh(struct queue *queue, uint64_t id);
 
-/* queue_judgement.c */
+/* queue_slots.c */
 struct queue_job;
+bool queue_has_slot(struct queue *queue);      /* may an attempt begin now? */
+bool queue_has_slow_slot(struct queue *queue); /* ... where the last one failed? */
+bool queue_is_crowded(const struct queue *queue);
+void queue_slot_take(struct queue_job *job);
+void queue_slot_leave(
+    struct queue_job *job); /* its attempt has ended; nothing if it had none */
+
+/* queue_judgement.c */
 /* What the end of an attempt says about its destination. */
 void queue_judge_attempt(struct queue_job *job);
 

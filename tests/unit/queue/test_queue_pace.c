@@ -6,7 +6,7 @@
 
 static struct bytes destination_of(unsigned number)
 {
-    static char names[1024][24];
+    static char names[4096][24];
 
     snprintf(names[number], sizeof names[number], "d%u.test", number);
     return bytes_from_text(names[number]);
@@ -340,6 +340,69 @@ static void test_a_backlog_delays_nobody_else(void **state)
     CHECK_INT("no time has passed", world.now_ms - before, 0);
 }
 
+/* A thousand slow ones, each for itself: what comes then waits until they are known to be slow, and
+ * afterwards not at all. */
+static void test_a_thousand_slow_ones_delay_nobody_else(void **state)
+{
+    (void)state;
+    world.is_attempt_held = true;
+    for (unsigned i = 0; i < 1000; i++) {
+        submit(0, i + 1, destination_of(i));
+    }
+    world_run();
+    CHECK_INT("all at once", world.attempts_open, 1000);
+    submit(0, 2000, destination_of(2000));
+    world_advance(1900);
+    CHECK_INT("no place", world.attempts_open, 1000);
+    world_advance(200);
+    CHECK_INT("they are slow", world.attempts_open, 1001);
+    submit(0, 2001, destination_of(2001));
+    world_run();
+    CHECK_INT("no time has passed", world.attempts_open, 1002);
+    for (uint64_t id = 3000; id < 3010; id++) {
+        submit(0, id, destination_of(2002));
+    }
+    world_run();
+    CHECK_INT("and it has as many as ever", world.attempts_open, 1007);
+    for (unsigned i = 0; i < 1500; i++) {
+        submit(0, 10000 + i, destination_of(2100 + i));
+    }
+    world_advance(3000);
+    for (unsigned i = 0; i < 400; i++) {
+        submit(0, 12000 + i, destination_of(3600 + i));
+    }
+    world_advance(60 * 1000);
+    CHECK_INT("there is an end", world.attempts_open, 2000);
+    world.is_attempt_held = false;
+    world_run();
+    CHECK_INT("rows left", world_open_rows(), 0);
+}
+
+/* Those that could not be reached are tried again, and find out slowly. */
+static void test_those_out_of_reach_leave_places_to_others(void **state)
+{
+    (void)state;
+    world_start();
+    world.attempt = attempt_unreachable;
+    for (unsigned i = 0; i < 1500; i++) {
+        submit(0, i + 1, destination_of(i));
+    }
+    world_run();
+    CHECK_INT("all have failed", world_lines_with("destination-paused", ""), 1500);
+    world.attempt = attempt_sent;
+    world.is_attempt_held = true;
+    world_advance(62 * 1000);
+    CHECK_INT("not all of them", world.attempts_open, 1000);
+    for (unsigned i = 0; i < 100; i++) {
+        submit(0, 5000 + i, destination_of(2000 + i));
+    }
+    world_run();
+    CHECK_INT("others at once", world.attempts_open, 1100);
+    world.is_attempt_held = false;
+    world_advance(3600 * 1000);
+    CHECK_INT("all come to it", world_open_rows(), 0);
+}
+
 static void submit_for_warning(const struct envelope *envelope, unsigned notify)
 {
     struct content *content = content_from_bytes(BYTES("From: a\r\n\r\nbody\r\n"));
@@ -444,6 +507,8 @@ int main(void)
         LOOPS_TEST(test_loops_share_what_a_provider_takes),
         PACE_TEST(test_domains_of_one_provider_pause_together),
         PACE_TEST(test_a_backlog_delays_nobody_else),
+        PACE_TEST(test_a_thousand_slow_ones_delay_nobody_else),
+        PACE_TEST(test_those_out_of_reach_leave_places_to_others),
         PACE_TEST(test_senders_are_warned_once),
     };
 
