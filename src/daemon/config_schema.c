@@ -217,7 +217,7 @@ const struct config_option config_options[] = {
     {"delivery", "helo", CONFIG_HOST, AT(delivery.helo), "NAME", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
      "#helo mx.example.org",
      "The name given in EHLO (default: hostname)."},
-    {"delivery", "concurrency", CONFIG_NUMBER, AT(delivery.concurrency), "N", NULL, NULL, 1, 10000, "20", ONCE, RELOAD, NULL,
+    {"delivery", "concurrency", CONFIG_NUMBER, AT(delivery.concurrency), "N", NULL, NULL, 1, 10000, "50", ONCE, RELOAD, NULL,
      "Connections to one destination at a time, and to all destinations that have the same mail hosts. It begins with five and "
      "finds out how many go well."},
     {"delivery", "reuse", CONFIG_NUMBER, AT(delivery.reuse), "N", NULL, NULL, 1, 100000, "100", ONCE, RELOAD, NULL,
