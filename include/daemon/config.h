@@ -17,7 +17,9 @@
 #include "forward/accept_policy.h"
 #include "forward/alias_table.h"
 #include "forward/bounce_rule.h"
+#include "forward/client_score.h"
 #include "forward/delivery_route.h"
+#include "forward/dns_list.h"
 #include "forward/grey_list.h"
 #include "forward/retry_schedule.h"
 #include "forward/rewrite_plan.h"
@@ -36,6 +38,11 @@ enum { CONFIG_LISTENERS = 32 };
 
 struct config_networks {
     const struct ip_network *items;
+    size_t count;
+};
+
+struct config_lists {
+    const struct dns_list *items;
     size_t count;
 };
 
@@ -125,6 +132,7 @@ struct config {
     struct config_endpoints listen;
     unsigned proxy_listeners; /* a bit for each of `listen`: a PROXY header comes first */
     uint64_t listener_tls;    /* two bits for each of `listen`: enum config_listener_tls */
+    uint64_t banner_wait_ms[CONFIG_LISTENERS]; /* of each of `listen` */
     struct config_networks trusted;
     struct tls_context *tls; /* of the tls block; NULL: there is none */
     const struct config_certificate *certificates;
@@ -161,6 +169,11 @@ struct config {
     struct arc_trust arc_trust;
     struct content_rules content;
     struct grey_options grey;
+    struct client_rules client_rules;                          /* ready, thresholds and all */
+    uint64_t client_tag_at, client_defer_at, client_refuse_at; /* points; 0: never */
+    uint64_t lists_timeout_ms;
+    struct config_lists blocklists, allowlists;
+    struct config_networks allowed_clients;
 
     const struct seal *seal;          /* of the block at the top, or NULL */
     const struct seal **domain_seals; /* by the domains' numbers; NULL: none */

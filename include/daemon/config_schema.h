@@ -29,11 +29,14 @@ enum config_type {
     CONFIG_RETRY,     /* struct retry_schedule */
     CONFIG_SOURCE,    /* addresses to send from, one of each family */
     CONFIG_ROUTE,
-    CONFIG_TLS_FILE, /* certificate, key or authorities of outgoing connections */
-    CONFIG_TLS_RULE, /* delivery-tls */
-    CONFIG_SECRETS,  /* file of SRS secrets */
-    CONFIG_ALIAS,    /* forward, refuse, defer, discard */
-    CONFIG_ALIASES,  /* file of aliases */
+    CONFIG_TLS_FILE,    /* certificate, key or authorities of outgoing connections */
+    CONFIG_TLS_RULE,    /* delivery-tls */
+    CONFIG_SECRETS,     /* file of SRS secrets */
+    CONFIG_CLIENT_RULE, /* struct client_rule */
+    CONFIG_BLOCKLIST,
+    CONFIG_ALLOWLIST,
+    CONFIG_ALIAS,   /* forward, refuse, defer, discard */
+    CONFIG_ALIASES, /* file of aliases */
 };
 
 struct config_option {

@@ -11,6 +11,8 @@
 #include "auth/message_seal.h"
 #include "base/shared.h"
 #include "forward/accept_policy.h"
+#include "forward/client_score.h"
+#include "forward/dns_list.h"
 #include "forward/grey_list.h"
 #include "forward/recipient_route.h"
 #include "forward/rewrite_plan.h"
@@ -20,6 +22,22 @@
 #include "queue/queue.h"
 
 #include <stdatomic.h>
+
+/* What is thought of clients; all zero: nothing is looked at. */
+struct client_options {
+    struct client_rules rules;
+    const struct dns_list *blocklists; /* at most DNS_LIST_LIMIT */
+    size_t blocklist_count;
+    const struct dns_list *allowlists; /* at most DNS_LIST_LIMIT; of clients */
+    size_t allowlist_count;
+    const struct ip_network *allowed;
+    size_t allowed_count;
+    uint64_t lists_timeout_ms;
+    const struct bytes *own_names; /* that nobody else may say in HELO */
+    size_t own_name_count;
+    const struct ip_address *own_addresses;
+    size_t own_address_count;
+};
 
 /* Lives inside the configuration snapshot; each session holds that. */
 struct inbound_options {
@@ -58,6 +76,7 @@ struct inbound_options {
     struct arc_trust arc_trust;
     struct content_rules content; /* what no message may carry */
     struct grey_options grey;
+    struct client_options clients;
     struct tls_context *tls;          /* our certificates; NULL: there is no TLS */
     bool offers_requiretls;           /* to clients that are encrypted (RFC 8689) */
     const struct ip_network *trusted; /* relays that are believed about their clients */
@@ -87,6 +106,7 @@ struct inbound_door {
     bool
         is_proxied; /* a PROXY header comes first: from a relay that is trusted, or it is closed */
     enum inbound_tls tls;
+    uint64_t banner_wait_ms; /* clients that speak within it are no mail servers */
 };
 
 /* *takes* the connection; `client` (may be NULL) must live until its count is 0. */

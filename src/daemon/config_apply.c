@@ -143,6 +143,9 @@ static void add_range_text(struct strbuf *out, const struct config_option *optio
     case CONFIG_ROUTE:
     case CONFIG_TLS_FILE:
     case CONFIG_TLS_RULE:
+    case CONFIG_CLIENT_RULE:
+    case CONFIG_BLOCKLIST:
+    case CONFIG_ALLOWLIST:
     case CONFIG_SECRETS:
     case CONFIG_ALIAS:
     case CONFIG_ALIASES:
@@ -211,7 +214,11 @@ static void apply_number(struct config_loading *loading, const struct config_opt
     }
     if (option->choices != NULL && config_value_choice(word->text, option->choices) >= 0) {
         *value = 0;
-    } else if (read_number(loading, option, word, &number)) {
+    } else if (!read_number(loading, option, word, &number)) {
+        return;
+    } else if (strcmp(option->context, "listen") == 0) {
+        config_apply_banner_wait(loading, node, number);
+    } else {
         *value = number;
     }
 }
@@ -765,6 +772,13 @@ void config_apply(struct config_loading *loading, const struct config_option *op
         return;
     case CONFIG_TLS_RULE:
         config_apply_tls_rule(loading, option, node);
+        return;
+    case CONFIG_CLIENT_RULE:
+        config_apply_client_rule(loading, option, node);
+        return;
+    case CONFIG_BLOCKLIST:
+    case CONFIG_ALLOWLIST:
+        config_apply_list(loading, option, node);
         return;
     case CONFIG_SECRETS:
         apply_secrets(loading, option, node);

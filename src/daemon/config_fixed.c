@@ -26,6 +26,15 @@ static bool keep_number(uint64_t *fresh, uint64_t running)
     return has_changed;
 }
 
+/* One for each listener. */
+static bool keep_waits(uint64_t *fresh, const uint64_t *running)
+{
+    bool has_changed = memcmp(fresh, running, CONFIG_LISTENERS * sizeof *fresh) != 0;
+
+    memcpy(fresh, running, CONFIG_LISTENERS * sizeof *fresh);
+    return has_changed;
+}
+
 static bool keep_choice(int *fresh, int running)
 {
     bool has_changed = *fresh != running;
@@ -69,6 +78,9 @@ static bool keep(struct config *fresh, const struct config *running,
     case CONFIG_NUMBER:
     case CONFIG_SIZE:
     case CONFIG_DURATION:
+        if (option->offset == offsetof(struct config, banner_wait_ms)) {
+            return keep_waits(value, wanted);
+        }
         return keep_number(value, *(const uint64_t *)wanted);
     case CONFIG_CHOICE:
         if (option->offset == offsetof(struct config, listener_tls)) {
@@ -90,6 +102,9 @@ static bool keep(struct config *fresh, const struct config *running,
     case CONFIG_ROUTE:
     case CONFIG_TLS_FILE:
     case CONFIG_TLS_RULE:
+    case CONFIG_CLIENT_RULE:
+    case CONFIG_BLOCKLIST:
+    case CONFIG_ALLOWLIST:
     case CONFIG_SECRETS:
     case CONFIG_ALIAS:
     case CONFIG_ALIASES:

@@ -8,6 +8,7 @@
  *   config_certificates  the tls block: our certificates and keys
  *   config_rights   who may read and write what is named in it
  *   config_tls      TLS of outgoing connections: files and rules
+ *   config_clients  what is thought of clients: rules, block lists and allow lists
  *   config_aliases  domain blocks and alias files into the alias table
  */
 #ifndef DAEMON_CONFIG_INTERNAL_H
@@ -154,6 +155,17 @@ void config_wipe_file(struct config_file *file);
 /* NULL: there is no such setting. */
 const struct config_setting *config_find_setting(const struct config *config,
                                                  const char *context, const char *name);
+/* A rule of the client block; a block list or allow list. */
+void config_apply_client_rule(struct config_loading *loading,
+                              const struct config_option *option,
+                              const struct config_node *node);
+void config_apply_list(struct config_loading *loading, const struct config_option *option,
+                       const struct config_node *node);
+/* In the block of a listener. */
+void config_apply_banner_wait(struct config_loading *loading, const struct config_node *node,
+                              uint64_t wait_ms);
+/* Makes client_rules whole, and looks whether points can have any effect. */
+void config_check_clients(struct config_loading *loading);
 /* Builds config->aliases from the domain blocks. */
 void config_build_aliases(struct config_loading *loading);
 

@@ -41,6 +41,7 @@ const struct config_option config_options[] = {
      "#listen 10.0.0.1:2525 {\n"
      "#    proxy-protocol yes\n"
      "#    tls implicit\n"
+     "#    banner-wait 3s\n"
      "#}",
      "Where SMTP clients connect to. Port 0 takes a free one. A block says what is different there."},
     {"listen", "proxy-protocol", CONFIG_CHOICE, AT(proxy_listeners), "no|yes", "no|yes", NULL, NO_RANGE, "no", ONCE, RESTART, NULL,
@@ -49,6 +50,9 @@ const struct config_option config_options[] = {
     {"listen", "tls", CONFIG_CHOICE, AT(listener_tls), "starttls|implicit|off", "starttls|implicit|off", NULL, NO_RANGE, "starttls", ONCE,
      RESTART, NULL,
      "\"starttls\" offers TLS when there is a tls block, \"implicit\" begins with it, before the banner, \"off\" does without."},
+    {"listen", "banner-wait", CONFIG_DURATION, AT(banner_wait_ms), "TIME", NULL, NULL, 0, MINUTE, "0s", ONCE, RESTART, NULL,
+     "How long clients wait for our greeting; who speaks before it is no mail server (see client.early-talker). Over TLS from the start "
+     "the time begins when that is there. Relays in \"trust\" and networks in \"allowlist\" do not wait. A few seconds are enough."},
     {"", "trust", CONFIG_NETWORKS, AT(trusted), "NETWORK ...", NULL, NULL, 1, 64, NULL, ONCE, RELOAD,
      "#trust 192.0.2.10 2001:db8:1::/64",
      "Relays of yours or of a partner that are believed about who their client is: by a PROXY header, by XCLIENT, or by the "
@@ -348,6 +352,54 @@ const struct config_option config_options[] = {
     {"greylist", "client-passes", CONFIG_NUMBER, AT(grey.client_passes), "N", NULL, NULL, 0, 1000, "5", ONCE, RELOAD, NULL,
      "A client of which so many senders have come again is asked no more. 0: it always is."},
 
+    {"", "client", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
+     "What is thought of a client before its mail is taken. Each control says off, tag, defer, refuse, or a number of points; points "
+     "of all controls and block lists add up. What is tagged is taken and says so in an Authentication-Results field (x-client). "
+     "Not for relays in \"trust\", bounces to our SRS addresses, what an allowlist names, and mail to postmaster, which is taken from everybody "
+     "(RFC 5321 4.5.1)."},
+    {"client", "helo", CONFIG_CLIENT_RULE, AT(client_rules.of[CLIENT_HELO]), "off|tag|defer|refuse|POINTS", NULL, NULL, NO_RANGE, "off",
+     ONCE, RELOAD, NULL,
+     "A name in HELO that cannot be true: no name at all, an address without brackets, or our own name or address."},
+    {"client", "helo-local", CONFIG_CLIENT_RULE, AT(client_rules.of[CLIENT_HELO_LOCAL]), "off|tag|defer|refuse|POINTS", NULL, NULL, NO_RANGE,
+     "off", ONCE, RELOAD, NULL,
+     "A name in HELO that means something where the client is, at most: a single word, a name below .local, another address in brackets. Real "
+     "servers behind NAT do so, too: better give points than refuse."},
+    {"client", "reverse-name", CONFIG_CLIENT_RULE, AT(client_rules.of[CLIENT_REVERSE_NAME]), "off|tag|defer|refuse|POINTS", NULL, NULL,
+     NO_RANGE, "off", ONCE, RELOAD, NULL,
+     "An address without a name that leads back to it. As policy.iprev, but also with \"authenticate off\", and with points."},
+    {"client", "sender-domain", CONFIG_CLIENT_RULE, AT(client_rules.of[CLIENT_SENDER_DOMAIN]), "off|tag|defer|refuse|POINTS", NULL, NULL,
+     NO_RANGE, "off", ONCE, RELOAD, NULL,
+     "A sender whose domain does not exist, has neither MX nor address, or says by a null MX that it has no mail (RFC 7505). While DNS does "
+     "not answer, refuse and defer ask the client to come again."},
+    {"client", "early-talker", CONFIG_CLIENT_RULE, AT(client_rules.of[CLIENT_EARLY_TALKER]), "off|tag|defer|refuse|POINTS", NULL, NULL, NO_RANGE,
+     "refuse", ONCE, RELOAD, NULL,
+     "A client that speaks before our greeting, where a listener has a banner-wait. With refuse and defer the session ends at once."},
+    {"client", "pipelining", CONFIG_CLIENT_RULE, AT(client_rules.of[CLIENT_PIPELINING]), "off|tag|defer|refuse|POINTS", NULL, NULL, NO_RANGE,
+     "off", ONCE, RELOAD, NULL,
+     "A client that sends commands behind HELO or EHLO without waiting for the answer, which RFC 2920 does not allow."},
+    {"client", "lists-timeout", CONFIG_DURATION, AT(lists_timeout_ms), "TIME", NULL, NULL, 100, MINUTE, "5s", ONCE, RELOAD, NULL,
+     "How long a recipient waits for lists; one that has not answered by then names nobody."},
+    {"client", "tag-at", CONFIG_NUMBER, AT(client_tag_at), "never|N", "never", NULL, 1, 100000, "5", ONCE, RELOAD, NULL,
+     "With so many points mail is tagged."},
+    {"client", "defer-at", CONFIG_NUMBER, AT(client_defer_at), "never|N", "never", NULL, 1, 100000, "never", ONCE, RELOAD, NULL,
+     "With so many points the client is asked to come again."},
+    {"client", "refuse-at", CONFIG_NUMBER, AT(client_refuse_at), "never|N", "never", NULL, 1, 100000, "10", ONCE, RELOAD, NULL,
+     "With so many points mail is refused."},
+    {"", "blocklist", CONFIG_BLOCKLIST, NO_VALUE, "ZONE [tag|defer|refuse|weight N] [match 127.0.0.2-127.0.0.9 ...] [for client|sender|helo]", NULL,
+     NULL, NO_RANGE, NULL, REPEATS, RELOAD,
+     "#blocklist bl.example.net\n"
+     "#blocklist other.example.org weight 6 match 127.0.0.2-127.0.0.9 &0.0.0.64\n"
+     "#blocklist names.example.org weight 4 for sender",
+     "A list in DNS (RFC 5782) of clients, of the domains of senders, or of names in HELO that nothing good comes from. What it names is refused "
+     "unless a word says otherwise; \"weight\" gives points (see client). Only answers that match count, by default all in 127.0.0.0/8. "
+     "A list that names everybody, or not even its own test entry, is not believed; one that refuses our questions is left out, and the log says so. "
+     "Ask its keepers whether you may use it."},
+    {"", "allowlist", CONFIG_ALLOWLIST, NO_VALUE, "ZONE [match ...]|NETWORK ...", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
+     "#allowlist 192.0.2.0/24 2001:db8::/32\n"
+     "#allowlist wl.example.net match 127.0.0.2-127.0.0.255",
+     "Clients that are known to be good, by network or by a list in DNS: the client block, block lists and greylisting have nothing to say about them. "
+     "Everything else still holds."},
+
     {"", "seal", CONFIG_SEAL, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
      "Signatures of our own on what is forwarded: an ARC set, which tells the next server what was found out here, DKIM, or "
      "both. Bounces and munged mail are always signed when there is a key. Without a key nothing is."},
@@ -403,9 +455,7 @@ static const struct {
     const char *context;
     const char *name;
 } planned[] = {
-    {"", "blocklist"},
-    {"", "allowlist"},
-    {"listen", "banner-wait"},
+    {"", "history"},
 };
 
 const struct config_option *config_schema_find(const char *context, struct bytes name)
@@ -619,6 +669,9 @@ static void add_range(struct strbuf *out, const struct config_option *option)
     case CONFIG_ROUTE:
     case CONFIG_TLS_FILE:
     case CONFIG_TLS_RULE:
+    case CONFIG_CLIENT_RULE:
+    case CONFIG_BLOCKLIST:
+    case CONFIG_ALLOWLIST:
     case CONFIG_SECRETS:
     case CONFIG_ALIAS:
     case CONFIG_ALIASES:

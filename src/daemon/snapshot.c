@@ -87,6 +87,36 @@ static const struct accept_policy *policy_for(const void *context, struct bytes 
     return config_policy_for(context, domain, local);
 }
 
+/* Nobody else may call itself so. */
+static void fill_clients(struct snapshot *snapshot)
+{
+    const struct config *config = snapshot->config;
+    const struct next_hop_options *hops = &snapshot->outbound.next_hops;
+    struct bytes *names = arena_alloc(config->arena, 2 * sizeof *names);
+    struct ip_address *addresses =
+        arena_alloc(config->arena, (hops->own_address_count + 1) * sizeof *addresses);
+
+    names[0] = config->hostname;
+    names[1] = config->delivery.helo;
+    for (size_t i = 0; i < hops->own_address_count; i++) {
+        addresses[i] = hops->own_addresses[i].address;
+    }
+    snapshot->inbound.clients = (struct client_options){
+        .rules = config->client_rules,
+        .blocklists = config->blocklists.items,
+        .blocklist_count = config->blocklists.count,
+        .allowlists = config->allowlists.items,
+        .allowlist_count = config->allowlists.count,
+        .allowed = config->allowed_clients.items,
+        .allowed_count = config->allowed_clients.count,
+        .lists_timeout_ms = config->lists_timeout_ms,
+        .own_names = names,
+        .own_name_count = 2,
+        .own_addresses = addresses,
+        .own_address_count = hops->own_address_count,
+    };
+}
+
 static void fill_inbound(struct snapshot *snapshot)
 {
     const struct config *config = snapshot->config;
@@ -149,6 +179,7 @@ struct snapshot *snapshot_new(struct config *config, const struct ip_endpoint *l
     strbuf_add(&snapshot->loop_secret, config->srs.secrets[0].octets);
     fill_outbound(snapshot, listening, listening_count);
     fill_inbound(snapshot);
+    fill_clients(snapshot);
     snapshot->queue = (struct queue_options){
         .snapshot = &snapshot->shared,
         .retry = config->delivery.retry,

@@ -540,6 +540,7 @@ static void serve(struct worker *worker)
         struct inbound_door door = {
             .is_proxied = (config->proxy_listeners >> i & 1) != 0,
             .tls = (enum inbound_tls)config_listener_tls(config, i),
+            .banner_wait_ms = config->banner_wait_ms[i],
         };
         acceptor_add(worker->acceptor, worker->setup->listeners[i], &door);
     }

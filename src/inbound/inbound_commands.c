@@ -28,6 +28,7 @@ void inbound_transaction_reset(struct inbound_session *session)
     struct arena *arena = session->transaction.arena;
 
     inbound_auth_reset(session);
+    inbound_standing_reset(session);
     inbound_seal_reset(session);
     inbound_rules_reset(session);
     strbuf_clear(&session->transaction.header);
@@ -83,6 +84,8 @@ static void answer_hello(struct inbound_session *session, const struct smtp_comm
                                    ? strbuf_bytes(&session->relayed_helo)
                                    : bytes_first(command->argument, 255));
     session->is_esmtp = command->verb == SMTP_EHLO;
+    /* RFC 2920 §3.1: EHLO is the last command of a group. */
+    session->has_hurried |= stream_input(session->stream).len > 0;
     smtp_dialogue_granted(&session->dialogue);
     if (!session->is_esmtp) {
         inbound_session_reply(session, 250, NULL, session->options->hostname);
@@ -153,6 +156,7 @@ static void answer_mail(struct inbound_session *session, const struct smtp_comma
     transaction->sender_text = arena_copy(transaction->arena, strbuf_bytes(&text));
     strbuf_clear(&text);
     inbound_auth_begin(session);
+    inbound_standing_begin(session);
     smtp_dialogue_granted(&session->dialogue);
     reply(session, 250, "2.1.0", "sender ok");
 }

@@ -283,6 +283,7 @@ static void log_accepted(struct inbound_session *session, size_t deliveries, con
     log_number(&line, "ms", clock_unix_ms() - transaction->started_ms);
     inbound_rules_log(session, &line);
     inbound_auth_log(session, &line);
+    inbound_standing_log(session, &line);
     log_end(&line);
 }
 
@@ -515,6 +516,7 @@ static void submit(struct inbound_session *session)
     strbuf_init(&prefix, 2 * PREFIX_LIMIT);
     inbound_auth_add_results(session, &trace);
     inbound_rules_add(session, &trace);
+    inbound_standing_add_results(session, &trace);
     add_received(session, &trace);
     inbound_seal_add(session, strbuf_bytes(&trace), &prefix);
     strbuf_add(&prefix, strbuf_bytes(&trace));

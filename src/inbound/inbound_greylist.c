@@ -138,8 +138,7 @@ static bool is_concerned(const struct inbound_session *session,
     struct sender_facts facts;
 
     if (asked->policy == NULL || asked->policy->greylist == GREYLIST_OFF ||
-        session->server->state == NULL ||
-        inbound_trusts(session->options, &session->peer.address)) {
+        session->server->state == NULL || inbound_standing_is_allowed(session)) {
         return false;
     }
     facts = inbound_auth_sender_facts(session);

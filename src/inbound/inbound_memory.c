@@ -11,8 +11,9 @@ enum {
     /* As measured, allocator included (tests/e2e/test_load.py). */
     SESSION_COST = 2304,
     TLS_COST = 15 * 1024,
-    CHECK_COST = 4096, /* what DNS said about a sender */
-    UNIT = 1024,       /* the counter is everybody's: small changes do not touch it */
+    CHECK_COST = 4096,     /* what DNS said about a sender */
+    STANDING_COST = 10240, /* what was found out about a client */
+    UNIT = 1024,           /* the counter is everybody's: small changes do not touch it */
     SAY_AGAIN_MS = 60 * 1000,
 };
 
@@ -25,6 +26,7 @@ static size_t held_by(const struct inbound_session *session)
     held += session->tls_version != NULL || session->wait == INBOUND_WAITS_TLS ? TLS_COST : 0;
     held += transaction->check != NULL ? CHECK_COST : 0;
     held += transaction->walk != NULL ? mime_walk_memory(transaction->walk) : 0;
+    held += session->standing != NULL ? STANDING_COST : 0;
     return (held + UNIT - 1) / UNIT * UNIT;
 }
 

@@ -154,6 +154,7 @@ static enum inbound_gate sender_gate(struct inbound_session *session,
 static enum inbound_gate (*const gates[])(struct inbound_session *session,
                                           const struct inbound_asked *asked,
                                           struct decision *decision) = {
+    inbound_standing_gate,
     sender_gate,
     inbound_greylist_gate,
 };

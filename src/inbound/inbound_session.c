@@ -33,7 +33,12 @@ static void on_deadline(void *context)
 {
     struct inbound_session *session = context;
 
-    if (session->wait == INBOUND_WAITS_SENDER || session->wait == INBOUND_WAITS_AUTH) {
+    if (session->wait == INBOUND_WAITS_BANNER) {
+        inbound_banner_end(session);
+        return;
+    }
+    if (session->wait == INBOUND_WAITS_SENDER || session->wait == INBOUND_WAITS_CLIENT ||
+        session->wait == INBOUND_WAITS_AUTH) {
         inbound_session_bye(session, 451, "4.4.3", "DNS does not answer, try again later",
                             "dns-timeout");
         return;
@@ -134,6 +139,7 @@ void inbound_session_close(struct inbound_session *session, const char *why)
     inbound_lookup_abandon(session);
     inbound_transaction_reset(session);
     inbound_auth_close(session);
+    inbound_standing_close(session);
     stream_close(&session->stream);
     loop_timer_free(&session->timer);
     inbound_memory_count(session);
@@ -399,13 +405,23 @@ void inbound_session_go_on(struct inbound_session *session)
 
 static void on_input(void *context)
 {
-    inbound_session_go_on(context);
+    struct inbound_session *session = context;
+
+    if (session->wait == INBOUND_WAITS_BANNER) {
+        inbound_banner_input(session);
+        return;
+    }
+    inbound_session_go_on(session);
 }
 
 static void on_end(void *context, enum stream_end end)
 {
     struct inbound_session *session = context;
 
+    if (end == STREAM_END_EOF && session->wait == INBOUND_WAITS_BANNER) {
+        end_after_peer(session); /* nobody is there to be greeted */
+        return;
+    }
     if (end == STREAM_END_EOF) {
         /* What it said before counts, and it may still read our answer to its final dot. But it may as well be
          * gone, and what the next hops say then is told to nobody: the message is made safe first. */
@@ -447,6 +463,7 @@ struct inbound_session *inbound_session_new(struct inbound_server *server,
     session->options = server->options;
     session->client = client;
     session->tls = door->tls;
+    session->banner_wait_ms = door->banner_wait_ms;
     session->peer = accepted->peer;
     session->peer_text = ip_address_text(&accepted->peer.address);
     session->started_ms = event_loop_now_ms(server->loop);

@@ -5,7 +5,8 @@
  * inbound_commands.c (one function per command), inbound_recipient.c (RCPT and its controls), inbound_parameters.c (what MAIL and RCPT say beside
  * their addresses), inbound_content.c (the content up to its answer), inbound_chunks.c (BDAT),
  * inbound_auth.c (who sent it), inbound_rules.c (what it carries), inbound_seal.c (what we sign it with), inbound_greylist.c (who is to come again),
- * inbound_trust.c (relays that name their client), inbound_tls.c (STARTTLS), inbound_memory.c (what it holds).
+ * inbound_trust.c (relays that name their client), inbound_tls.c (STARTTLS), inbound_memory.c (what it holds),
+ * inbound_banner.c (the wait before the greeting), inbound_standing.c (what is thought of the client).
  */
 #ifndef INBOUND_SESSION_H
 #define INBOUND_SESSION_H
@@ -116,8 +117,10 @@ struct inbound_server {
     struct siphash_key hash_key;
     uint64_t memory_said_ms; /* when the log last said that it is short; 0: never */
     bool is_draining;
-    bool is_paused;  /* by an operator */
-    bool is_idle;    /* has been told to on_idle, which runs once */
+    bool is_paused; /* by an operator */
+    bool is_idle;   /* has been told to on_idle, which runs once */
+    /* Clock of the loop: until then the log has been told that a list does not work. */
+    uint64_t blocklists_told_ms[DNS_LIST_LIMIT], allowlists_told_ms[DNS_LIST_LIMIT];
     bool is_stopped; /* the loop runs no more */
     void (*on_idle)(void *context);
     void *on_idle_context;
@@ -162,6 +165,8 @@ enum inbound_gate {
 enum inbound_wait {
     INBOUND_WAITS_NOTHING,
     INBOUND_WAITS_SENDER, /* DNS: is this client allowed to send for that sender? */
+    INBOUND_WAITS_BANNER, /* time: does it speak before us? */
+    INBOUND_WAITS_CLIENT, /* DNS: lists, the client's name, the sender's domain */
     INBOUND_WAITS_AUTH,   /* DNS: the rest of what is asked about the message */
     INBOUND_WAITS_TOKEN,  /* state store: the address behind a stored SRS token */
     INBOUND_WAITS_STORE,  /* state store: over-long senders being made durable */
@@ -186,6 +191,9 @@ struct inbound_session {
     struct strbuf relayed_helo; /* XCLIENT's; stands for that of later greetings */
     bool awaits_proxy_header;
     bool may_xclient;
+    uint64_t banner_wait_ms; /* of the listener */
+    bool has_talked_early;   /* before our greeting */
+    bool has_hurried;        /* sent commands behind HELO or EHLO */
     enum inbound_tls tls;    /* of the listener */
     const char *tls_version; /* NULL: all is in clear; static */
     const char *tls_cipher;  /* static */
@@ -196,10 +204,11 @@ struct inbound_session {
     struct strbuf helo;
     struct inbound_transaction transaction;
     enum inbound_wait wait;
-    struct dns_asker *asker;       /* NULL: nobody has been authenticated yet */
-    struct queue_ticket *ticket;   /* pending, or NULL */
-    struct inbound_lookup *lookup; /* pending state store request, or NULL */
-    struct inbound_asked asked;    /* the RCPT being looked at */
+    struct inbound_standing *standing; /* NULL: nothing was asked about the client */
+    struct dns_asker *asker;           /* NULL: nobody has been authenticated yet */
+    struct queue_ticket *ticket;       /* pending, or NULL */
+    struct inbound_lookup *lookup;     /* pending state store request, or NULL */
+    struct inbound_asked asked;        /* the RCPT being looked at */
     struct inbound_chunk chunk;
     uint64_t swallowed; /* octets of an over-long line; 0: none is being read */
     unsigned errors;
@@ -317,6 +326,32 @@ void inbound_auth_add_results(struct inbound_session *session, struct strbuf *pr
 /* The client's name, when its address confirms it; else empty. */
 struct bytes inbound_auth_client_name(const struct inbound_session *session);
 void inbound_auth_log(const struct inbound_session *session, struct log_line *line);
+
+/* inbound_banner.c */
+/* It is known who the client is, and TLS is there where it comes first. */
+void inbound_banner_begin(struct inbound_session *session);
+/* While it waits: something may have come. */
+void inbound_banner_input(struct inbound_session *session);
+void inbound_banner_end(struct inbound_session *session);
+
+/* inbound_standing.c */
+/* Nothing is asked about who is trusted or comes from a network that is allowed. */
+bool inbound_standing_is_exempt(const struct inbound_session *session);
+/* At MAIL: look-ups begin. */
+void inbound_standing_begin(struct inbound_session *session);
+/* Stops asking; what is known about the client stays. Safe at any time. */
+void inbound_standing_reset(struct inbound_session *session);
+/* The session is over. */
+void inbound_standing_close(struct inbound_session *session);
+/* May this client send to this recipient? */
+enum inbound_gate inbound_standing_gate(struct inbound_session *session,
+                                        const struct inbound_asked *asked,
+                                        struct decision *decision);
+/* Is it known to be good, by network or by list? Once its gate is open. */
+bool inbound_standing_is_allowed(const struct inbound_session *session);
+/* Authentication-Results about a client that is tagged; else nothing. */
+void inbound_standing_add_results(const struct inbound_session *session, struct strbuf *out);
+void inbound_standing_log(const struct inbound_session *session, struct log_line *line);
 
 /* inbound_seal.c */
 /* What forwards of one of our domains are sealed with; NULL: nothing. */

@@ -28,7 +28,7 @@ static void on_secure(void *context)
     session->tls_cipher = facts.cipher;
     session->wait = INBOUND_WAITS_NOTHING;
     if (session->tls == INBOUND_TLS_IMPLICIT) {
-        inbound_session_greet(session);
+        inbound_banner_begin(session);
     } else {
         /* RFC 3207 §4.2: anybody may have said it. */
         forget_what_was_said(session);
@@ -68,7 +68,7 @@ void inbound_tls_failed(struct inbound_session *session, const char *why)
 void inbound_tls_open(struct inbound_session *session)
 {
     if (session->tls != INBOUND_TLS_IMPLICIT) {
-        inbound_session_greet(session);
+        inbound_banner_begin(session);
     } else if (session->options->tls == NULL || !start_handshake(session)) {
         inbound_tls_failed(session, "there is no certificate");
     }

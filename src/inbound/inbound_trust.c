@@ -122,6 +122,7 @@ void inbound_answer_xclient(struct inbound_session *session, const struct smtp_c
     }
     inbound_transaction_reset(session);
     take_xclient(session, &xclient);
+    session->has_hurried = false; /* that was the relay */
     strbuf_reset(&session->helo);
     session->is_esmtp = false;
     smtp_dialogue_granted(&session->dialogue);

@@ -241,6 +241,24 @@ static void test_more_than_there_is_room_for(void **state)
     CHECK_TRUE("length", answer.decision.text.len <= CLIENT_TEXT_LIMIT);
 }
 
+static void test_what_is_off_or_open_is_not_named(void **state)
+{
+    struct client_rules rules = {.of = {[CLIENT_REVERSE_NAME] = {CLIENT_POINTS, 5},
+                                        [CLIENT_SENDER_DOMAIN] = {CLIENT_POINTS, 5}},
+                                 .refuse_at = 5};
+    struct client_judgement judgement = {.rules = &rules, .arena = arena};
+    struct client_finding open_question = samples[CLIENT_REVERSE_NAME];
+
+    (void)state;
+    open_question.is_open = true;
+    client_score_add(&judgement, &samples[CLIENT_HELO]);
+    CHECK_INT("off", judgement.count, 0);
+    client_score_add(&judgement, &open_question);
+    client_score_add(&judgement, &samples[CLIENT_SENDER_DOMAIN]);
+    check_reply("open", client_score_judge(&judgement), 550, "5.7.1",
+                "Too much speaks against this client (5 points): sender-domain:missing");
+}
+
 static void test_most(void **state)
 {
     struct client_rules rules = {.of[CLIENT_HELO] = {CLIENT_POINTS, 3},
@@ -274,6 +292,7 @@ int main(void)
         cmocka_unit_test(test_open_questions),
         cmocka_unit_test(test_foreign_words),
         cmocka_unit_test(test_more_than_there_is_room_for),
+        cmocka_unit_test(test_what_is_off_or_open_is_not_named),
         cmocka_unit_test(test_most),
     };
 

@@ -37,6 +37,7 @@ static void test_flaws(void **state)
         {"a domain that only ends as ours", "x.mx.own.test", "192.0.2.1", HELO_FINE},
         {"we ourselves", "mx.own.test", "198.51.100.25", HELO_FINE},
         {"we ourselves, literal", "[198.51.100.25]", "198.51.100.25", HELO_FINE},
+        {"we ourselves, bare", "198.51.100.25", "198.51.100.25", HELO_BARE_ADDRESS},
         {"nothing", "", "192.0.2.1", HELO_MALFORMED},
         {"a blank in it", "a b.example", "192.0.2.1", HELO_MALFORMED},
         {"empty label", "a..example", "192.0.2.1", HELO_MALFORMED},
