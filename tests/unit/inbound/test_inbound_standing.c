@@ -343,6 +343,49 @@ static void test_a_slow_list_has_its_deadline(void **state)
     world_clear(&world);
 }
 
+/* A client that goes on later does not get the lists' time anew. */
+static void test_the_deadline_is_over_at_the_next_mail(void **state)
+{
+    struct dns_resolver resolver;
+    struct world world;
+    struct client *client;
+    uint64_t begun_ms;
+
+    (void)state;
+    begin(&world, &resolver, TEST);
+    resolver.silence = "bl.test";
+    world.options.clients.lists_timeout_ms = 100;
+    block_by(&world, a_list(BYTES("bl.test"), CLIENT_REFUSE, 0));
+    client = world_greet(&world);
+    begun_ms = clock_now_ms();
+    say(&world, client, "MAIL FROM:<s@far.test>\r\nRSET\r\n", "250/2.1.0 250/2.0.0");
+    while (clock_now_ms() - begun_ms < 150) {
+        some_turns(&world, 1);
+    }
+    begun_ms = clock_now_ms();
+    say(&world, client, MAIL_RCPT, "250/2.1.0 250/2.1.5");
+    CHECK_TRUE("at once", clock_now_ms() - begun_ms < 1000);
+    world_clear(&world);
+}
+
+static void test_mail_to_postmaster_does_not_wait(void **state)
+{
+    struct dns_resolver resolver;
+    struct world world;
+    struct client *client;
+
+    (void)state;
+    begin(&world, &resolver, TEST);
+    resolver.silence = "bl.test";
+    world.options.clients.lists_timeout_ms = 60000;
+    block_by(&world, a_list(BYTES("bl.test"), CLIENT_REFUSE, 0));
+    client = world_greet(&world);
+    say(&world, client, "MAIL FROM:<s@far.test>\r\nRCPT TO:<postmaster@own.test>\r\n",
+        "250/2.1.0 250/2.1.5");
+    send_message(&world, client);
+    world_clear(&world);
+}
+
 /* What is certain is said at once, whatever else is open: but not before the allow lists. */
 static void test_a_refusal_does_not_wait(void **state)
 {
@@ -694,6 +737,8 @@ int main(void)
         cmocka_unit_test(test_a_listed_client),
         cmocka_unit_test(test_what_a_list_must_be_like),
         cmocka_unit_test(test_a_slow_list_has_its_deadline),
+        cmocka_unit_test(test_the_deadline_is_over_at_the_next_mail),
+        cmocka_unit_test(test_mail_to_postmaster_does_not_wait),
         cmocka_unit_test(test_a_refusal_does_not_wait),
         cmocka_unit_test(test_who_is_allowed),
         cmocka_unit_test(test_each_control),
