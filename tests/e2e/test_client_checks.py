@@ -206,6 +206,15 @@ def test_each_control_says_what_it_found(world, rules, options, want):
     assert offer(world, **options).startswith(want)
 
 
+def test_the_reverse_name_is_asked_for_once(postilion):
+    """Though authentication wants to know it, too."""
+    server = Resolver(lambda name, kind, is_tcp: 3)
+    daemon = postilion(resolver_port=server.port, domain=World.DOMAIN, authenticate="on",
+                       extra=f"trust {RELAY}\nclient {{\n    reverse-name refuse\n}}\n").start()
+    assert offer(types.SimpleNamespace(daemon=daemon), LISTED).startswith("550 5.7.25 ")
+    assert [name for name, kind, _ in server.asked if kind == "PTR"] == [f"{LISTED_NAME}.in-addr.arpa"]
+
+
 def test_names_in_a_list(world):
     start(world, "blocklist names.test for sender")
     assert offer(world, sender="a@Spam.test") == "550 5.7.1 Spam.test is in the block list names.test; ask there to be taken off it"
