@@ -7,7 +7,7 @@ $(BUILD)/load_clients: LOAD_LIBRARIES = -lssl -lcrypto
 EXTRA_TEST_PROGRAMS += $(BUILD)/load_clients
 
 .PHONY: bench
-bench: deps ## measure postilion beside Postfix, and Postfix with rspamd (root; BENCH_QUICK=1 for a short run, BENCH_MODE=handoff)
-	@tests/support/unpack_packages $(PEERS) unbound postfix postsrsd rspamd
+bench: deps ## measure postilion beside Postfix, Postfix with rspamd, and Exim (root; BENCH_QUICK=1 for a short run, BENCH_MODE=handoff)
+	@tests/support/unpack_packages $(PEERS) unbound postfix postsrsd rspamd exim4-daemon-light exim4-base
 	@$(MAKE) --no-print-directory $(PROGRAM) $(BUILD)/load_generator $(BUILD)/load_sink $(BUILD)/load_clients
 	@POSTILION_BUILD=$(BUILD) POSTILION_PEERS=$(PEERS) $(PYTHON) tests/bench/bench.py
