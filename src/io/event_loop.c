@@ -25,6 +25,8 @@ struct event_loop {
     struct task_queue flushes;
     struct list garbage;
     struct list wards;
+    struct list heavy;   /* in line */
+    unsigned heavy_left; /* of this turn */
     uint64_t now_ms;
     uint64_t turn;
     bool is_waiting; /* or not told yet that it is awake: now_ms is old */
@@ -125,6 +127,33 @@ void event_loop_discard(struct event_loop *loop, struct loop_owned *owned)
 void event_loop_adopt(struct event_loop *loop, struct loop_owned *owned)
 {
     list_append(&loop->wards, &owned->link);
+}
+
+/* ---- heavy work ---- */
+
+bool event_loop_may_be_heavy(struct event_loop *loop)
+{
+    if (loop->heavy_left == 0 || !list_is_empty(&loop->heavy)) {
+        return false;
+    }
+    loop->heavy_left--;
+    return true;
+}
+
+void event_loop_wait_in_line(struct event_loop *loop, struct loop_heavy *heavy)
+{
+    list_append(&loop->heavy, &heavy->link);
+}
+
+static void run_heavy(struct event_loop *loop)
+{
+    for (; loop->heavy_left > 0 && !list_is_empty(&loop->heavy); loop->heavy_left--) {
+        struct loop_heavy *first = list_owner(loop->heavy.next, struct loop_heavy, link);
+
+        list_remove(&first->link);
+        first->run(first->context);
+        settle(loop);
+    }
 }
 
 /* ---- other threads ---- */
@@ -390,6 +419,7 @@ struct event_loop *event_loop_new(void)
 
     list_init(&loop->garbage);
     list_init(&loop->wards);
+    list_init(&loop->heavy);
     loop->is_waiting = true;
     loop->alarm_ms = TIMER_OFF;
     loop->scratch = memory_alloc(LOOP_SCRATCH_SIZE);
@@ -454,7 +484,7 @@ void event_loop_leave(struct event_loop *loop)
 
 static bool has_work(struct event_loop *loop)
 {
-    return has_tasks(loop) || atomic_load(&loop->is_stopping);
+    return has_tasks(loop) || !list_is_empty(&loop->heavy) || atomic_load(&loop->is_stopping);
 }
 
 static void wait_for_events(struct event_loop *loop)
@@ -462,6 +492,7 @@ static void wait_for_events(struct event_loop *loop)
     bool is_busy = set_alarm(loop);
 
     loop->turn++;
+    loop->heavy_left = LOOP_HEAVY_A_TURN;
     loop->is_waiting = true;
     if (!is_busy) {
         atomic_store(&loop->is_asleep, true);
@@ -483,6 +514,7 @@ void event_loop_run(struct event_loop *loop)
         run_due_timers(loop);
         run_posted(loop);
         settle(loop);
+        run_heavy(loop);
         wait_for_events(loop);
     }
     run_posted(loop);

@@ -5,6 +5,8 @@
  *          Enter marks the loop as awake (posters then spare the system call) and takes the
  * time; leave runs deferred tasks, then flushes, then frees garbage. A callback without them
  *          works too: the loop does the same before it waits again.
+ * Heavy    work of much CPU time (a handshake) is done LOOP_HEAVY_A_TURN times a turn; what comes above
+ *          that waits in line, and everybody else is looked after in between.
  * Garbage  things that may still be on the call stack are freed by leave, not before.
  */
 #ifndef IO_LOOP_INTERNAL_H
@@ -17,12 +19,19 @@
 
 struct event_base;
 
-enum { LOOP_SCRATCH_SIZE = 64 * 1024 };
+enum { LOOP_SCRATCH_SIZE = 64 * 1024, LOOP_HEAVY_A_TURN = 1 };
 
 /* Something the loop frees: at the end of the turn (garbage) or with the loop (ward). */
 struct loop_owned {
     struct list link;
     void (*destroy)(struct loop_owned *owned);
+};
+
+/* Heavy work in line; list_remove takes it out. */
+struct loop_heavy {
+    struct list link;
+    void (*run)(void *context);
+    void *context;
 };
 
 struct loop_timer {
@@ -47,6 +56,11 @@ char *
 event_loop_scratch(struct event_loop *loop); /* LOOP_SCRATCH_SIZE octets for this callback */
 /* Counts the times the loop has waited. */
 uint64_t event_loop_turn(const struct event_loop *loop);
+
+/* True: heavy work may be done at once, and has been counted. */
+bool event_loop_may_be_heavy(struct event_loop *loop);
+/* It is run in one of the next turns. */
+void event_loop_wait_in_line(struct event_loop *loop, struct loop_heavy *heavy);
 
 /* Timers as members. */
 void loop_timer_init(struct loop_timer *timer, struct event_loop *loop,

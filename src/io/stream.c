@@ -54,6 +54,7 @@ static void drop_output(struct stream *stream)
 static void close_socket(struct stream *stream)
 {
     loop_timer_clear(&stream->timer);
+    list_remove(&stream->handshake.link);
     drop_output(stream);
     if (stream->fd >= 0) {
         stream_set_reading(stream, false);
@@ -86,6 +87,7 @@ static struct stream *new_stream(struct event_loop *loop,
 
     stream->owned.destroy = destroy_stream;
     list_init(&stream->owned.link);
+    list_init(&stream->handshake.link);
     stream->loop = loop;
     stream->callbacks = *callbacks;
     stream->context = context;

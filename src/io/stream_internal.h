@@ -63,6 +63,7 @@ struct stream {
     struct tls_layer *tls; /* or NULL */
     void (*on_secure)(void *context);
     bool is_shaking_hands;
+    struct loop_heavy handshake; /* in line while others shake hands */
     bool tell_input; /* octets were left undecrypted for want of room */
 
     struct ip_endpoint local;

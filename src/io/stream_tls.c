@@ -2,7 +2,7 @@
  * A stream from clear to protected, in the order it happens:
  *
  *   1 stream_start_tls  makes the layer; a client's first flight goes out
- *   2 stream_tls_read   what comes goes to the handshake until on_secure, or on_end
+ *   2 stream_tls_read   what comes goes to the handshake until on_secure, or on_end; where many do, in line
  *   3 stream_tls_read   ... and is then decrypted behind the unread input; on_input
  *   4 stream_tls_go_on  what found no room there, when something has been consumed
  *   5 stream_tls_write  encrypts at once, so that what waits is counted as it will be sent
@@ -163,7 +163,7 @@ static void use_what_was_fed(struct stream *stream)
     }
 }
 
-void stream_tls_read(struct stream *stream)
+static void read_now(struct stream *stream)
 {
     char *scratch = event_loop_scratch(stream->loop);
     ssize_t got = read(stream->fd, scratch, LOOP_SCRATCH_SIZE);
@@ -175,6 +175,28 @@ void stream_tls_read(struct stream *stream)
     stream->last_read_was_full = got == LOOP_SCRATCH_SIZE;
     tls_layer_feed(stream->tls, bytes_of(scratch, (size_t)got));
     use_what_was_fed(stream);
+}
+
+static void shake_hands_now(void *context)
+{
+    struct stream *stream = context;
+
+    if (stream->phase == PHASE_OPEN) {
+        stream_set_reading(stream, true);
+        read_now(stream);
+    }
+}
+
+void stream_tls_read(struct stream *stream)
+{
+    if (!stream->is_shaking_hands || event_loop_may_be_heavy(stream->loop)) {
+        read_now(stream);
+        return;
+    }
+    stream_set_reading(stream, false);
+    stream->handshake.run = shake_hands_now;
+    stream->handshake.context = stream;
+    event_loop_wait_in_line(stream->loop, &stream->handshake);
 }
 
 void stream_tls_go_on(struct stream *stream)

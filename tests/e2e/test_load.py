@@ -166,3 +166,19 @@ def test_what_memory_has_no_room_for_is_refused(world):
     assert {len(message.data.split(b"Subject: half", 1)[1]) for message in hop.messages} == {
         len(half) + 20 * len(half[-50 * len(line):]) - len(b"Subject: half")}
     client.expect("MAIL FROM:<anna@sender.test>", 250)
+
+
+def test_handshakes_of_many_delay_nobody_else(postilion, tmp_path):
+    """Five hundred clients that begin with TLS at once, with a key that takes milliseconds each time: a clear
+    client among them is looked after between two handshakes, not behind all of them."""
+    pair = make_certificate(tmp_path, "slow", kind="4096")
+    daemon = postilion(extra=tls_block(pair), limits=LIMITS, mode="handoff").start()
+    with Crowd(daemon.port) as crowd, Crowd(daemon.port) as others:
+        all_good(others.do("visit 20 0"), 20)
+        all_good(crowd.do("shake 10 10 full"), 10)
+        crowd.begin("shake 500 500 full")
+        visits = all_good(others.do("visit 40 5"), 40)
+        shaken = all_good(crowd.end(), 500)
+    print(f"\nvisits beside handshakes: median {visits['p50']} ms, p99 {visits['p99']} ms; a handshake {shaken['p50']} ms")
+    assert shaken["p50"] > 300 or not IS_PLAIN  # they did wait for each other
+    assert (visits["p50"] < 150 and visits["p99"] < 1000) or not IS_PLAIN  # it was 3 s
