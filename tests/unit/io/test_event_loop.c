@@ -1,5 +1,7 @@
 #include "support/check.h"
 
+#include "../../../src/io/loop_internal.h"
+
 #include "io/clock.h"
 #include "io/entropy.h"
 #include "io/event_loop.h"
@@ -338,6 +340,68 @@ static void test_tasks_left_at_a_hard_stop_were_called_a_leak(void **state)
     }
 }
 
+/* ---- heavy work ---- */
+
+struct turns {
+    struct fixture *fixture;
+    struct loop_task task; /* once a turn */
+    struct loop_heavy work[4];
+    bool is_first_light;
+};
+
+static void count_turn(void *context)
+{
+    struct turns *turns = context;
+    struct fixture *fixture = turns->fixture;
+
+    fixture->trace[fixture->trace_len++] = '|';
+    if (fixture->trace_len < 12) {
+        event_loop_post(fixture->loop, &turns->task);
+    } else {
+        event_loop_stop(fixture->loop);
+    }
+}
+
+static void work_hard(void *context)
+{
+    struct fixture *fixture = context;
+
+    fixture->trace[fixture->trace_len++] = 'h';
+}
+
+static void begin_work(void *context)
+{
+    struct turns *turns = context;
+    struct event_loop *loop = turns->fixture->loop;
+
+    turns->is_first_light = event_loop_may_be_heavy(loop);
+    CHECK_TRUE("one a turn", !event_loop_may_be_heavy(loop));
+    for (size_t i = 0; i < COUNT_OF(turns->work); i++) {
+        turns->work[i] = (struct loop_heavy){.run = work_hard, .context = turns->fixture};
+        event_loop_wait_in_line(loop, &turns->work[i]);
+    }
+    list_remove(&turns->work[1].link); /* whoever goes, goes out of the line */
+    CHECK_TRUE("nobody overtakes", !event_loop_may_be_heavy(loop));
+    event_loop_post(loop, &turns->task);
+}
+
+static void test_heavy_work_takes_turns(void **state)
+{
+    struct fixture fixture = {.loop = event_loop_new()};
+    struct turns turns = {.fixture = &fixture};
+    struct loop_timer *timer = loop_timer_new(fixture.loop, begin_work, &turns);
+
+    (void)state;
+    turns.task = (struct loop_task){.run = count_turn, .context = &turns};
+    loop_timer_set(timer, 1);
+    event_loop_run(fixture.loop);
+    fixture.trace[fixture.trace_len] = '\0';
+    CHECK_TRUE("at once when nobody waits", turns.is_first_light);
+    CHECK_TEXT("everybody else in between", fixture.trace, "||h|h|h|||||");
+    loop_timer_free(&timer);
+    event_loop_free(&fixture.loop);
+}
+
 static void test_entropy_differs(void **state)
 {
     struct siphash_key a = entropy_hash_key(), b = entropy_hash_key();
@@ -358,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_posts_from_many_threads),
         cmocka_unit_test(test_no_wake_up_is_lost),
         cmocka_unit_test(test_tasks_left_at_a_hard_stop_were_called_a_leak),
+        cmocka_unit_test(test_heavy_work_takes_turns),
         cmocka_unit_test(test_entropy_differs),
     };
 
