@@ -64,7 +64,7 @@ struct stream {
     void (*on_secure)(void *context);
     bool is_shaking_hands;
     struct loop_heavy handshake; /* in line while others shake hands */
-    bool tell_input; /* octets were left undecrypted for want of room */
+    bool tell_input;             /* octets were left undecrypted for want of room */
 
     struct ip_endpoint local;
     struct loop_timer timer; /* connecting, handshake, finishing */
