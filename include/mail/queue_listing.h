@@ -64,8 +64,4 @@ void queue_listing_add_message_json(struct strbuf *out,
                                     const struct queue_listing_row *rows, size_t count,
                                     int64_t now_ms);
 
-/* For other lists in the same form. */
-void queue_listing_add_escaped(struct strbuf *out, struct bytes text);
-void queue_listing_add_json_text(struct strbuf *out, struct bytes text);
-
 #endif

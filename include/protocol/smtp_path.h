@@ -47,7 +47,6 @@ enum smtp_path_result smtp_mailbox_parse(struct bytes input, bool allow_utf8, bo
                                          struct arena *arena, struct smtp_mailbox *mailbox);
 /* True for a domain by the rules above (no literal). */
 bool smtp_domain_is_valid(struct bytes domain, bool allow_utf8);
-bool smtp_utf8_is_valid(struct bytes text);
 
 /* Writes "local@domain", the local part quoted where it must be; nothing for the null path. */
 void smtp_mailbox_add(struct strbuf *out, const struct smtp_mailbox *mailbox);

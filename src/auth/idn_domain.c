@@ -1,5 +1,7 @@
 #include "auth/idn_domain.h"
 
+#include "base/utf8.h"
+
 #include "protocol/dns_message.h"
 #include "protocol/smtp_path.h"
 
@@ -24,7 +26,7 @@ static bool encode_labels(struct bytes domain, struct arena *arena, struct bytes
     uint8_t *encoded = NULL;
     bool is_good;
 
-    if (!smtp_utf8_is_valid(domain) || memchr(domain.data, '\0', domain.len) != NULL) {
+    if (!utf8_is_valid(domain) || memchr(domain.data, '\0', domain.len) != NULL) {
         return false;
     }
     text = arena_copy_text(arena, domain);

@@ -1,5 +1,7 @@
 #include "auth/tag_list.h"
 
+#include "base/utf8.h"
+
 #include "protocol/smtp_path.h"
 
 static bool is_blank(char octet)
@@ -74,7 +76,7 @@ static bool take_value(struct bytes *rest, struct bytes *value)
     }
     *value = bytes_first(*rest, end);
     *rest = bytes_skip(*rest, at == rest->len ? at : at + 1);
-    return !has_high || smtp_utf8_is_valid(*value);
+    return !has_high || utf8_is_valid(*value);
 }
 
 static bool has_name(const struct tag_list *list, struct bytes name)

@@ -1,5 +1,7 @@
 #include "auth_report.h"
 
+#include "base/json.h"
+
 enum { RECORD_TEXT_LIMIT = 70000, LABEL_WIDTH = 13 };
 
 /* ---- text of strangers ---- */
@@ -16,54 +18,10 @@ static void add_printable(struct strbuf *out, struct bytes text)
     }
 }
 
-/* Octets that are no UTF-8 become the character of the same number. */
-static void add_json_text(struct strbuf *out, struct bytes text)
+/* What there is nothing to say about is an empty text. */
+static void add_words_json(struct strbuf *out, const char *key, const char *text)
 {
-    bool is_utf8 = smtp_utf8_is_valid(text);
-
-    strbuf_add_char(out, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char octet = (unsigned char)text.data[i];
-        if (octet == '"' || octet == '\\') {
-            strbuf_addf(out, "\\%c", octet);
-        } else if (octet < ' ' || octet == 127 || (octet > 127 && !is_utf8)) {
-            strbuf_addf(out, "\\u%04x", octet);
-        } else {
-            strbuf_add_char(out, (char)octet);
-        }
-    }
-    strbuf_add_char(out, '"');
-}
-
-/* ,"key": */
-static void add_key(struct strbuf *out, const char *key)
-{
-    char before = out->len > 0 ? out->data[out->len - 1] : '{';
-
-    strbuf_addf(out, "%s\"%s\": ", before == '{' ? "" : ", ", key);
-}
-
-static void add_pair(struct strbuf *out, const char *key, struct bytes value)
-{
-    add_key(out, key);
-    add_json_text(out, value);
-}
-
-static void add_text_pair(struct strbuf *out, const char *key, const char *value)
-{
-    add_pair(out, key, bytes_from_text(value));
-}
-
-static void add_number_pair(struct strbuf *out, const char *key, uint64_t value)
-{
-    add_key(out, key);
-    strbuf_add_u64(out, value);
-}
-
-static void add_bool_pair(struct strbuf *out, const char *key, bool value)
-{
-    add_key(out, key);
-    strbuf_add_text(out, value ? "true" : "false");
+    json_text(out, key, bytes_from_text(text));
 }
 
 /* "label        value", when there is a value. */
@@ -149,46 +107,43 @@ static void add_lookup_json(struct strbuf *out, const struct auth_lookup *lookup
 {
     struct strbuf text;
 
-    strbuf_add_char(out, '{');
-    add_pair(out, "name", lookup->name);
-    add_text_pair(out, "type", dns_type_text(lookup->type));
-    add_text_pair(out, "status", answer == NULL ? "open" : dns_status_text(answer->status));
-    add_text_pair(out, "why", answer == NULL ? NULL : answer->why);
-    add_number_pair(out, "ttl", answer == NULL ? 0 : answer->ttl);
-    add_bool_pair(out, "secure", answer != NULL && answer->is_secure);
-    add_key(out, "records");
-    strbuf_add_char(out, '[');
+    json_open_object(out, NULL);
+    json_text(out, "name", lookup->name);
+    add_words_json(out, "type", dns_type_text(lookup->type));
+    add_words_json(out, "status", answer == NULL ? "open" : dns_status_text(answer->status));
+    add_words_json(out, "why", answer == NULL ? NULL : answer->why);
+    json_number(out, "ttl", answer == NULL ? 0 : answer->ttl);
+    json_bool(out, "secure", answer != NULL && answer->is_secure);
+    json_open_array(out, "records");
     strbuf_init(&text, RECORD_TEXT_LIMIT);
     for (size_t i = 0; answer != NULL && i < answer->count; i++) {
         write_record(&text, &answer->records[i]);
-        strbuf_add_text(out, i == 0 ? "" : ", ");
-        add_json_text(out, strbuf_bytes(&text));
+        json_text(out, NULL, strbuf_bytes(&text));
     }
     strbuf_clear(&text);
-    strbuf_add_text(out, "]}");
+    json_close_array(out);
+    json_close_object(out);
 }
 
 static void add_lookups_json(struct strbuf *out, const struct auth_report *report)
 {
-    add_key(out, "lookups");
-    strbuf_add_char(out, '[');
+    json_open_array(out, "lookups");
     for (size_t i = 0; i < report->lookup_count; i++) {
-        strbuf_add_text(out, i == 0 ? "" : ", ");
         add_lookup_json(out, &report->lookups[i], answer_to(report, &report->lookups[i]));
     }
-    strbuf_add_char(out, ']');
+    json_close_array(out);
 }
 
 /* ---- SPF ---- */
 
 static void add_verdict_of_spf(struct strbuf *out, const struct spf_verdict *verdict)
 {
-    add_text_pair(out, "result", auth_result_text(verdict->result));
-    add_pair(out, "explanation", verdict->explanation);
-    add_pair(out, "mechanism", verdict->mechanism);
-    add_pair(out, "domain", verdict->domain);
-    add_text_pair(out, "why", verdict->why);
-    add_number_pair(out, "terms", verdict->terms);
+    add_words_json(out, "result", auth_result_text(verdict->result));
+    json_text(out, "explanation", verdict->explanation);
+    json_text(out, "mechanism", verdict->mechanism);
+    json_text(out, "domain", verdict->domain);
+    add_words_json(out, "why", verdict->why);
+    json_number(out, "terms", verdict->terms);
 }
 
 void auth_report_add_spf(struct strbuf *out, const struct auth_report *report,
@@ -217,18 +172,17 @@ void auth_report_add_spf(struct strbuf *out, const struct auth_report *report,
 void auth_report_add_spf_json(struct strbuf *out, const struct auth_report *report,
                               const struct spf_verdict *verdict)
 {
-    strbuf_add_char(out, '{');
+    json_open_object(out, NULL);
     add_verdict_of_spf(out, verdict);
-    add_key(out, "records");
-    strbuf_add_char(out, '[');
+    json_open_array(out, "records");
     for (size_t i = 0; i < report->record_count; i++) {
         strbuf_add_text(out, i == 0 ? "{" : ", {");
-        add_number_pair(out, "depth", report->records[i].depth);
-        add_pair(out, "domain", report->records[i].domain);
-        add_pair(out, "record", report->records[i].text);
-        strbuf_add_char(out, '}');
+        json_number(out, "depth", report->records[i].depth);
+        json_text(out, "domain", report->records[i].domain);
+        json_text(out, "record", report->records[i].text);
+        json_close_object(out);
     }
-    strbuf_add_char(out, ']');
+    json_close_array(out);
     add_lookups_json(out, report);
     strbuf_add_text(out, "}\n");
 }
@@ -282,93 +236,83 @@ void auth_report_add_message(struct strbuf *out, const struct auth_report *repor
 
 static void add_spf_pair(struct strbuf *out, const char *key, const struct spf_verdict *verdict)
 {
-    add_key(out, key);
-    strbuf_add_char(out, '{');
+    json_open_object(out, key);
     add_verdict_of_spf(out, verdict);
-    strbuf_add_char(out, '}');
+    json_close_object(out);
 }
 
 static void add_signatures(struct strbuf *out, const struct dkim_verdicts *dkim)
 {
-    add_key(out, "dkim");
-    strbuf_add_char(out, '[');
+    json_open_array(out, "dkim");
     for (size_t i = 0; i < dkim->count; i++) {
         const struct dkim_verdict *verdict = &dkim->verdicts[i];
         strbuf_add_text(out, i == 0 ? "{" : ", {");
-        add_text_pair(out, "result", auth_result_text(verdict->result));
-        add_pair(out, "domain", verdict->domain);
-        add_pair(out, "selector", verdict->selector);
-        add_text_pair(out, "algorithm", verdict->algorithm);
-        add_pair(out, "signature", verdict->signature_start);
-        add_text_pair(out, "why", verdict->why);
-        add_bool_pair(out, "testing", verdict->is_testing);
-        strbuf_add_char(out, '}');
+        add_words_json(out, "result", auth_result_text(verdict->result));
+        json_text(out, "domain", verdict->domain);
+        json_text(out, "selector", verdict->selector);
+        add_words_json(out, "algorithm", verdict->algorithm);
+        json_text(out, "signature", verdict->signature_start);
+        add_words_json(out, "why", verdict->why);
+        json_bool(out, "testing", verdict->is_testing);
+        json_close_object(out);
     }
-    strbuf_add_char(out, ']');
-    add_number_pair(out, "dkim-unchecked", dkim->unchecked);
+    json_close_array(out);
+    json_number(out, "dkim-unchecked", dkim->unchecked);
 }
 
 static void add_author(struct strbuf *out, const struct from_domains *from)
 {
-    add_key(out, "from");
-    strbuf_add_char(out, '{');
-    add_text_pair(out, "result", from_result_text(from->result));
-    add_key(out, "domains");
-    strbuf_add_char(out, '[');
+    json_open_object(out, "from");
+    add_words_json(out, "result", from_result_text(from->result));
+    json_open_array(out, "domains");
     for (size_t i = 0; i < from->count; i++) {
-        strbuf_add_text(out, i == 0 ? "" : ", ");
-        add_json_text(out, from->domains[i]);
+        json_text(out, NULL, from->domains[i]);
     }
-    strbuf_add_char(out, ']');
-    add_text_pair(out, "why", from->why);
-    strbuf_add_char(out, '}');
+    json_close_array(out);
+    add_words_json(out, "why", from->why);
+    json_close_object(out);
 }
 
 static void add_dmarc(struct strbuf *out, const struct dmarc_verdict *dmarc)
 {
-    add_key(out, "dmarc");
-    strbuf_add_char(out, '{');
-    add_text_pair(out, "result", auth_result_text(dmarc->result));
-    add_text_pair(out, "policy", dmarc_policy_text(dmarc->policy));
-    add_text_pair(out, "published", dmarc_policy_text(dmarc->published));
-    add_pair(out, "author", dmarc->author);
-    add_pair(out, "record-domain", dmarc->record_domain);
-    add_text_pair(out, "aligned-by", method_text(dmarc->aligned_by));
-    add_pair(out, "aligned-domain", dmarc->aligned_domain);
-    add_bool_pair(out, "testing", dmarc->is_testing);
-    add_text_pair(out, "why", dmarc->why);
-    strbuf_add_char(out, '}');
+    json_open_object(out, "dmarc");
+    add_words_json(out, "result", auth_result_text(dmarc->result));
+    add_words_json(out, "policy", dmarc_policy_text(dmarc->policy));
+    add_words_json(out, "published", dmarc_policy_text(dmarc->published));
+    json_text(out, "author", dmarc->author);
+    json_text(out, "record-domain", dmarc->record_domain);
+    add_words_json(out, "aligned-by", method_text(dmarc->aligned_by));
+    json_text(out, "aligned-domain", dmarc->aligned_domain);
+    json_bool(out, "testing", dmarc->is_testing);
+    add_words_json(out, "why", dmarc->why);
+    json_close_object(out);
 }
 
 static void add_arc(struct strbuf *out, const struct arc_verdict *arc)
 {
-    add_key(out, "arc");
-    strbuf_add_char(out, '{');
-    add_text_pair(out, "result", auth_result_text(arc->result));
-    add_number_pair(out, "instance", arc->newest);
-    add_key(out, "sealers");
-    strbuf_add_char(out, '[');
+    json_open_object(out, "arc");
+    add_words_json(out, "result", auth_result_text(arc->result));
+    json_number(out, "instance", arc->newest);
+    json_open_array(out, "sealers");
     for (size_t i = 0; i < arc->sealer_count; i++) {
-        strbuf_add_text(out, i == 0 ? "" : ", ");
-        add_json_text(out, arc->sealers[i].domain);
+        json_text(out, NULL, arc->sealers[i].domain);
     }
-    strbuf_add_char(out, ']');
-    add_bool_pair(out, "closed", arc->is_closed);
-    add_text_pair(out, "why", arc->why);
-    strbuf_add_char(out, '}');
+    json_close_array(out);
+    json_bool(out, "closed", arc->is_closed);
+    add_words_json(out, "why", arc->why);
+    json_close_object(out);
 }
 
 void auth_report_add_message_json(struct strbuf *out, const struct auth_report *report,
                                   const struct message_verdicts *verdicts)
 {
-    strbuf_add_char(out, '{');
-    add_pair(out, "authentication-results", report->results_field);
-    add_key(out, "iprev");
-    strbuf_add_char(out, '{');
-    add_text_pair(out, "result", auth_result_text(verdicts->iprev.result));
-    add_pair(out, "name", verdicts->iprev.name);
-    add_text_pair(out, "why", verdicts->iprev.why);
-    strbuf_add_char(out, '}');
+    json_open_object(out, NULL);
+    json_text(out, "authentication-results", report->results_field);
+    json_open_object(out, "iprev");
+    add_words_json(out, "result", auth_result_text(verdicts->iprev.result));
+    json_text(out, "name", verdicts->iprev.name);
+    add_words_json(out, "why", verdicts->iprev.why);
+    json_close_object(out);
     add_spf_pair(out, "spf", &verdicts->spf_mail_from);
     add_spf_pair(out, "spf-helo", &verdicts->spf_helo);
     add_signatures(out, &verdicts->dkim);

@@ -1,11 +1,12 @@
 #include "ctl/salvage_command.h"
 
 #include "daemon_call.h"
+#include "base/json.h"
+#include "base/utf8.h"
 #include "io/disk.h"
 #include "io/spool_salvage.h"
 #include "mail/envelope_record.h"
 #include "mail/message_id.h"
-#include "mail/queue_listing.h"
 #include "protocol/smtp_path.h"
 
 #include <inttypes.h>
@@ -59,7 +60,7 @@ static bool is_address(struct bytes text)
             return false;
         }
     }
-    return text.len <= ADDRESS_LIMIT && at > 0 && at + 1 < text.len && smtp_utf8_is_valid(text);
+    return text.len <= ADDRESS_LIMIT && at > 0 && at + 1 < text.len && utf8_is_valid(text);
 }
 
 static bool is_believable(const struct spool_delivery *row)
@@ -68,7 +69,7 @@ static bool is_believable(const struct spool_delivery *row)
            (row->alias.len == 0 || is_address(row->alias)) &&
            (row->fallback.len == 0 || is_address(row->fallback) ||
             bytes_equal(row->fallback, BYTES(SPOOL_FALLBACK_TAKEN))) &&
-           smtp_utf8_is_valid(row->orcpt) && smtp_utf8_is_valid(row->destination);
+           utf8_is_valid(row->orcpt) && utf8_is_valid(row->destination);
 }
 
 /* ---- what is said ---- */
@@ -96,7 +97,7 @@ static void add_word(struct strbuf *line, const char *name, struct bytes text, b
     }
     strbuf_addf(line, is_json ? ",\"%s\":" : "  %s=", name);
     /* Quoted and escaped in both: it comes from a damaged file. */
-    queue_listing_add_json_text(line, text);
+    json_text(line, NULL, text);
 }
 
 static void on_lost(void *context, uint64_t id, const struct spool_delivery *row,

@@ -1,8 +1,9 @@
 #include "daemon/status_report.h"
 
 #include "base/calendar.h"
+#include "base/json.h"
+#include "base/utf8.h"
 #include "daemon/version_command.h"
-#include "mail/queue_listing.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -49,7 +50,7 @@ static void add_text(struct strbuf *out, const struct status_report *report)
     }
     for (size_t i = 0; pauses_get(report->pauses, i, &target, &since_ms); i++) {
         strbuf_addf(out, "paused     %s ", kind_text(target.kind));
-        queue_listing_add_escaped(out, target.destination);
+        utf8_add_printable(out, target.destination);
         strbuf_add_text(out, target.kind == PAUSE_DESTINATION ? " since " : "since ");
         calendar_add_timestamp(out, since_ms);
         strbuf_add_char(out, '\n');
@@ -83,7 +84,7 @@ static void add_json(struct strbuf *out, const struct status_report *report)
         strbuf_addf(out, "%s{\"what\":\"%s\"", i == 0 ? "" : ",", kind_text(target.kind));
         if (target.kind == PAUSE_DESTINATION) {
             strbuf_add_text(out, ",\"destination\":");
-            queue_listing_add_json_text(out, target.destination);
+            json_text(out, NULL, target.destination);
         }
         strbuf_add_text(out, ",\"since\":\"");
         calendar_add_timestamp(out, since_ms);

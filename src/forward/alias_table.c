@@ -4,6 +4,7 @@
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/strbuf.h"
+#include "base/utf8.h"
 #include "protocol/smtp_path.h"
 
 #include <regex.h>
@@ -562,7 +563,7 @@ static void add_exact(struct loading *loading, const struct alias_line *line, ui
         report_at(loading, line->name, "this name is over 64 octets", NULL, NULL);
         return;
     }
-    if (!smtp_utf8_is_valid(bytes_of(octets, len))) {
+    if (!utf8_is_valid(bytes_of(octets, len))) {
         report_at(loading, line->name, "this name is not valid UTF-8", NULL, NULL);
         return;
     }

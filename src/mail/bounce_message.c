@@ -1,6 +1,7 @@
 #include "mail/bounce_message.h"
 
 #include "base/calendar.h"
+#include "base/utf8.h"
 #include "mail/header_block.h"
 #include "mail/hidden_address.h"
 #include "protocol/dsn_parameter.h"
@@ -53,7 +54,7 @@ static void add_without_hidden(struct strbuf *out, struct bytes text,
 /* One line of printable ASCII (or UTF-8 where that is allowed). */
 static void add_printable(struct strbuf *out, struct bytes text, bool may_utf8)
 {
-    may_utf8 = may_utf8 && smtp_utf8_is_valid(text);
+    may_utf8 = may_utf8 && utf8_is_valid(text);
     for (size_t i = 0; i < text.len; i++) {
         unsigned char octet = (unsigned char)text.data[i];
 

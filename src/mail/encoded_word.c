@@ -1,6 +1,7 @@
 #include "encoded_word.h"
 
 #include "base/encoding.h"
+#include "base/utf8.h"
 #include "protocol/smtp_path.h"
 
 static bool is_charset_octet(char octet)
@@ -96,7 +97,7 @@ bool encoded_word_decode(const struct encoded_word *word, struct strbuf *out)
                               : !decode_q(word->text, out)) {
         return false;
     }
-    return !is_utf8(word->charset) || smtp_utf8_is_valid(strbuf_bytes(out));
+    return !is_utf8(word->charset) || utf8_is_valid(strbuf_bytes(out));
 }
 
 void encoded_word_add_for_phrase(struct strbuf *out, struct bytes whole,

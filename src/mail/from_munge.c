@@ -1,5 +1,7 @@
 #include "mail/from_munge.h"
 
+#include "base/utf8.h"
+
 #include "encoded_word.h"
 
 #include "mail/header_block.h"
@@ -505,7 +507,7 @@ static void add_word(struct display *display, struct bytes word)
 
 static void add_words(struct display *display, struct bytes text)
 {
-    if (!smtp_utf8_is_valid(text)) {
+    if (!utf8_is_valid(text)) {
         display->is_unsafe = true;
         return;
     }

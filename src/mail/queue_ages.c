@@ -1,6 +1,8 @@
 #include "mail/queue_ages.h"
 
+#include "base/json.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "mail/queue_listing.h"
 
 #include <inttypes.h>
@@ -128,7 +130,7 @@ static void add_line(struct strbuf *out, const struct queue_ages_row *row)
 {
     size_t start = out->len;
 
-    queue_listing_add_escaped(out, row->destination);
+    utf8_add_printable(out, row->destination);
     while (out->len - start < NAME_WIDTH && !out->overflowed) {
         strbuf_add_char(out, ' ');
     }
@@ -143,7 +145,7 @@ static void add_line(struct strbuf *out, const struct queue_ages_row *row)
 static void add_object(struct strbuf *out, const struct kept_row *kept)
 {
     strbuf_add_text(out, "{\"destination\":");
-    queue_listing_add_json_text(out, kept->row.destination);
+    json_text(out, NULL, kept->row.destination);
     strbuf_addf(out, ",\"total\":%" PRIu64 ",\"held\":%" PRIu64 ",\"due\":[", kept->total,
                 kept->row.held);
     for (size_t i = 0; i < QUEUE_AGES_BUCKETS; i++) {

@@ -1,106 +1,12 @@
 #include "mail/queue_listing.h"
 
 #include "base/calendar.h"
+#include "base/json.h"
+#include "base/utf8.h"
 #include "mail/header_block.h"
 #include "mail/message_id.h"
 
 #include <inttypes.h>
-
-/* Length of the UTF-8 character at the front, 0 when there is none (RFC 3629 §4). */
-static size_t utf8_length(struct bytes text)
-{
-    unsigned char first = (unsigned char)text.data[0];
-    unsigned char second = text.len > 1 ? (unsigned char)text.data[1] : 0;
-    size_t length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-
-    if (length == 1) {
-        return 1;
-    }
-    if (first < 0xc2 || first > 0xf4 || text.len < length) {
-        return 0;
-    }
-    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
-        (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) {
-        return 0; /* longer than needed, half of a pair, or beyond the last */
-    }
-    for (size_t i = 1; i < length; i++) {
-        if (((unsigned char)text.data[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    return length;
-}
-
-/* C1 controls too: some terminals obey them. */
-static bool is_control(struct bytes character)
-{
-    unsigned char first = (unsigned char)character.data[0];
-
-    return first < 0x20 || first == 0x7f ||
-           (character.len == 2 && first == 0xc2 && (unsigned char)character.data[1] < 0xa0);
-}
-
-void queue_listing_add_escaped(struct strbuf *out, struct bytes text)
-{
-    while (text.len > 0) {
-        size_t length = utf8_length(text);
-        struct bytes character = bytes_first(text, length == 0 ? 1 : length);
-
-        if (length == 0 || is_control(character)) {
-            for (size_t i = 0; i < character.len; i++) {
-                strbuf_addf(out, "\\x%02x", (unsigned)(unsigned char)character.data[i]);
-            }
-        } else {
-            strbuf_add(out, character);
-        }
-        text = bytes_skip(text, character.len);
-    }
-}
-
-static void add_json_character(struct strbuf *out, struct bytes character)
-{
-    unsigned char first = (unsigned char)character.data[0];
-
-    if (first == '"' || first == '\\') {
-        strbuf_add_char(out, '\\');
-    }
-    if (is_control(character)) {
-        strbuf_addf(out, "\\u%04x", (unsigned)(unsigned char)character.data[character.len - 1]);
-    } else {
-        strbuf_add(out, character);
-    }
-}
-
-void queue_listing_add_json_text(struct strbuf *out, struct bytes text)
-{
-    strbuf_add_char(out, '"');
-    while (text.len > 0) {
-        size_t length = utf8_length(text);
-
-        if (length == 0) {
-            strbuf_add(out, BYTES("\xef\xbf\xbd")); /* U+FFFD */
-            length = 1;
-        } else {
-            add_json_character(out, bytes_first(text, length));
-        }
-        text = bytes_skip(text, length);
-    }
-    strbuf_add_char(out, '"');
-}
-
-/* `,"key":"text"` */
-static void add_json_member(struct strbuf *out, const char *key, struct bytes text)
-{
-    strbuf_addf(out, ",\"%s\":", key);
-    queue_listing_add_json_text(out, text);
-}
-
-static void add_json_time(struct strbuf *out, const char *key, int64_t unix_ms)
-{
-    strbuf_addf(out, ",\"%s\":\"", key);
-    calendar_add_timestamp(out, unix_ms);
-    strbuf_add_char(out, '"');
-}
 
 /* "45s", "12m", "3h20m", "2d04h": short, and never more than six characters for years. */
 static void add_span(struct strbuf *out, int64_t span_ms)
@@ -143,7 +49,7 @@ static void add_next_attempt(struct strbuf *out, const struct queue_listing_row 
 static void add_mailbox(struct strbuf *out, struct bytes address)
 {
     strbuf_add_char(out, '<');
-    queue_listing_add_escaped(out, address);
+    utf8_add_printable(out, address);
     strbuf_add_char(out, '>');
 }
 
@@ -177,10 +83,10 @@ void queue_listing_add_row(struct strbuf *out, const struct queue_listing_row *r
     strbuf_add_text(out, " -> ");
     add_mailbox(out, row->recipient);
     strbuf_add_text(out, " at ");
-    queue_listing_add_escaped(out, row->destination);
+    utf8_add_printable(out, row->destination);
     if (row->last_reply.len > 0) {
         strbuf_add_text(out, "\n              ");
-        queue_listing_add_escaped(out, row->last_reply);
+        utf8_add_printable(out, row->last_reply);
     }
     strbuf_add_char(out, '\n');
 }
@@ -205,22 +111,22 @@ static void add_row_members(struct strbuf *out, const struct queue_listing_row *
 {
     strbuf_addf(out, "{\"id\":\"%s\",\"number\":%" PRIu32, message_id_text(row->id).text,
                 row->number);
-    add_json_time(out, "created", row->created_ms);
+    json_time(out, "created", row->created_ms);
     strbuf_addf(out, ",\"age_seconds\":%" PRId64 ",\"size\":%" PRIu64,
                 now_ms > row->created_ms ? (now_ms - row->created_ms) / 1000 : 0, row->size);
-    add_json_member(out, "sender", row->sender);
-    add_json_member(out, "alias", row->alias);
-    add_json_member(out, "recipient", row->recipient);
-    add_json_member(out, "destination", row->destination);
+    json_text(out, "sender", row->sender);
+    json_text(out, "alias", row->alias);
+    json_text(out, "recipient", row->recipient);
+    json_text(out, "destination", row->destination);
     strbuf_addf(out, ",\"state\":\"%s\",\"attempts\":%" PRIu32, row->is_held ? "held" : "due",
                 row->attempts);
-    add_json_time(out, "next_attempt", row->next_attempt_ms);
-    add_json_member(out, "last_reply", row->last_reply);
+    json_time(out, "next_attempt", row->next_attempt_ms);
+    json_text(out, "last_reply", row->last_reply);
     if (row->is_given_up) {
         strbuf_add_text(out, ",\"given_up\":true");
     }
     if (row->fallback.len > 0) {
-        add_json_member(out, "fallback", row->fallback);
+        json_text(out, "fallback", row->fallback);
     }
 }
 
@@ -235,7 +141,7 @@ static void add_field(struct strbuf *out, const char *name, struct bytes text)
 {
     if (text.len > 0) {
         strbuf_add_text(out, name);
-        queue_listing_add_escaped(out, text);
+        utf8_add_printable(out, text);
         strbuf_add_char(out, '\n');
     }
 }
@@ -245,7 +151,6 @@ static void add_results(struct strbuf *out, struct bytes prefix, bool is_json)
 {
     struct header_field field;
     struct strbuf value;
-    size_t count = 0;
 
     while (header_field_next(&prefix, &field)) {
         if (!bytes_equal_nocase(field.name, BYTES("Authentication-Results"))) {
@@ -254,13 +159,11 @@ static void add_results(struct strbuf *out, struct bytes prefix, bool is_json)
         strbuf_init(&value, 64 * 1024);
         header_value_add(&value, field.value);
         if (is_json) {
-            strbuf_add_text(out, count == 0 ? "" : ",");
-            queue_listing_add_json_text(out, strbuf_bytes(&value));
+            json_text(out, NULL, strbuf_bytes(&value));
         } else {
             add_field(out, "results   ", strbuf_bytes(&value));
         }
         strbuf_clear(&value);
-        count++;
     }
 }
 
@@ -276,9 +179,9 @@ static void add_attempts(struct strbuf *out, const struct queue_listing_message 
         strbuf_add_text(out, "    ");
         calendar_add_timestamp(out, attempt->at_ms);
         strbuf_add_char(out, ' ');
-        queue_listing_add_escaped(out, attempt->host.len > 0 ? attempt->host : BYTES("-"));
+        utf8_add_printable(out, attempt->host.len > 0 ? attempt->host : BYTES("-"));
         strbuf_add_text(out, ": ");
-        queue_listing_add_escaped(out, attempt->reply);
+        utf8_add_printable(out, attempt->reply);
         strbuf_add_char(out, '\n');
     }
 }
@@ -286,23 +189,20 @@ static void add_attempts(struct strbuf *out, const struct queue_listing_message 
 static void add_attempts_json(struct strbuf *out, const struct queue_listing_message *message,
                               uint32_t number)
 {
-    size_t count = 0;
-
-    strbuf_add_text(out, ",\"history\":[");
+    json_open_array(out, "history");
     for (size_t i = 0; i < message->attempt_count; i++) {
         const struct queue_listing_attempt *attempt = &message->attempts[i];
 
         if (attempt->number != number) {
             continue;
         }
-        strbuf_addf(out, "%s{\"at\":\"", count++ == 0 ? "" : ",");
-        calendar_add_timestamp(out, attempt->at_ms);
-        strbuf_add_char(out, '"');
-        add_json_member(out, "host", attempt->host);
-        add_json_member(out, "reply", attempt->reply);
-        strbuf_add_char(out, '}');
+        json_open_object(out, NULL);
+        json_time(out, "at", attempt->at_ms);
+        json_text(out, "host", attempt->host);
+        json_text(out, "reply", attempt->reply);
+        json_close_object(out);
     }
-    strbuf_add_char(out, ']');
+    json_close_array(out);
 }
 
 void queue_listing_add_message(struct strbuf *out, const struct queue_listing_message *message,
@@ -335,12 +235,12 @@ void queue_listing_add_message_json(struct strbuf *out,
                                     int64_t now_ms)
 {
     strbuf_addf(out, "{\"id\":\"%s\"", message_id_text(message->id).text);
-    add_json_time(out, "created", message->created_ms);
+    json_time(out, "created", message->created_ms);
     strbuf_addf(out, ",\"size\":%" PRIu64, message->size);
-    add_json_member(out, "sender", message->sender);
-    add_json_member(out, "client_ip", message->client_ip);
-    add_json_member(out, "client_helo", message->client_helo);
-    add_json_member(out, "session", message->session);
+    json_text(out, "sender", message->sender);
+    json_text(out, "client_ip", message->client_ip);
+    json_text(out, "client_helo", message->client_helo);
+    json_text(out, "session", message->session);
     strbuf_add_text(out, ",\"results\":[");
     add_results(out, message->prefix, true);
     strbuf_add_text(out, "],\"deliveries\":[");

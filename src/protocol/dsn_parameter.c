@@ -1,5 +1,7 @@
 #include "protocol/dsn_parameter.h"
 
+#include "base/utf8.h"
+
 #include "protocol/smtp_path.h"
 
 static const struct {
@@ -116,7 +118,7 @@ static bool is_utf8_address(struct bytes text, bool allow_utf8)
             return false;
         }
     }
-    return smtp_utf8_is_valid(text);
+    return utf8_is_valid(text);
 }
 
 /* RFC 3461 §4.2: an atom. */
@@ -183,12 +185,6 @@ void dsn_add_mail_parameters(struct strbuf *out, enum dsn_return ret, struct byt
     }
 }
 
-/* Valid UTF-8, or it would not have been taken: the lead octet says how many there are. */
-static size_t utf8_length(unsigned char lead)
-{
-    return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-}
-
 static unsigned long code_point(struct bytes sequence)
 {
     unsigned char lead = (unsigned char)sequence.data[0];
@@ -202,11 +198,11 @@ static unsigned long code_point(struct bytes sequence)
     return code;
 }
 
-/* RFC 6533 §3: utf-8-addr-xtext. */
+/* RFC 6533 §3: utf-8-addr-xtext. It is valid UTF-8, or it would not have been taken. */
 static void add_in_ascii(struct strbuf *out, struct bytes orcpt)
 {
     while (orcpt.len > 0) {
-        struct bytes sequence = bytes_first(orcpt, utf8_length((unsigned char)orcpt.data[0]));
+        struct bytes sequence = bytes_first(orcpt, utf8_length(orcpt));
 
         if (sequence.len == 1) {
             strbuf_add_char(out, orcpt.data[0]);

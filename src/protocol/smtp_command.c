@@ -1,5 +1,7 @@
 #include "protocol/smtp_command.h"
 
+#include "base/utf8.h"
+
 static const char *const VERBS[SMTP_VERB_COUNT] = {
     [SMTP_UNKNOWN] = "unknown", [SMTP_HELO] = "HELO",         [SMTP_EHLO] = "EHLO",
     [SMTP_MAIL] = "MAIL",       [SMTP_RCPT] = "RCPT",         [SMTP_DATA] = "DATA",
@@ -74,7 +76,7 @@ static bool is_parameter_value(struct bytes value, bool allow_utf8)
         }
         is_ascii = is_ascii && octet < 0x80;
     }
-    return value.len > 0 && (is_ascii || (allow_utf8 && smtp_utf8_is_valid(value)));
+    return value.len > 0 && (is_ascii || (allow_utf8 && utf8_is_valid(value)));
 }
 
 static enum smtp_command_result parse_parameters(struct bytes rest, bool allow_utf8,

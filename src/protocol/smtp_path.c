@@ -1,58 +1,10 @@
 #include "protocol/smtp_path.h"
 
+#include "base/utf8.h"
+
 #include "protocol/ip_address.h"
 
 enum { LOCAL_LIMIT = 64, DOMAIN_LIMIT = 255, PATH_LIMIT = 256, LABEL_LIMIT = 63 };
-
-/* Octets of the sequence that starts here, or 0 when it is not valid UTF-8: no over-long forms,
- * no surrogates, nothing above U+10FFFF (RFC 3629 §4). */
-static size_t utf8_sequence(struct bytes text)
-{
-    unsigned char lead = (unsigned char)text.data[0];
-    unsigned char low = 0x80, high = 0xbf;
-    size_t len;
-
-    if (lead < 0x80) {
-        return 1;
-    }
-    if (lead >= 0xc2 && lead <= 0xdf) {
-        len = 2;
-    } else if (lead >= 0xe0 && lead <= 0xef) {
-        len = 3;
-        low = lead == 0xe0 ? 0xa0 : low;
-        high = lead == 0xed ? 0x9f : high;
-    } else if (lead >= 0xf0 && lead <= 0xf4) {
-        len = 4;
-        low = lead == 0xf0 ? 0x90 : low;
-        high = lead == 0xf4 ? 0x8f : high;
-    } else {
-        return 0;
-    }
-    if (text.len < len) {
-        return 0;
-    }
-    for (size_t i = 1; i < len; i++) {
-        unsigned char octet = (unsigned char)text.data[i];
-        if (octet < low || octet > high) {
-            return 0;
-        }
-        low = 0x80;
-        high = 0xbf;
-    }
-    return len;
-}
-
-bool smtp_utf8_is_valid(struct bytes text)
-{
-    while (text.len > 0) {
-        size_t len = utf8_sequence(text);
-        if (len == 0) {
-            return false;
-        }
-        text = bytes_skip(text, len);
-    }
-    return true;
-}
 
 /* RFC 5322 §3.2.3; octets above 127 by RFC 6531 §3.3. */
 static bool is_atext(unsigned char octet)
@@ -118,7 +70,7 @@ static bool labels_are_valid(struct bytes domain)
 bool smtp_domain_is_valid(struct bytes domain, bool allow_utf8)
 {
     return domain.len <= DOMAIN_LIMIT && labels_are_valid(domain) &&
-           (bytes_is_ascii(domain) || (allow_utf8 && smtp_utf8_is_valid(domain)));
+           (bytes_is_ascii(domain) || (allow_utf8 && utf8_is_valid(domain)));
 }
 
 /* Octets of a domain at the start of text, 0 when there is none. */
@@ -269,7 +221,7 @@ static enum smtp_path_result check_octets(struct bytes written, bool allow_utf8,
         return SMTP_PATH_SYNTAX;
     }
     mailbox->is_utf8 = !bytes_is_ascii(mailbox->local) || !bytes_is_ascii(mailbox->domain);
-    return smtp_utf8_is_valid(written) ? SMTP_PATH_OK : SMTP_PATH_BAD_UTF8;
+    return utf8_is_valid(written) ? SMTP_PATH_OK : SMTP_PATH_BAD_UTF8;
 }
 
 enum smtp_path_result smtp_path_parse(struct bytes input, bool allow_utf8, struct arena *arena,

@@ -1,5 +1,7 @@
 #include "protocol/smtp_reply.h"
 
+#include "base/utf8.h"
+
 #include "protocol/smtp_path.h"
 
 enum { WRITTEN_LINE_LIMIT = 512, CODE_LEN = 3 };
@@ -115,7 +117,7 @@ static size_t printable_character(struct bytes text)
     size_t len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 
     if (lead < ' ' || lead == 0x7f || text.len < len ||
-        !smtp_utf8_is_valid(bytes_first(text, len))) {
+        !utf8_is_valid(bytes_first(text, len))) {
         return 0;
     }
     /* U+0080 to U+009F are control characters too. */

@@ -3,6 +3,8 @@
  * and within its limit; what smtp_reply_add writes for any text is read back as one reply.
  */
 #include "protocol/smtp_path.h"
+
+#include "base/utf8.h"
 #include "protocol/smtp_reply.h"
 
 #include <stdlib.h>
@@ -19,7 +21,7 @@ static void require(bool condition)
 static void check_text(const struct smtp_reply *reply)
 {
     require(reply->text_len <= SMTP_REPLY_TEXT_KEPT && reply->text[reply->text_len] == '\0');
-    require(smtp_utf8_is_valid(bytes_of(reply->text, reply->text_len)));
+    require(utf8_is_valid(bytes_of(reply->text, reply->text_len)));
     for (size_t i = 0; i < reply->text_len; i++) {
         require((unsigned char)reply->text[i] >= ' ' && reply->text[i] != 0x7f);
     }

@@ -1,5 +1,7 @@
 #include "support/check.h"
 
+#include "base/utf8.h"
+
 #include "mail/bounce_message.h"
 #include "protocol/smtp_path.h"
 
@@ -220,7 +222,7 @@ static void test_hostile_header(void **state)
     facts.original_header = strbuf_bytes(&header);
     bounce_message_write(&out, &facts);
     check_lines("hostile", &out);
-    CHECK_TRUE("no half characters", smtp_utf8_is_valid(strbuf_bytes(&out)));
+    CHECK_TRUE("no half characters", utf8_is_valid(strbuf_bytes(&out)));
     CHECK_TRUE("bounded", out.len < BOUNCE_HEADER_LIMIT + 4096);
     CHECK_TRUE("some", holds(&out, BYTES("X-100: ")));
     CHECK_TRUE(

@@ -1,5 +1,7 @@
 #include "support/check.h"
 
+#include "base/utf8.h"
+
 #include "protocol/smtp_path.h"
 
 #define A10 "aaaaaaaaaa"
@@ -184,7 +186,7 @@ static void utf8_is_checked(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(TEXTS); i++) {
-        CHECK_INT(TEXTS[i].name, smtp_utf8_is_valid(TEXTS[i].text), TEXTS[i].want);
+        CHECK_INT(TEXTS[i].name, utf8_is_valid(TEXTS[i].text), TEXTS[i].want);
     }
 }
 
