@@ -701,6 +701,8 @@ static void recorder_restore_file(struct restoring *restoring, int number, const
     struct restored_file file = {0};
     FILE *stream;
 
+    recorder_set_size(&file, 1); /* so that there is memory, however little is put into it */
+    recorder_set_size(&file, 0);
     recorder_put(&file, 0, recorded->size == 0 ? "" : recorded->data, recorded->size);
     for (size_t i = 0; i < restoring->end; i++) {
         const struct entry *entry = &restoring->recording->entries[i];
