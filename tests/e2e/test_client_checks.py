@@ -87,7 +87,16 @@ def test_a_listed_client_is_refused_with_the_lists_words(world):
 
 def test_postmaster_is_for_everybody(world):
     hop = start(world, "blocklist bl.test")
-    assert offer(world, LISTED, recipient="POSTMASTER@fwd.test", data=True).startswith("250 ")
+    with Client(world.daemon.port, source=RELAY) as connection:
+        connection.expect("EHLO relay.test", 250)
+        connection.expect(f"XCLIENT ADDR={LISTED} HELO=mx.good.test", 220)
+        connection.expect("EHLO relay.test", 250)
+        connection.expect("MAIL FROM:<anna@good.test>", 250)
+        connection.expect("RCPT TO:<info@fwd.test>", 550)  # this one waits for the list; mail to postmaster does not
+        connection.expect("RCPT TO:<POSTMASTER@fwd.test>", 250)
+        connection.expect("DATA", 354)
+        connection.send(stuff(a_message(sender="anna@good.test")) + b".\r\n")
+        assert connection.reply()[0] == 250
     assert f"x-client=fail (blocklist:bl.test) policy.points=0 smtp.remote-ip={LISTED}" in results(hop.wait()[0]).replace('"', "")
 
 
