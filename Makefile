@@ -16,6 +16,7 @@ USES_inbound  := inbound queue outbound io forward auth mail protocol base
 USES_daemon   := daemon inbound queue outbound io forward auth mail protocol base
 USES_ctl      := ctl queue outbound io forward auth mail protocol base
 
+LIBS_protocol := -ljansson
 LIBS_mail := -lcrypto
 LIBS_auth := -lspf2 -lopendkim -lidn2 -lcrypto
 LIBS_io   := -lssl -lcrypto -levent_core -levent_pthreads -lcares -lsqlite3 -lseccomp -lpthread
@@ -82,7 +83,7 @@ $(BUILD)/io_sim/%.o: tests/support/io_sim/%.c
 $(BUILD)/sim/%: tests/sim/%.c $(SIM_SUPPORT) $(call archives_of,inbound queue outbound forward auth mail protocol base)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< $(SIM_SUPPORT) \
-	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_auth) -lcrypto -lsqlite3 -lcmocka -lpthread
+	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_auth) $(LIBS_protocol) -lcrypto -lsqlite3 -lcmocka -lpthread
 
 .PHONY: deps-build deps
 deps-build:
