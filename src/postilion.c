@@ -7,6 +7,7 @@
 #include "ctl/auth_command.h"
 #include "ctl/key_command.h"
 #include "ctl/control_command.h"
+#include "ctl/headers_command.h"
 #include "ctl/queue_command.h"
 #include "ctl/salvage_command.h"
 #include "ctl/srs_command.h"
@@ -210,6 +211,11 @@ static int run_key(const struct arguments *arguments)
     return key_command_run(arguments->argc, arguments->argv, stdout, stderr);
 }
 
+static int run_headers(const struct arguments *arguments)
+{
+    return headers_command_run(arguments->argc, arguments->argv, stdout, stderr);
+}
+
 static int run_version(const struct arguments *arguments)
 {
     (void)arguments;
@@ -250,6 +256,9 @@ static const struct command commands[] = {
     {"key", "key make SELECTOR|show FILE [--domain D]",
      "a key to seal with and its DNS record [--selector S] [--type rsa|ed25519] [--out FILE]",
      run_key},
+    {"headers", "headers [FILE] [--json]",
+     "the way a message took: hops, delays, wrong clocks, where SPF or DKIM broke",
+     run_headers},
     {"version", "version", "the version of the program and of its libraries", run_version},
     {"help", "help [COMMAND]", "this text", run_help},
 };

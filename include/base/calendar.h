@@ -10,5 +10,8 @@
 void calendar_add_mail_date(struct strbuf *out, int64_t unix_seconds);
 /* "2026-11-21T22:06:30.123Z" (RFC 3339) */
 void calendar_add_timestamp(struct strbuf *out, int64_t unix_ms);
+/* A date as mail has it, old forms, comments and a missing zone included; nothing may follow. The zone is
+ * in minutes east, 0 when it is unknown. False: it is none. RFC 5322 §3.3, §4.3 */
+bool calendar_read_mail_date(struct bytes text, int64_t *unix_seconds, int *zone_minutes);
 
 #endif

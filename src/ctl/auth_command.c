@@ -1,6 +1,7 @@
 #include "ctl/auth_command.h"
 
 #include "auth_report.h"
+#include "message_file.h"
 
 #include "auth/results_text.h"
 #include "base/memory.h"
@@ -281,56 +282,6 @@ static int run_spf(struct auth_call *call)
 
 /* ---- auth message ---- */
 
-static bool read_input(struct strbuf *text, struct strbuf *why)
-{
-    char *chunk = memory_alloc(CHUNK);
-    size_t got;
-
-    while ((got = fread(chunk, 1, CHUNK, stdin)) > 0) {
-        strbuf_add(text, bytes_of(chunk, got));
-    }
-    free(chunk);
-    if (ferror(stdin) || text->overflowed) {
-        strbuf_add_text(why, text->overflowed ? "the message is too large" : "cannot be read");
-        return false;
-    }
-    return true;
-}
-
-/* As it would have come over SMTP. */
-static void write_as_sent(struct bytes text, struct strbuf *message)
-{
-    if (bytes_starts_with(text, BYTES("From "))) {
-        (void)bytes_cut(&text, '\n');
-    }
-    while (text.len > 0) {
-        struct bytes line = bytes_cut(&text, '\n');
-        bool has_cr = line.len > 0 && line.data[line.len - 1] == '\r';
-        strbuf_add(message, has_cr ? bytes_first(line, line.len - 1) : line);
-        strbuf_add_text(message, "\r\n");
-    }
-}
-
-static bool read_message(struct auth_call *call, struct strbuf *message)
-{
-    struct strbuf text, why;
-    bool is_read;
-
-    strbuf_init(&text, MESSAGE_LIMIT);
-    strbuf_init(&why, WHY_LIMIT);
-    is_read = strcmp(call->path, "-") == 0
-                  ? read_input(&text, &why)
-                  : file_read_whole(call->path, MESSAGE_LIMIT, &text, NULL, &why);
-    if (is_read) {
-        write_as_sent(strbuf_bytes(&text), message);
-    } else {
-        fprintf(call->err, "postilion auth: %s: %s\n", call->path, strbuf_text(&why));
-    }
-    strbuf_clear(&why);
-    strbuf_clear(&text);
-    return is_read;
-}
-
 /* The header with its last line end; the body is what stands behind the empty line. */
 static void split_message(struct bytes message, struct bytes *header, struct bytes *body)
 {
@@ -387,7 +338,7 @@ static int run_message(struct auth_call *call)
     bool is_read;
 
     strbuf_init(&message, (size_t)2 * MESSAGE_LIMIT);
-    is_read = read_message(call, &message);
+    is_read = message_file_read("auth", call->path, &message, call->err);
     if (is_read) {
         check_message(call, strbuf_bytes(&message));
     }

@@ -56,10 +56,82 @@ static void known_timestamps(void **state)
     }
 }
 
+static void dates_are_read(void **state)
+{
+    /* clang-format off */
+    static const struct {
+        const char *text;
+        bool is_date;
+        int64_t unix_seconds;
+        int zone;
+    } CASES[] = {
+        {"Sat, 21 Nov 2026 22:06:30 +0000", true, 1795298790, 0},
+        {"21 Nov 2026 22:06:30 +0000", true, 1795298790, 0},
+        {"Sat, 21 Nov 2026 23:36:30 +0130 (CEST)", true, 1795298790, 90},
+        {"Sat, 21 Nov 2026 14:06:30 -0800", true, 1795298790, -480},
+        {"Sat,21 Nov 2026 17:06:30 EST", true, 1795298790, -300},
+        {" Sat (a (nested) comment), 21 Nov 26 22:06:30 GMT ", true, 1795298790, 0},
+        {"21 Nov 126 22:06:30 Z", true, 1795298790, 0},
+        {"Sat, 21 Nov 2026 22:06:30", true, 1795298790, 0},
+        {"Sat, 21 Nov 2026 22:06 +0000", true, 1795298760, 0},
+        {"Thu, 1 Jan 1970 00:00:00 +0000", true, 0, 0},
+        {"Wed, 31 Dec 69 23:59:59 +0000", true, -1, 0},
+        {"Thu, 29 Feb 2024 00:00:00 +0000", true, 1709164800, 0},
+        {"Thu, 29 Feb 2023 00:00:00 +0000", false, 0, 0},
+        {"Thu, 31 Jun 2024 00:00:00 +0000", false, 0, 0},
+        {"Thu, 0 Jun 2024 00:00:00 +0000", false, 0, 0},
+        {"1 Jan 2024 24:00:00 +0000", false, 0, 0},
+        {"1 Jan 2024 23:60:00 +0000", false, 0, 0},
+        {"1 Jan 2024 23:59:60 +0000", true, 1704153600, 0},
+        {"1 Jan 20245 23:59:00 +0000", false, 0, 0},
+        {"1 Jan 2024 23:59:00 +000", false, 0, 0},
+        {"1 Jan 2024 23:59:00 +0060", false, 0, 0},
+        {"1 Jan 2024 23:59:00 +0000 x", false, 0, 0},
+        {"2024-01-01T00:00:00Z", false, 0, 0},
+        {"", false, 0, 0},
+        {"(", false, 0, 0},
+    };
+    /* clang-format on */
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        int64_t seconds = 0;
+        int zone = 0;
+
+        CHECK_INT(CASES[i].text,
+                  calendar_read_mail_date(bytes_from_text(CASES[i].text), &seconds, &zone),
+                  CASES[i].is_date);
+        if (CASES[i].is_date) {
+            CHECK_INT(CASES[i].text, seconds, CASES[i].unix_seconds);
+            CHECK_INT(CASES[i].text, zone, CASES[i].zone);
+        }
+    }
+}
+
+/* What is written is read back, over four centuries. */
+static void dates_come_back(void **state)
+{
+    (void)state;
+    for (int64_t at = -1000000000; at < INT64_C(12000000000); at += 86400 * 17 + 12345) {
+        int64_t back = 0;
+        int zone = 1;
+        struct strbuf text;
+
+        strbuf_init(&text, 100);
+        calendar_add_mail_date(&text, at);
+        CHECK_TRUE(strbuf_text(&text),
+                   calendar_read_mail_date(strbuf_bytes(&text), &back, &zone) && back == at &&
+                       zone == 0);
+        strbuf_clear(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_dates),
+        cmocka_unit_test(dates_are_read),
+        cmocka_unit_test(dates_come_back),
         cmocka_unit_test(known_timestamps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
