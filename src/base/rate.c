@@ -1,0 +1,31 @@
+#include "base/rate.h"
+
+static uint64_t owed_us(const struct rate *rate, uint64_t now_ms)
+{
+    uint64_t now_us = now_ms * 1000;
+
+    return rate->full_us > now_us ? rate->full_us - now_us : 0;
+}
+
+static uint64_t cost_us(struct rate_limit limit, uint64_t count)
+{
+    return limit.period_ms * 1000 / limit.count * count;
+}
+
+bool rate_has(const struct rate *rate, struct rate_limit limit, uint64_t count, uint64_t now_ms)
+{
+    return limit.count == 0 ||
+           owed_us(rate, now_ms) + cost_us(limit, count) <= limit.period_ms * 1000;
+}
+
+void rate_take(struct rate *rate, struct rate_limit limit, uint64_t count, uint64_t now_ms)
+{
+    if (limit.count > 0) {
+        rate->full_us = now_ms * 1000 + owed_us(rate, now_ms) + cost_us(limit, count);
+    }
+}
+
+bool rate_is_full(const struct rate *rate, uint64_t now_ms)
+{
+    return owed_us(rate, now_ms) == 0;
+}
