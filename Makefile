@@ -44,7 +44,7 @@ PROGRAM := $(BUILD)/postilion
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*/test_*.c))
 SIM_TESTS := $(patsubst tests/sim/%.c,$(BUILD)/sim/%,$(wildcard tests/sim/test_*.c))
 SIM_SUPPORT := $(patsubst tests/support/io_sim/%.c,$(BUILD)/io_sim/%.o,$(wildcard tests/support/io_sim/*.c)) \
-               $(patsubst %,$(BUILD)/io/%.o,memory_use spool_database spool_commit spool_content spool_listing spool_reading spool_schema spool_vfs)
+               $(patsubst %,$(BUILD)/io/%.o,lock memory_use spool_database spool_commit spool_content spool_listing spool_reading spool_schema spool_vfs)
 
 .SECONDARY: # what is built stays, so that nothing is built twice
 

@@ -68,9 +68,24 @@ struct config_limits {
     uint64_t hops;         /* Received fields */
     uint64_t command_timeout_ms;
     uint64_t data_timeout_ms;
-    uint64_t min_rate;   /* octets a second */
-    uint64_t free_space; /* octets */
-    uint64_t memory;     /* octets */
+    uint64_t min_rate;        /* octets a second */
+    uint64_t free_space;      /* octets */
+    uint64_t memory;          /* octets */
+    uint64_t connection_rate; /* of all, a minute; 0 (here and below): no limit */
+    uint64_t client_connection_rate;
+    uint64_t client_message_rate;
+    uint64_t client_recipient_rate;
+    uint64_t unknown_recipients; /* a session */
+    uint64_t bad_signatures;     /* a session */
+    uint64_t tarpit_ms;
+    uint64_t penalty_ms;
+};
+
+/* What a listener has for itself, by its number; 0: nothing. */
+struct config_door {
+    uint64_t connections;
+    uint64_t connection_rate; /* a minute */
+    uint64_t banner_wait_ms;
 };
 
 struct config_delivery {
@@ -132,7 +147,7 @@ struct config {
     struct config_endpoints listen;
     unsigned proxy_listeners; /* a bit for each of `listen`: a PROXY header comes first */
     uint64_t listener_tls;    /* two bits for each of `listen`: enum config_listener_tls */
-    uint64_t banner_wait_ms[CONFIG_LISTENERS]; /* of each of `listen` */
+    struct config_door doors[CONFIG_LISTENERS];
     struct config_networks trusted;
     struct tls_context *tls; /* of the tls block; NULL: there is none */
     const struct config_certificate *certificates;

@@ -5,6 +5,7 @@
 #define DAEMON_STATUS_REPORT_H
 
 #include "daemon/pauses.h"
+#include "inbound/inbound_ledger.h"
 
 struct status_report {
     int64_t now_ms, started_ms; /* unix */
@@ -13,6 +14,7 @@ struct status_report {
     uint64_t messages, deliveries, held;
     int64_t oldest_ms; /* when the oldest message came; 0: the queue is empty */
     const struct pauses *pauses;
+    const struct inbound_ledger *ledger; /* NULL: nothing was refused */
 };
 
 void status_report_add(struct strbuf *out, const struct status_report *report, bool is_json);

@@ -16,6 +16,7 @@
 #include "forward/grey_list.h"
 #include "forward/recipient_route.h"
 #include "forward/rewrite_plan.h"
+#include "inbound/inbound_ledger.h"
 #include "io/dns_resolver.h"
 #include "io/state_store.h"
 #include "io/stream.h"
@@ -77,6 +78,7 @@ struct inbound_options {
     struct content_rules content; /* what no message may carry */
     struct grey_options grey;
     struct client_options clients;
+    struct client_limits limits;
     struct tls_context *tls;          /* our certificates; NULL: there is no TLS */
     bool offers_requiretls;           /* to clients that are encrypted (RFC 8689) */
     const struct ip_network *trusted; /* relays that are believed about their clients */
@@ -91,14 +93,10 @@ struct inbound_server *inbound_server_new(struct event_loop *loop, struct queue 
                                           const struct inbound_options *options);
 /* *borrows* the resolver of the loop. Without one nobody is authenticated. */
 void inbound_server_set_resolver(struct inbound_server *server, struct dns_resolver *resolver);
+/* *borrows* what is counted for all loops. Without one no client is counted. */
+void inbound_server_set_ledger(struct inbound_server *server, struct inbound_ledger *ledger);
 void inbound_server_set_options(struct inbound_server *server,
                                 const struct inbound_options *options);
-/* How many sessions one client has, for the acceptor's per-client limit. The acceptor owns it
- * and counts up; the session counts down when it ends. */
-struct inbound_client {
-    atomic_uint sessions;
-};
-
 enum inbound_tls { INBOUND_TLS_STARTTLS, INBOUND_TLS_IMPLICIT, INBOUND_TLS_OFF };
 
 /* What is special about the listener a connection came by. */
@@ -107,14 +105,16 @@ struct inbound_door {
         is_proxied; /* a PROXY header comes first: from a relay that is trusted, or it is closed */
     enum inbound_tls tls;
     uint64_t banner_wait_ms; /* clients that speak within it are no mail servers */
+    atomic_size_t
+        *sessions; /* that came by it: the session counts down when it ends; or NULL */
 };
 
-/* *takes* the connection; `client` (may be NULL) must live until its count is 0. */
+/* *takes* the connection, and the client's stay (NULL: nobody's), which ends with the session. */
 void inbound_accept(struct inbound_server *server, const struct stream_accepted *accepted,
-                    struct inbound_client *client);
+                    const struct ledger_stay *stay);
 /* The same for any listener. */
 void inbound_accept_by(struct inbound_server *server, const struct stream_accepted *accepted,
-                       struct inbound_client *client, const struct inbound_door *door);
+                       const struct ledger_stay *stay, const struct inbound_door *door);
 /* Sessions that are between messages get 421; the others finish theirs, then get it. on_idle runs
  * once, when no session is left. */
 void inbound_drain(struct inbound_server *server, void (*on_idle)(void *context),

@@ -1,25 +1,21 @@
 #include "daemon/acceptor.h"
 
-#include "base/hash_table.h"
-#include "base/list.h"
 #include "base/memory.h"
-#include "io/entropy.h"
+#include "base/rate.h"
 #include "io/log.h"
+#include "protocol/smtp_reply.h"
 
 #include <stdlib.h>
 
-enum { CLIENTS_BEFORE_SWEEP = 1024 };
-
-struct client {
-    struct inbound_client sessions;
-    struct list node;
-    struct ip_address address; /* the key */
-};
+enum { MINUTE_MS = 60000 };
 
 /* A listener's: what on_accept is told. */
 struct entrance {
     struct acceptor *acceptor;
     struct inbound_door door;
+    struct listener_limits limits;
+    struct rate rate;
+    atomic_size_t sessions; /* that came by it */
     struct entrance *next;
 };
 
@@ -30,7 +26,7 @@ struct handoff {
     atomic_size_t *on_the_way;
     struct stream_accepted accepted;
     struct inbound_door door;
-    struct inbound_client *client; /* NULL: whose it is, a PROXY header says */
+    struct ledger_stay stay; /* nobody's: whose it is, a PROXY header says */
 };
 
 struct acceptor {
@@ -38,15 +34,15 @@ struct acceptor {
     const struct acceptor_target *targets;
     size_t target_count;
     atomic_size_t *on_the_way; /* per target: handed over, not a session yet */
+    struct inbound_ledger *ledger;
     struct acceptor_limits limits;
-    struct hash_table *clients; /* by address */
-    struct list client_list;
-    size_t sweep_at;
+    struct rate rate;
     struct entrance *entrances;
 };
 
 struct acceptor *acceptor_new(struct event_loop *loop, const struct acceptor_target *targets,
-                              size_t target_count, const struct acceptor_limits *limits)
+                              size_t target_count, struct inbound_ledger *ledger,
+                              const struct acceptor_limits *limits)
 {
     struct acceptor *acceptor = memory_zero(sizeof *acceptor);
 
@@ -55,74 +51,13 @@ struct acceptor *acceptor_new(struct event_loop *loop, const struct acceptor_tar
     acceptor->target_count = target_count;
     acceptor->on_the_way = memory_zero(target_count * sizeof *acceptor->on_the_way);
     acceptor->limits = *limits;
-    acceptor->clients = hash_table_new(entropy_hash_key());
-    acceptor->sweep_at = CLIENTS_BEFORE_SWEEP;
-    list_init(&acceptor->client_list);
+    acceptor->ledger = ledger;
     return acceptor;
 }
 
 void acceptor_set_limits(struct acceptor *acceptor, const struct acceptor_limits *limits)
 {
     acceptor->limits = *limits;
-}
-
-static struct bytes client_key(const struct ip_address *address)
-{
-    return bytes_of(address, sizeof *address);
-}
-
-static void forget_client(struct acceptor *acceptor, struct client *client)
-{
-    hash_table_remove(acceptor->clients, client_key(&client->address));
-    list_remove(&client->node);
-    free(client);
-}
-
-/* Clients without a session are forgotten now and then, at a cost that their number has paid for. */
-static void sweep_clients(struct acceptor *acceptor)
-{
-    struct list *next;
-
-    for (struct list *node = acceptor->client_list.next; node != &acceptor->client_list;
-         node = next) {
-        struct client *client = list_owner(node, struct client, node);
-        next = node->next;
-        if (atomic_load_explicit(&client->sessions.sessions, memory_order_acquire) == 0) {
-            forget_client(acceptor, client);
-        }
-    }
-    acceptor->sweep_at = 2 * hash_table_count(acceptor->clients) + CLIENTS_BEFORE_SWEEP;
-}
-
-/* Who counts as one client. An IPv6 host has a whole /64 to choose its address from. Octet by
- * octet: this is a hash key, and padding in it would be noise. */
-static void set_client_address(struct ip_address *client, const struct ip_address *address)
-{
-    size_t len = address->family == IP_V4 ? 4 : 8;
-
-    memset(client, 0, sizeof *client);
-    client->family = address->family;
-    memcpy(client->octets, address->octets, len);
-}
-
-static struct client *find_client(struct acceptor *acceptor, const struct ip_address *address)
-{
-    struct ip_address key;
-    struct client *client;
-
-    set_client_address(&key, address);
-    client = hash_table_get(acceptor->clients, client_key(&key));
-    if (client != NULL) {
-        return client;
-    }
-    if (hash_table_count(acceptor->clients) >= acceptor->sweep_at) {
-        sweep_clients(acceptor);
-    }
-    client = memory_zero(sizeof *client);
-    set_client_address(&client->address, address);
-    list_append(&acceptor->client_list, &client->node);
-    hash_table_put(acceptor->clients, client_key(&client->address), client);
-    return client;
 }
 
 static void log_refused(const struct ip_endpoint *peer, const char *why)
@@ -148,6 +83,11 @@ static void refuse(const struct stream_accepted *accepted, const char *why, cons
     stream_accepted_drop(accepted, bytes_from_text(words));
 }
 
+static struct rate_limit a_minute(uint64_t count)
+{
+    return (struct rate_limit){count, MINUTE_MS};
+}
+
 static size_t sessions_of(const struct acceptor *acceptor, size_t target)
 {
     return inbound_session_count(acceptor->targets[target].server) +
@@ -158,27 +98,29 @@ static void arrive(void *context)
 {
     struct handoff *handoff = context;
 
-    inbound_accept_by(handoff->target->server, &handoff->accepted, handoff->client,
+    inbound_accept_by(handoff->target->server, &handoff->accepted, &handoff->stay,
                       &handoff->door);
     atomic_fetch_sub_explicit(handoff->on_the_way, 1, memory_order_relaxed);
     free(handoff);
 }
 
 static void hand_over(struct entrance *entrance, const struct stream_accepted *accepted,
-                      size_t target, struct client *client)
+                      size_t target, const struct ledger_stay *stay)
 {
     struct acceptor *acceptor = entrance->acceptor;
     struct handoff *handoff = memory_zero(sizeof *handoff);
 
-    if (client != NULL) {
-        atomic_fetch_add_explicit(&client->sessions.sessions, 1, memory_order_relaxed);
-        handoff->client = &client->sessions;
-    }
+    uint64_t now_ms = event_loop_now_ms(acceptor->loop);
+
+    rate_take(&acceptor->rate, a_minute(acceptor->limits.connection_rate), 1, now_ms);
+    rate_take(&entrance->rate, a_minute(entrance->limits.connection_rate), 1, now_ms);
+    atomic_fetch_add_explicit(&entrance->sessions, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&acceptor->on_the_way[target], 1, memory_order_relaxed);
     handoff->target = &acceptor->targets[target];
     handoff->on_the_way = &acceptor->on_the_way[target];
     handoff->accepted = *accepted;
     handoff->door = entrance->door;
+    handoff->stay = *stay;
     handoff->task = (struct loop_task){.run = arrive, .context = handoff};
     event_loop_post(handoff->target->loop, &handoff->task);
 }
@@ -206,46 +148,78 @@ static bool choose_target(struct acceptor *acceptor, const struct stream_accepte
     return true;
 }
 
+/* What holds whoever comes. False: it was refused. */
+static bool may_enter(struct entrance *entrance, const struct stream_accepted *accepted)
+{
+    static const char too_often[] = "421 4.3.2 too many new connections, try again later\r\n";
+    struct acceptor *acceptor = entrance->acceptor;
+    uint64_t now_ms = event_loop_now_ms(acceptor->loop);
+
+    if (entrance->limits.connections > 0 &&
+        atomic_load_explicit(&entrance->sessions, memory_order_relaxed) >=
+            entrance->limits.connections) {
+        refuse(accepted, "listener-connections",
+               "421 4.3.2 too many connections, try again later\r\n");
+        return false;
+    }
+    if (!rate_has(&entrance->rate, a_minute(entrance->limits.connection_rate), 1, now_ms)) {
+        refuse(accepted, "listener-connection-rate", too_often);
+        return false;
+    }
+    if (!rate_has(&acceptor->rate, a_minute(acceptor->limits.connection_rate), 1, now_ms)) {
+        refuse(accepted, "total-connection-rate", too_often);
+        return false;
+    }
+    return true;
+}
+
+static void refuse_client(const struct stream_accepted *accepted, enum client_verdict verdict)
+{
+    struct decision decision = client_rates_decision(verdict);
+    struct strbuf words;
+
+    strbuf_init(&words, 512);
+    smtp_reply_add(&words, decision.code, decision.enhanced, decision.text);
+    refuse(accepted, decision.why, strbuf_text(&words));
+    strbuf_clear(&words);
+}
+
 static void on_accept(void *context, const struct stream_accepted *accepted)
 {
     struct entrance *entrance = context;
     struct acceptor *acceptor = entrance->acceptor;
-    struct client *client;
+    struct ledger_stay stay = {.row = NULL};
+    enum client_verdict verdict = CLIENT_WELCOME;
     size_t best;
 
-    if (!choose_target(acceptor, accepted, &best)) {
+    if (!may_enter(entrance, accepted) || !choose_target(acceptor, accepted, &best)) {
         return;
     }
-    client = find_client(acceptor, &accepted->peer.address);
-    if (atomic_load_explicit(&client->sessions.sessions, memory_order_relaxed) >=
-        acceptor->limits.per_client) {
-        refuse(accepted, "per-client",
-               "421 4.7.0 too many connections from your address, try again later\r\n");
-        return;
+    if (!entrance->door.is_proxied) {
+        verdict = inbound_ledger_enter(acceptor->ledger, &accepted->peer.address,
+                                       &acceptor->limits.client,
+                                       event_loop_now_ms(acceptor->loop), &stay);
     }
-    hand_over(entrance, accepted, best, client);
-}
-
-static void on_accept_proxied(void *context, const struct stream_accepted *accepted)
-{
-    struct entrance *entrance = context;
-    size_t best;
-
-    if (choose_target(entrance->acceptor, accepted, &best)) {
-        hand_over(entrance, accepted, best, NULL);
+    if (verdict == CLIENT_WELCOME) {
+        hand_over(entrance, accepted, best, &stay);
+    } else {
+        refuse_client(accepted, verdict);
     }
 }
 
 void acceptor_add(struct acceptor *acceptor, struct listener *listener,
-                  const struct inbound_door *door)
+                  const struct inbound_door *door, const struct listener_limits *limits)
 {
     struct entrance *entrance = memory_zero(sizeof *entrance);
 
-    *entrance = (struct entrance){acceptor, *door, acceptor->entrances};
+    entrance->acceptor = acceptor;
+    entrance->door = *door;
+    entrance->door.sessions = &entrance->sessions;
+    entrance->limits = *limits;
+    entrance->next = acceptor->entrances;
     acceptor->entrances = entrance;
     listener_on_shortage(listener, on_shortage);
-    listener_start(listener, acceptor->loop, door->is_proxied ? on_accept_proxied : on_accept,
-                   entrance);
+    listener_start(listener, acceptor->loop, on_accept, entrance);
 }
 
 void acceptor_free(struct acceptor **acceptor)
@@ -253,16 +227,11 @@ void acceptor_free(struct acceptor **acceptor)
     if (*acceptor == NULL) {
         return;
     }
-    while (!list_is_empty(&(*acceptor)->client_list)) {
-        forget_client(*acceptor,
-                      list_owner((*acceptor)->client_list.next, struct client, node));
-    }
     for (struct entrance *entrance = (*acceptor)->entrances; entrance != NULL;) {
         struct entrance *next = entrance->next;
         free(entrance);
         entrance = next;
     }
-    hash_table_free(&(*acceptor)->clients);
     free((*acceptor)->on_the_way);
     free(*acceptor);
     *acceptor = NULL;

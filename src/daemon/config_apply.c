@@ -202,6 +202,25 @@ static bool read_number(struct config_loading *loading, const struct config_opti
     return is_in_range(loading, option, word, *value);
 }
 
+/* The block stands right behind its addresses: they are the last ones so far. */
+static size_t first_of_block(const struct config *config, const struct config_node *node)
+{
+    size_t count = config->listen.count;
+
+    return node->parent->count > count ? 0 : count - (node->parent->count - 1);
+}
+
+/* A member of struct config_door, of each listener the block is about. */
+static void set_doors(struct config *config, const struct config_option *option,
+                      const struct config_node *node, uint64_t number)
+{
+    size_t member = option->offset - offsetof(struct config, doors);
+
+    for (size_t i = first_of_block(config, node); i < config->listen.count; i++) {
+        memcpy((char *)&config->doors[i] + member, &number, sizeof number);
+    }
+}
+
 static void apply_number(struct config_loading *loading, const struct config_option *option,
                          const struct config_node *node)
 {
@@ -212,13 +231,15 @@ static void apply_number(struct config_loading *loading, const struct config_opt
     if (word == NULL) {
         return;
     }
+    if (strcmp(option->context, "listen") == 0) {
+        if (read_number(loading, option, word, &number)) {
+            set_doors(loading->config, option, node, number);
+        }
+        return;
+    }
     if (option->choices != NULL && config_value_choice(word->text, option->choices) >= 0) {
         *value = 0;
-    } else if (!read_number(loading, option, word, &number)) {
-        return;
-    } else if (strcmp(option->context, "listen") == 0) {
-        config_apply_banner_wait(loading, node, number);
-    } else {
+    } else if (read_number(loading, option, word, &number)) {
         *value = number;
     }
 }
@@ -260,15 +281,12 @@ int config_read_choice(struct config_loading *loading, const struct config_optio
     return choice;
 }
 
-/* The block stands right behind its addresses: they are the last ones so far. */
 static void mark_listeners(struct config *config, const struct config_option *option,
                            const struct config_node *node, int choice)
 {
     bool is_proxy = strcmp(option->name, "proxy-protocol") == 0;
-    size_t count = config->listen.count;
-    size_t first = node->parent->count > count ? 0 : count - (node->parent->count - 1);
 
-    for (size_t i = first; i < count; i++) {
+    for (size_t i = first_of_block(config, node); i < config->listen.count; i++) {
         if (is_proxy) {
             config->proxy_listeners |= (unsigned)choice << i;
         } else {

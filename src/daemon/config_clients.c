@@ -223,19 +223,6 @@ void config_apply_list(struct config_loading *loading, const struct config_optio
 
 /* ---- the whole --------------------------------------------------------------------------- */
 
-/* The block stands right behind its addresses: they are the last ones so far. */
-void config_apply_banner_wait(struct config_loading *loading, const struct config_node *node,
-                              uint64_t wait_ms)
-{
-    struct config *config = loading->config;
-    size_t count = config->listen.count;
-    size_t first = node->parent->count > count ? 0 : count - (node->parent->count - 1);
-
-    for (size_t i = first; i < count && i < CONFIG_LISTENERS; i++) {
-        config->banner_wait_ms[i] = wait_ms;
-    }
-}
-
 static bool has_points(const struct config *config, unsigned *most)
 {
     unsigned listed = 0;

@@ -27,11 +27,16 @@ static bool keep_number(uint64_t *fresh, uint64_t running)
 }
 
 /* One for each listener. */
-static bool keep_waits(uint64_t *fresh, const uint64_t *running)
+static bool keep_door_number(struct config *fresh, const struct config *running, size_t offset)
 {
-    bool has_changed = memcmp(fresh, running, CONFIG_LISTENERS * sizeof *fresh) != 0;
+    bool has_changed = false;
 
-    memcpy(fresh, running, CONFIG_LISTENERS * sizeof *fresh);
+    for (size_t i = 0; i < CONFIG_LISTENERS; i++) {
+        size_t at = offset + i * sizeof fresh->doors[0];
+        uint64_t value;
+        memcpy(&value, (const char *)running + at, sizeof value);
+        has_changed |= keep_number((uint64_t *)(void *)((char *)fresh + at), value);
+    }
     return has_changed;
 }
 
@@ -78,8 +83,8 @@ static bool keep(struct config *fresh, const struct config *running,
     case CONFIG_NUMBER:
     case CONFIG_SIZE:
     case CONFIG_DURATION:
-        if (option->offset == offsetof(struct config, banner_wait_ms)) {
-            return keep_waits(value, wanted);
+        if (strcmp(option->context, "listen") == 0) {
+            return keep_door_number(fresh, running, option->offset);
         }
         return keep_number(value, *(const uint64_t *)wanted);
     case CONFIG_CHOICE:

@@ -161,9 +161,6 @@ void config_apply_client_rule(struct config_loading *loading,
                               const struct config_node *node);
 void config_apply_list(struct config_loading *loading, const struct config_option *option,
                        const struct config_node *node);
-/* In the block of a listener. */
-void config_apply_banner_wait(struct config_loading *loading, const struct config_node *node,
-                              uint64_t wait_ms);
 /* Makes client_rules whole, and looks whether points can have any effect. */
 void config_check_clients(struct config_loading *loading);
 /* Builds config->aliases from the domain blocks. */

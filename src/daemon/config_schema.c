@@ -46,13 +46,17 @@ const struct config_option config_options[] = {
      "Where SMTP clients connect to. Port 0 takes a free one. A block says what is different there."},
     {"listen", "proxy-protocol", CONFIG_CHOICE, AT(proxy_listeners), "no|yes", "no|yes", NULL, NO_RANGE, "no", ONCE, RESTART, NULL,
      "Whether connections begin with a PROXY header (version 1 or 2), which says who the client is. Only what \"trust\" names "
-     "may connect then. limits.per-client does not count there: the clients are behind one address."},
+     "may connect then. The limits of clients hold for the client that is named."},
     {"listen", "tls", CONFIG_CHOICE, AT(listener_tls), "starttls|implicit|off", "starttls|implicit|off", NULL, NO_RANGE, "starttls", ONCE,
      RESTART, NULL,
      "\"starttls\" offers TLS when there is a tls block, \"implicit\" begins with it, before the banner, \"off\" does without."},
-    {"listen", "banner-wait", CONFIG_DURATION, AT(banner_wait_ms), "TIME", NULL, NULL, 0, MINUTE, "0s", ONCE, RESTART, NULL,
+    {"listen", "banner-wait", CONFIG_DURATION, AT(doors[0].banner_wait_ms), "TIME", NULL, NULL, 0, MINUTE, "0s", ONCE, RESTART, NULL,
      "How long clients wait for our greeting; who speaks before it is no mail server (see client.early-talker). Over TLS from the start "
      "the time begins when that is there. Relays in \"trust\" and networks in \"allowlist\" do not wait. A few seconds are enough."},
+    {"listen", "connections", CONFIG_NUMBER, AT(doors[0].connections), "N", NULL, NULL, 0, 1000000, "0", ONCE, RESTART, NULL,
+     "Clients at a time that come by these addresses, by each of them. 0: limits.connections alone."},
+    {"listen", "connection-rate", CONFIG_NUMBER, AT(doors[0].connection_rate), "N", NULL, NULL, 0, 1000000, "0", ONCE, RESTART, NULL,
+     "New connections a minute by each of these addresses. 0: limits.connection-rate alone."},
     {"", "trust", CONFIG_NETWORKS, AT(trusted), "NETWORK ...", NULL, NULL, 1, 64, NULL, ONCE, RELOAD,
      "#trust 192.0.2.10 2001:db8:1::/64",
      "Relays of yours or of a partner that are believed about who their client is: by a PROXY header, by XCLIENT, or by the "
@@ -429,7 +433,31 @@ const struct config_option config_options[] = {
     {"limits", "connections", CONFIG_NUMBER, AT(limits.connections), "N", NULL, NULL, 1, 1000000, "10000", ONCE, RELOAD, NULL,
      "Clients at a time."},
     {"limits", "per-client", CONFIG_NUMBER, AT(limits.per_client), "N", NULL, NULL, 1, 1000000, "50", ONCE, RELOAD, NULL,
-     "Connections of one client at a time: an IPv4 address, or an IPv6 network of 64 bits."},
+     "Connections of one client at a time: an IPv4 address, or an IPv6 network of 64 bits. An IPv6 network of 48 bits may have "
+     "16 clients' worth of this and of the rates below."},
+    {"limits", "connection-rate", CONFIG_NUMBER, AT(limits.connection_rate), "N", NULL, NULL, 0, 1000000, "0", ONCE, RELOAD, NULL,
+     "New connections a minute, of all clients together. Of this and all rates below as much may come at once; 0 is no limit."},
+    {"limits", "client-connection-rate", CONFIG_NUMBER, AT(limits.client_connection_rate), "N", NULL, NULL, 0, 1000000, "1200", ONCE,
+     RELOAD, NULL,
+     "New connections a minute of one client; then 421. This machine itself (127.0.0.1, ::1) and \"trust\" are free of this and of "
+     "what follows."},
+    {"limits", "client-message-rate", CONFIG_NUMBER, AT(limits.client_message_rate), "N", NULL, NULL, 0, 1000000, "6000", ONCE, RELOAD,
+     NULL,
+     "Messages a minute one client may begin (MAIL), over all its connections; then 451."},
+    {"limits", "client-recipient-rate", CONFIG_NUMBER, AT(limits.client_recipient_rate), "N", NULL, NULL, 0, 1000000, "30000", ONCE,
+     RELOAD, NULL,
+     "Recipients a minute one client may name (RCPT), over all its connections; then 451."},
+    {"limits", "unknown-recipients", CONFIG_NUMBER, AT(limits.unknown_recipients), "N", NULL, NULL, 0, 1000000, "20", ONCE, RELOAD, NULL,
+     "Recipients nobody has that a session may name, besides one for each recipient whose mail was accepted; then 421. A client that "
+     "names five times as many within some hours gets a penalty. 0: each counts as one of \"errors\", and no more."},
+    {"limits", "bad-signatures", CONFIG_NUMBER, AT(limits.bad_signatures), "N", NULL, NULL, 0, 1000000, "5", ONCE, RELOAD, NULL,
+     "Forged SRS and reply addresses a session may name; then 421, and a penalty for the IPv4 network of 24 bits, or the IPv6 "
+     "network of 48, unless much mail was accepted from that client. 0 is no limit."},
+    {"limits", "tarpit", CONFIG_DURATION, AT(limits.tarpit_ms), "TIME", NULL, NULL, 0, MINUTE, "10s", ONCE, RELOAD, NULL,
+     "How long the answer to an unknown or forged recipient waits at most. From a quarter of the two limits above on it waits half a "
+     "second, then twice as long each time. 0: it never waits."},
+    {"limits", "penalty", CONFIG_DURATION, AT(limits.penalty_ms), "TIME", NULL, NULL, 0, DAY, "1h", ONCE, RELOAD, NULL,
+     "How long who guessed at too many addresses gets 421 at once. 0: no penalty."},
     {"limits", "errors", CONFIG_NUMBER, AT(limits.errors), "N", NULL, NULL, 1, 10000, "20", ONCE, RELOAD, NULL,
      "Refused commands until a session is closed."},
     {"limits", "hops", CONFIG_NUMBER, AT(limits.hops), "N", NULL, NULL, 10, 1000, "100", ONCE, RELOAD, NULL,

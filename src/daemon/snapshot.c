@@ -117,6 +117,24 @@ static void fill_clients(struct snapshot *snapshot)
     };
 }
 
+static struct client_limits client_limits(const struct config *config)
+{
+    const struct config_limits *limits = &config->limits;
+
+    return (struct client_limits){
+        .sessions = limits->per_client,
+        .connections = limits->client_connection_rate,
+        .messages = limits->client_message_rate,
+        .recipients = limits->client_recipient_rate,
+        .unknown_recipients = limits->unknown_recipients,
+        .bad_signatures = limits->bad_signatures,
+        .delay_ms = limits->tarpit_ms,
+        .penalty_ms = limits->penalty_ms,
+        .exempt = config->trusted.items,
+        .exempt_count = config->trusted.count,
+    };
+}
+
 static void fill_inbound(struct snapshot *snapshot)
 {
     const struct config *config = snapshot->config;
@@ -155,6 +173,7 @@ static void fill_inbound(struct snapshot *snapshot)
         .arc_trust = config->arc_trust,
         .content = config->content,
         .grey = config->grey,
+        .limits = client_limits(config),
         .tls = config->tls,
         .offers_requiretls = config->requiretls,
         .trusted = config->trusted.items,
@@ -195,7 +214,8 @@ struct snapshot *snapshot_new(struct config *config, const struct ip_endpoint *l
     };
     snapshot->limits = (struct acceptor_limits){
         .connections = (size_t)config->limits.connections,
-        .per_client = (unsigned)config->limits.per_client,
+        .connection_rate = config->limits.connection_rate,
+        .client = client_limits(config),
     };
     return snapshot;
 }

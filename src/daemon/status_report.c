@@ -32,6 +32,13 @@ static void add_span(struct strbuf *out, int64_t seconds)
                 (int)(seconds / 60 % 60), (int)(seconds % 60));
 }
 
+static uint64_t refused(const struct status_report *report, unsigned which)
+{
+    return report->ledger == NULL
+               ? 0
+               : inbound_ledger_noted(report->ledger, (enum ledger_refusal)which);
+}
+
 static void add_text(struct strbuf *out, const struct status_report *report)
 {
     struct pause_target target;
@@ -48,6 +55,12 @@ static void add_text(struct strbuf *out, const struct status_report *report)
         calendar_add_timestamp(out, report->oldest_ms);
         strbuf_add_char(out, '\n');
     }
+    for (unsigned i = 0; i < LEDGER_REFUSALS; i++) {
+        if (refused(report, i) > 0) {
+            strbuf_addf(out, "refused    %" PRIu64 " by %s\n", refused(report, i),
+                        inbound_ledger_refusal_text((enum ledger_refusal)i));
+        }
+    }
     for (size_t i = 0; pauses_get(report->pauses, i, &target, &since_ms); i++) {
         strbuf_addf(out, "paused     %s ", kind_text(target.kind));
         utf8_add_printable(out, target.destination);
@@ -55,6 +68,22 @@ static void add_text(struct strbuf *out, const struct status_report *report)
         calendar_add_timestamp(out, since_ms);
         strbuf_add_char(out, '\n');
     }
+}
+
+static void add_json_refused(struct strbuf *out, const struct status_report *report)
+{
+    const char *separator = "";
+
+    strbuf_add_text(out, ",\"refused\":{");
+    for (unsigned i = 0; i < LEDGER_REFUSALS; i++) {
+        if (refused(report, i) > 0) {
+            strbuf_addf(out, "%s\"%s\":%" PRIu64, separator,
+                        inbound_ledger_refusal_text((enum ledger_refusal)i),
+                        refused(report, i));
+            separator = ",";
+        }
+    }
+    strbuf_add_char(out, '}');
 }
 
 static void add_json(struct strbuf *out, const struct status_report *report)
@@ -79,6 +108,7 @@ static void add_json(struct strbuf *out, const struct status_report *report)
     } else {
         strbuf_add_text(out, "null");
     }
+    add_json_refused(out, report);
     strbuf_add_text(out, ",\"paused\":[");
     for (size_t i = 0; pauses_get(report->pauses, i, &target, &since_ms); i++) {
         strbuf_addf(out, "%s{\"what\":\"%s\"", i == 0 ? "" : ",", kind_text(target.kind));

@@ -50,6 +50,7 @@ struct worker {
     struct spool *spool;
     struct state_store *state;
     struct queue_set *queues;
+    struct inbound_ledger *ledger;
     struct worker_loop *loops;
     size_t loop_count;
     struct acceptor_target *targets;
@@ -172,6 +173,7 @@ static bool init_loops(struct worker *worker)
     worker->queues = queue_set_new(worker->spool, worker->loop_count);
     queue_set_count_bounces(worker->queues, worker->state);
     parts.queues = worker->queues;
+    parts.ledger = worker->ledger = inbound_ledger_new();
     strbuf_init(&why, 1024);
     for (size_t i = 0; is_ready && i < worker->loop_count; i++) {
         is_ready = worker_loop_init(&worker->loops[i], i, &parts, &why);
@@ -490,6 +492,7 @@ static void describe(void *context, struct status_report *report)
 
     report->started_ms = worker->started_ms;
     report->pid = process_id();
+    report->ledger = worker->ledger;
     for (size_t i = 0; i < worker->loop_count; i++) {
         report->sessions += inbound_session_count(worker->loops[i].inbound);
     }
@@ -530,8 +533,8 @@ static void serve(struct worker *worker)
 
     memory_use_set_limit((size_t)worker->snapshot->config->limits.memory);
     restore_pauses(worker);
-    worker->acceptor =
-        acceptor_new(worker->main_loop, worker->targets, worker->loop_count, &limits);
+    worker->acceptor = acceptor_new(worker->main_loop, worker->targets, worker->loop_count,
+                                    worker->ledger, &limits);
     for (size_t i = 0; i < worker->loop_count; i++) {
         worker_loop_start(&worker->loops[i]);
     }
@@ -540,9 +543,13 @@ static void serve(struct worker *worker)
         struct inbound_door door = {
             .is_proxied = (config->proxy_listeners >> i & 1) != 0,
             .tls = (enum inbound_tls)config_listener_tls(config, i),
-            .banner_wait_ms = config->banner_wait_ms[i],
+            .banner_wait_ms = config->doors[i].banner_wait_ms,
         };
-        acceptor_add(worker->acceptor, worker->setup->listeners[i], &door);
+        struct listener_limits own = {
+            .connections = config->doors[i].connections,
+            .connection_rate = config->doors[i].connection_rate,
+        };
+        acceptor_add(worker->acceptor, worker->setup->listeners[i], &door, &own);
     }
     open_control(worker);
     worker->alias_timer = loop_timer_new(worker->main_loop, check_alias_files, worker);
@@ -576,6 +583,7 @@ static void clear(struct worker *worker)
     queue_set_free(&worker->queues);
     pauses_free(&worker->pauses);
     acceptor_free(&worker->acceptor);
+    inbound_ledger_free(&worker->ledger);
     loop_timer_free(&worker->alias_timer);
     loop_timer_free(&worker->drain_timer);
     loop_timer_free(&worker->heart_timer);

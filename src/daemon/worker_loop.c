@@ -94,6 +94,7 @@ bool worker_loop_init(struct worker_loop *loop, size_t index,
     loop->inbound = inbound_server_new(loop->loop, loop->queue, &loop->ids, parts->state,
                                        &snapshot->inbound);
     inbound_server_set_resolver(loop->inbound, loop->resolver);
+    inbound_server_set_ledger(loop->inbound, parts->ledger);
     return true;
 }
 

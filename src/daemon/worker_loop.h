@@ -32,6 +32,7 @@ struct worker_loop_parts {
     struct event_loop *main_loop;
     struct queue_set *queues;
     struct state_store *state;
+    struct inbound_ledger *ledger;
     const struct snapshot *snapshot;
 };
 

@@ -129,7 +129,7 @@ static void answer_mail(struct inbound_session *session, const struct smtp_comma
 
     inbound_transaction_reset(session);
     inbound_session_take_options(session);
-    if (is_memory_short(session)) {
+    if (is_memory_short(session) || !inbound_limits_spend(session, CLIENT_SENDS_MESSAGE)) {
         return;
     }
     if (!smtp_mailbox_is_null(&command->path) && command->path.domain.len == 0) {

@@ -246,6 +246,7 @@ static void answer_accepted(struct inbound_session *session)
 
     session->messages++;
     session->commands = 0;
+    inbound_limits_praise(session);
     strbuf_init(&text, 128);
     strbuf_add_text(&text, "ok id=");
     strbuf_add_text(&text, message_id_text(session->transaction.id).text);

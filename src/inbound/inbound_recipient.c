@@ -46,7 +46,7 @@ static void refuse_recipient(struct inbound_session *session,
 {
     log_refused_recipient(session, recipient, decision);
     smtp_dialogue_refused(&session->dialogue);
-    inbound_session_reply(session, decision->code, decision->enhanced, decision->text);
+    inbound_limits_refuse(session, decision);
 }
 
 /* Room for one more recipient. The old array stays in the arena until the transaction ends: the
@@ -274,6 +274,9 @@ void inbound_answer_rcpt(struct inbound_session *session, const struct smtp_comm
     }
     if (inbound_memory_is_short(session)) {
         refuse(session, 452, "4.3.1", "insufficient memory, try again later");
+        return;
+    }
+    if (!inbound_limits_spend(session, CLIENT_NAMES_RECIPIENT)) {
         return;
     }
     if (!inbound_keep_mailbox(session, &command->path, &session->asked.recipient)) {

@@ -46,6 +46,11 @@ void inbound_server_set_resolver(struct inbound_server *server, struct dns_resol
     }
 }
 
+void inbound_server_set_ledger(struct inbound_server *server, struct inbound_ledger *ledger)
+{
+    server->ledger = ledger;
+}
+
 void inbound_server_set_options(struct inbound_server *server,
                                 const struct inbound_options *options)
 {
@@ -61,17 +66,17 @@ void inbound_server_set_options(struct inbound_server *server,
 }
 
 void inbound_accept(struct inbound_server *server, const struct stream_accepted *accepted,
-                    struct inbound_client *client)
+                    const struct ledger_stay *stay)
 {
     const struct inbound_door door = {.is_proxied = false};
 
-    inbound_session_new(server, accepted, client, &door);
+    inbound_session_new(server, accepted, stay, &door);
 }
 
 void inbound_accept_by(struct inbound_server *server, const struct stream_accepted *accepted,
-                       struct inbound_client *client, const struct inbound_door *door)
+                       const struct ledger_stay *stay, const struct inbound_door *door)
 {
-    inbound_session_new(server, accepted, client, door);
+    inbound_session_new(server, accepted, stay, door);
 }
 
 void inbound_server_look_idle(struct inbound_server *server)

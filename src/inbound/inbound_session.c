@@ -48,6 +48,10 @@ static void on_deadline(void *context)
                             "gate-timeout");
         return;
     }
+    if (session->wait == INBOUND_WAITS_TARPIT) {
+        inbound_limits_answer_late(session);
+        return;
+    }
     if (session->wait == INBOUND_WAITS_TLS) {
         inbound_tls_failed(session, "timeout");
         return;
@@ -145,9 +149,7 @@ void inbound_session_close(struct inbound_session *session, const char *why)
     inbound_memory_count(session);
     list_remove(&session->node);
     atomic_fetch_sub_explicit(&server->session_count, 1, memory_order_relaxed);
-    if (session->client != NULL) {
-        atomic_fetch_sub_explicit(&session->client->sessions, 1, memory_order_release);
-    }
+    inbound_limits_close(session);
     if (session->options->snapshot != NULL) {
         shared_drop(session->options->snapshot);
     }
@@ -170,14 +172,20 @@ static void write_reply(struct inbound_session *session, unsigned code, const ch
     strbuf_clear(&reply);
 }
 
+void inbound_session_reply_free(struct inbound_session *session, unsigned code,
+                                const char *enhanced, struct bytes text)
+{
+    write_reply(session, code, enhanced, text);
+    inbound_session_rearm(session);
+}
+
 void inbound_session_reply(struct inbound_session *session, unsigned code, const char *enhanced,
                            struct bytes text)
 {
     if (session->is_closed) {
         return;
     }
-    write_reply(session, code, enhanced, text);
-    inbound_session_rearm(session);
+    inbound_session_reply_free(session, code, enhanced, text);
     if (code >= 500 && ++session->errors >= session->options->errors) {
         inbound_session_bye(session, 421, "4.7.0", "too many errors, closing connection",
                             "too-many-errors");
@@ -452,7 +460,7 @@ void inbound_session_greet(struct inbound_session *session)
 
 struct inbound_session *inbound_session_new(struct inbound_server *server,
                                             const struct stream_accepted *accepted,
-                                            struct inbound_client *client,
+                                            const struct ledger_stay *stay,
                                             const struct inbound_door *door)
 {
     static const struct stream_callbacks callbacks = {
@@ -461,7 +469,9 @@ struct inbound_session *inbound_session_new(struct inbound_server *server,
 
     session->server = server;
     session->options = server->options;
-    session->client = client;
+    session->stay = stay == NULL ? (struct ledger_stay){.row = NULL} : *stay;
+    session->door_sessions = door->sessions;
+    session->late_end = CLIENT_NO_OFFENCE;
     session->tls = door->tls;
     session->banner_wait_ms = door->banner_wait_ms;
     session->peer = accepted->peer;

@@ -6,7 +6,8 @@
  * their addresses), inbound_content.c (the content up to its answer), inbound_chunks.c (BDAT),
  * inbound_auth.c (who sent it), inbound_rules.c (what it carries), inbound_seal.c (what we sign it with), inbound_greylist.c (who is to come again),
  * inbound_trust.c (relays that name their client), inbound_tls.c (STARTTLS), inbound_memory.c (what it holds),
- * inbound_banner.c (the wait before the greeting), inbound_standing.c (what is thought of the client).
+ * inbound_banner.c (the wait before the greeting), inbound_standing.c (what is thought of the client),
+ * inbound_limits.c (how much a client may do).
  */
 #ifndef INBOUND_SESSION_H
 #define INBOUND_SESSION_H
@@ -15,6 +16,7 @@
 #include "base/arena.h"
 #include "base/hash_table.h"
 #include "base/list.h"
+#include "forward/client_conduct.h"
 #include "inbound/inbound_server.h"
 #include "io/log.h"
 #include "mail/received_client.h"
@@ -108,6 +110,7 @@ struct inbound_server {
     struct state_store *state;
     struct dns_resolver *resolver; /* NULL: nobody is authenticated */
     struct message_checker *checker;
+    struct inbound_ledger *ledger; /* NULL: clients are not counted */
     const struct inbound_options *options;
     struct list sessions;
     atomic_size_t session_count;
@@ -171,6 +174,7 @@ enum inbound_wait {
     INBOUND_WAITS_TOKEN,  /* state store: the address behind a stored SRS token */
     INBOUND_WAITS_STORE,  /* state store: over-long senders being made durable */
     INBOUND_WAITS_GATE,   /* a control of a recipient */
+    INBOUND_WAITS_TARPIT, /* the answer to a recipient that should not have been asked for */
     INBOUND_WAITS_TLS,    /* the handshake */
     INBOUND_WAITS_QUEUE,  /* the message is on its way to stable storage */
 };
@@ -179,7 +183,12 @@ struct inbound_session {
     struct list node;
     struct inbound_server *server;
     const struct inbound_options *options; /* of the snapshot held */
-    struct inbound_client *client;
+    struct ledger_stay stay;      /* of whoever connected, or whom a PROXY header named */
+    struct ledger_stay named;     /* of whom XCLIENT named */
+    atomic_size_t *door_sessions; /* of the listener, or NULL */
+    struct client_conduct conduct;
+    struct decision late;         /* what INBOUND_WAITS_TARPIT is about */
+    enum client_offence late_end; /* the session ends with it, because of that */
     struct stream *stream;
     struct loop_timer *timer;
     char id[20];
@@ -231,7 +240,7 @@ void inbound_server_look_idle(struct inbound_server *server);
 /* inbound_session.c */
 struct inbound_session *inbound_session_new(struct inbound_server *server,
                                             const struct stream_accepted *accepted,
-                                            struct inbound_client *client,
+                                            const struct ledger_stay *stay,
                                             const struct inbound_door *door);
 /* The banner. */
 void inbound_session_greet(struct inbound_session *session);
@@ -240,6 +249,9 @@ void inbound_session_go_on(struct inbound_session *session);
 /* One reply; codes of 500 and above count as errors, too many of them end the session. */
 void inbound_session_reply(struct inbound_session *session, unsigned code, const char *enhanced,
                            struct bytes text);
+/* The same, but no error is counted: it was counted elsewhere. */
+void inbound_session_reply_free(struct inbound_session *session, unsigned code,
+                                const char *enhanced, struct bytes text);
 /* The last reply of a session: what waits goes out, then the connection is closed. */
 void inbound_session_bye(struct inbound_session *session, unsigned code, const char *enhanced,
                          const char *text, const char *why);
@@ -398,6 +410,19 @@ bool inbound_returns_count(struct inbound_session *session);
 void inbound_memory_count(struct inbound_session *session);
 /* True: nothing new may begin. */
 bool inbound_memory_is_short(struct inbound_session *session);
+
+/* inbound_limits.c */
+/* Somebody was named as the client. False: it may not come, the session has ended. */
+bool inbound_limits_take_proxied(struct inbound_session *session);
+bool inbound_limits_take_named(struct inbound_session *session);
+/* MAIL or RCPT. False: too many, the answer has gone out. */
+bool inbound_limits_spend(struct inbound_session *session, enum client_doing doing);
+/* Answers a recipient that is refused or deferred, at once or later. */
+void inbound_limits_refuse(struct inbound_session *session, const struct decision *decision);
+void inbound_limits_answer_late(struct inbound_session *session);
+/* The message was accepted. */
+void inbound_limits_praise(struct inbound_session *session);
+void inbound_limits_close(struct inbound_session *session);
 
 /* inbound_trust.c */
 bool inbound_trusts(const struct inbound_options *options, const struct ip_address *address);

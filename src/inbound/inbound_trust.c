@@ -77,24 +77,34 @@ bool inbound_proxy_input(struct inbound_session *session, struct bytes input)
         set_client(session, &header.client);
         session->relay = header.client;
         session->proxy_text = session->via_text;
+        if (!inbound_limits_take_proxied(session)) {
+            return true;
+        }
     }
     set_relay(session);
     inbound_tls_open(session);
     return true;
 }
 
-static void take_xclient(struct inbound_session *session, const struct xclient *xclient)
+/* False: the session has ended. */
+static bool take_xclient(struct inbound_session *session, const struct xclient *xclient)
 {
     struct ip_endpoint client = {xclient->address, xclient->port};
+    struct ip_address before = session->peer.address;
 
     if (xclient->has_address) {
         strbuf_reset(&session->relayed_helo); /* it was another client's */
-        set_client(session, xclient->address.family == IP_NONE ? &session->relay : &client);
     }
     if (xclient->has_helo) {
         strbuf_reset(&session->relayed_helo);
         strbuf_add(&session->relayed_helo, xclient->helo);
     }
+    if (!xclient->has_address) {
+        return true;
+    }
+    set_client(session, xclient->address.family == IP_NONE ? &session->relay : &client);
+    return ip_address_equal(&before, &session->peer.address) ||
+           inbound_limits_take_named(session);
 }
 
 void inbound_trust_forget(struct inbound_session *session)
@@ -103,6 +113,7 @@ void inbound_trust_forget(struct inbound_session *session)
     session->peer = session->relay;
     session->peer_text = ip_address_text(&session->peer.address);
     session->via_text = session->proxy_text;
+    ledger_stay_end(&session->named);
 }
 
 /* As Postfix does: all is as it was at the start, the banner comes again. */
@@ -121,7 +132,9 @@ void inbound_answer_xclient(struct inbound_session *session, const struct smtp_c
         return;
     }
     inbound_transaction_reset(session);
-    take_xclient(session, &xclient);
+    if (!take_xclient(session, &xclient)) {
+        return;
+    }
     session->has_hurried = false; /* that was the relay */
     strbuf_reset(&session->helo);
     session->is_esmtp = false;

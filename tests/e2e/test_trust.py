@@ -107,11 +107,15 @@ def test_health_checks_of_a_proxy(world):
 
 
 def test_many_clients_behind_one_proxy(world):
+    """Each of them is counted, and the proxy is not."""
     _, port = start(world, proxy=True, limits="per-client 2")
-    connections = [Client(port, source=RELAY, greet=False) for _ in range(5)]
-    for connection in connections:
-        connection.send(v1())
+    connections = [Client(port, source=RELAY, greet=False) for _ in range(6)]
+    for connection, client in zip(connections, [GOOD, BAD, GOOD, "192.0.2.2", BAD]):
+        connection.send(v1(client))
         assert connection.reply()[0] == 220
+    connections[-1].send(v1())
+    assert connections[-1].reply()[1][0].startswith("421 4.7.0 too many connections")
+    world.daemon.wait_log("connection-refused", client=GOOD, via=RELAY, why="per-client")
     for connection in connections:
         connection.close()
 

@@ -12,17 +12,19 @@
 struct inbound_server {
     size_t sessions; /* what it says it has */
     size_t accepted, proxied, secured;
-    struct inbound_client *clients[4096];
+    struct ledger_stay stays[4096];
+    atomic_size_t *doors[4096];
 };
 
 void inbound_accept_by(struct inbound_server *server, const struct stream_accepted *accepted,
-                       struct inbound_client *client, const struct inbound_door *door)
+                       const struct ledger_stay *stay, const struct inbound_door *door)
 {
     close(accepted->handle);
     server->sessions++;
     server->proxied += door->is_proxied;
     server->secured += door->tls == INBOUND_TLS_IMPLICIT;
-    server->clients[server->accepted++] = client;
+    server->doors[server->accepted] = door->sessions;
+    server->stays[server->accepted++] = *stay;
 }
 
 size_t inbound_session_count(const struct inbound_server *server)
@@ -58,26 +60,59 @@ struct world {
     struct inbound_server servers[3];
     struct acceptor_target targets[3];
     struct listener listener;
+    struct inbound_ledger *ledger;
     struct acceptor *acceptor;
 };
 
-static void set_up(struct world *world, size_t connections, unsigned per_client)
+static const struct listener_limits unlimited;
+
+static void set_up_with(struct world *world, const struct acceptor_limits *limits,
+                        const struct listener_limits *own)
 {
-    struct acceptor_limits limits = {connections, per_client};
 
     memset(world, 0, sizeof *world);
     world->loop = event_loop_new();
     for (size_t i = 0; i < 3; i++) {
         world->targets[i] = (struct acceptor_target){world->loop, &world->servers[i]};
     }
-    world->acceptor = acceptor_new(world->loop, world->targets, 3, &limits);
-    acceptor_add(world->acceptor, &world->listener, &plain);
+    world->ledger = inbound_ledger_new();
+    world->acceptor = acceptor_new(world->loop, world->targets, 3, world->ledger, limits);
+    acceptor_add(world->acceptor, &world->listener, &plain, own);
+}
+
+static void set_up(struct world *world, size_t connections, unsigned per_client)
+{
+    struct acceptor_limits limits = {.connections = connections,
+                                     .client = {.sessions = per_client}};
+
+    set_up_with(world, &limits, &unlimited);
+}
+
+/* One session of a loop ends. */
+static void hang_up(struct inbound_server *server)
+{
+    server->sessions--;
+    server->accepted--;
+    atomic_fetch_sub(server->doors[server->accepted], 1);
+    ledger_stay_end(&server->stays[server->accepted]);
+}
+
+static void hang_up_one(struct world *world)
+{
+    size_t target = 0;
+
+    run_for(world->loop, 0);
+    while (world->servers[target].accepted == 0) {
+        target++;
+    }
+    hang_up(&world->servers[target]);
 }
 
 static void tear_down(struct world *world)
 {
     run_for(world->loop, 0);
     acceptor_free(&world->acceptor);
+    inbound_ledger_free(&world->ledger);
     event_loop_free(&world->loop);
 }
 
@@ -132,7 +167,7 @@ static void test_what_comes_through_a_proxy(void **state)
 
     (void)state;
     set_up(&world, 4, 1);
-    acceptor_add(world.acceptor, &world.listener, &proxied);
+    acceptor_add(world.acceptor, &world.listener, &proxied, &unlimited);
     for (unsigned i = 0; i < 4; i++) {
         CHECK_TEXT("taken", dial(&world, "192.0.2.1"), "");
     }
@@ -186,14 +221,7 @@ static void test_too_many_of_one_client(void **state)
         CHECK_TEXT(cases[i].name, dial(&world, cases[i].first), "");
         CHECK_INT(cases[i].name, strncmp(dial(&world, cases[i].second), "421 4.7.0", 9) == 0,
                   cases[i].is_the_same);
-        run_for(world.loop, 0);
-        /* One of its sessions ends: there is room again. */
-        for (size_t t = 0; t < 3; t++) {
-            if (world.servers[t].accepted > 0) {
-                atomic_fetch_sub(&world.servers[t].clients[0]->sessions, 1);
-                break;
-            }
-        }
+        hang_up_one(&world); /* there is room again */
         CHECK_TEXT(cases[i].name, dial(&world, cases[i].first), "");
         tear_down(&world);
     }
@@ -202,7 +230,7 @@ static void test_too_many_of_one_client(void **state)
 static void test_new_limits(void **state)
 {
     struct world world;
-    struct acceptor_limits limits = {1, 1};
+    struct acceptor_limits limits = {.connections = 1, .client = {.sessions = 1}};
 
     (void)state;
     set_up(&world, 100, 100);
@@ -212,34 +240,112 @@ static void test_new_limits(void **state)
     tear_down(&world);
 }
 
-/* Clients that have gone are forgotten; those with a session are not, or their counter would be
- * freed memory (ASan sees it). */
+/* Clients that have gone are forgotten; those with a session are not (ASan would see it). */
 static void test_many_clients(void **state)
 {
     struct world world;
-    struct inbound_client *steady;
+    struct ledger_stay steady;
 
     (void)state;
     set_up(&world, 1000000, 1);
     CHECK_TEXT("steady", dial(&world, "192.0.2.1"), "");
     run_for(world.loop, 0);
-    steady = world.servers[0].clients[0];
-    for (unsigned i = 0; i < 5000; i++) {
-        char from[32];
-        size_t target = 0;
-        snprintf(from, sizeof from, "198.18.%u.%u", i / 250, i % 250);
+    steady = world.servers[0].stays[--world.servers[0].accepted];
+    for (unsigned i = 0; i < 60000; i++) {
+        char from[64];
+        snprintf(from, sizeof from, "2001:db8:%x:%x::1", i % 0x3000, i);
         CHECK_TEXT(from, dial(&world, from), "");
-        run_for(world.loop, 0);
-        while (world.servers[target].sessions == (target == 0 ? 1 : 0)) {
-            target++;
-        }
-        world.servers[target].sessions--;
-        atomic_fetch_sub(
-            &world.servers[target].clients[--world.servers[target].accepted]->sessions, 1);
+        hang_up_one(&world);
     }
+    CHECK_TRUE("bounded", inbound_ledger_size(world.ledger) < 50000);
     CHECK_TRUE("still counted", dial(&world, "192.0.2.1")[0] != '\0');
-    atomic_fetch_sub(&steady->sessions, 1);
+    ledger_stay_end(&steady);
     CHECK_TEXT("and no more", dial(&world, "192.0.2.1"), "");
+    tear_down(&world);
+}
+
+/* What many on different loops did is one count, and comes back when they have gone. */
+static void test_counts_come_back(void **state)
+{
+    struct world world;
+
+    (void)state;
+    set_up(&world, 100, 5);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 5; i++) {
+            CHECK_TEXT("room", dial(&world, "192.0.2.1"), "");
+        }
+        CHECK_TRUE("full", dial(&world, "192.0.2.1")[0] != '\0');
+        CHECK_INT("counted once each", inbound_ledger_sessions(world.ledger), 5);
+        CHECK_INT("on all loops",
+                  accepted_by(&world, 0) > 0 && accepted_by(&world, 1) > 0 &&
+                      accepted_by(&world, 2) > 0,
+                  1);
+        for (unsigned i = 0; i < 5; i++) {
+            hang_up_one(&world);
+        }
+        CHECK_INT("all gone", inbound_ledger_sessions(world.ledger), 0);
+    }
+    CHECK_INT("noted", inbound_ledger_noted(world.ledger, LEDGER_SESSIONS), 3);
+    tear_down(&world);
+}
+
+static void test_new_connections_a_minute(void **state)
+{
+    static const char in_all[] = "421 4.3.2 too many new connections, try again later\r\n";
+    static const char of_one[] = "421 4.7.0 you connect too often, try again later\r\n";
+    static const struct {
+        const char *name, *other, *want, *want_other;
+        uint64_t total, by_listener, of_client;
+    } cases[] = {
+        {"in all", "192.0.2.2", in_all, in_all, 3, 0, 0},
+        {"by the listener", "192.0.2.2", in_all, in_all, 0, 3, 0},
+        {"of one client", "192.0.2.2", of_one, "", 0, 0, 3},
+        {"no limit", "192.0.2.2", "", "", 0, 0, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct acceptor_limits limits = {
+            .connections = 100,
+            .connection_rate = cases[i].total,
+            .client = {.connections = cases[i].of_client},
+        };
+        struct listener_limits own = {.connection_rate = cases[i].by_listener};
+        struct world world;
+        set_up_with(&world, &limits, &own);
+        for (unsigned n = 0; n < 3; n++) {
+            CHECK_TEXT(cases[i].name, dial(&world, "192.0.2.1"), "");
+            hang_up_one(&world); /* that they have gone does not help */
+        }
+        CHECK_TEXT(cases[i].name, dial(&world, "192.0.2.1"), cases[i].want);
+        CHECK_TEXT(cases[i].name, dial(&world, cases[i].other), cases[i].want_other);
+        tear_down(&world);
+    }
+}
+
+static void test_too_many_by_one_listener(void **state)
+{
+    struct acceptor_limits limits = {.connections = 100};
+    struct listener_limits own = {.connections = 2};
+    struct listener other = {NULL, NULL}, first;
+    struct world world;
+
+    (void)state;
+    set_up_with(&world, &limits, &own);
+    acceptor_add(world.acceptor, &other, &plain, &unlimited);
+    CHECK_TEXT("one", dial(&world, "192.0.2.1"), "");
+    CHECK_TEXT("two", dial(&world, "192.0.2.2"), "");
+    CHECK_TEXT("three", dial(&world, "192.0.2.3"),
+               "421 4.3.2 too many connections, try again later\r\n");
+    first = world.listener;
+    world.listener = other;
+    CHECK_TEXT("by the other one", dial(&world, "192.0.2.3"), "");
+    hang_up_one(&world);
+    hang_up_one(&world);
+    hang_up_one(&world);
+    world.listener = first;
+    CHECK_TEXT("room again", dial(&world, "192.0.2.3"), "");
     tear_down(&world);
 }
 
@@ -252,6 +358,9 @@ int main(void)
         cmocka_unit_test(test_too_many_of_one_client),
         cmocka_unit_test(test_new_limits),
         cmocka_unit_test(test_many_clients),
+        cmocka_unit_test(test_counts_come_back),
+        cmocka_unit_test(test_new_connections_a_minute),
+        cmocka_unit_test(test_too_many_by_one_listener),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,7 +72,7 @@ static void test_defaults(void **state)
     CHECK_INT("timeout", config->lists_timeout_ms, 5000);
     CHECK_INT("lists", config->blocklists.count + config->allowlists.count, 0);
     CHECK_INT("networks", config->allowed_clients.count, 0);
-    CHECK_INT("wait", config->banner_wait_ms[0], 0);
+    CHECK_INT("wait", config->doors[0].banner_wait_ms, 0);
     config_free(&config);
 }
 
@@ -133,18 +133,22 @@ static void test_lists(void **state)
     config_free(&config);
 }
 
-static void test_banner_wait(void **state)
+static void test_what_a_listener_has_for_itself(void **state)
 {
     struct config *config = load_good("listen 127.0.0.1:25\n"
-                                      "listen 127.0.0.1:26 127.0.0.1:27 {\n banner-wait 3s\n}\n"
+                                      "listen 127.0.0.1:26 127.0.0.1:27 {\n banner-wait 3s\n connections 7\n connection-rate 8\n}\n"
                                       "listen 127.0.0.1:28\n");
     struct strbuf dump;
 
     (void)state;
-    CHECK_INT("first", config->banner_wait_ms[0], 0);
-    CHECK_INT("second", config->banner_wait_ms[1], 3000);
-    CHECK_INT("third", config->banner_wait_ms[2], 3000);
-    CHECK_INT("last", config->banner_wait_ms[3], 0);
+    CHECK_INT("first", config->doors[0].banner_wait_ms, 0);
+    CHECK_INT("second", config->doors[1].banner_wait_ms, 3000);
+    CHECK_INT("third", config->doors[2].banner_wait_ms, 3000);
+    CHECK_INT("last", config->doors[3].banner_wait_ms, 0);
+    CHECK_INT("none at the first", config->doors[0].connections, 0);
+    CHECK_INT("connections", config->doors[2].connections, 7);
+    CHECK_INT("a minute", config->doors[1].connection_rate, 8);
+    CHECK_INT("none at the last", config->doors[3].connection_rate, 0);
     strbuf_init(&dump, 100000);
     config_dump(config, &dump);
     CHECK_TRUE("dump", strstr(strbuf_text(&dump), "    banner-wait 3s") != NULL);
@@ -226,7 +230,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),      cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_lists),         cmocka_unit_test(test_banner_wait),
+        cmocka_unit_test(test_lists),         cmocka_unit_test(test_what_a_listener_has_for_itself),
         cmocka_unit_test(test_what_is_wrong), cmocka_unit_test(test_too_many_lists),
     };
 

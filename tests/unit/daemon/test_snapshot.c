@@ -74,7 +74,7 @@ static void test_every_room_gets_its_part(void **state)
     CHECK_INT("inbound", snapshot->inbound.min_rate, 7);
     CHECK_BYTES("inbound", snapshot->inbound.routes.srs_domain, BYTES("mx.example.org"));
     CHECK_INT("limits", snapshot->limits.connections, 14);
-    CHECK_INT("limits", snapshot->limits.per_client, 15);
+    CHECK_INT("limits", snapshot->limits.client.sessions, 15);
     CHECK_BYTES("outbound", snapshot->outbound.helo_name, BYTES("out.example.org"));
     CHECK_INT("outbound", snapshot->outbound.reuse_messages, 7);
     CHECK_INT("outbound", snapshot->outbound.next_hops.port, 2525);

@@ -331,7 +331,7 @@ struct world {
     struct delivery_route_table routes;
     struct inbound_options options;
     struct inbound_server *server;
-    struct inbound_client address;
+    struct inbound_ledger *ledger;
     struct client clients[WORLD_CLIENTS];
     size_t client_count;
     bool is_bytewise;
@@ -398,12 +398,15 @@ static inline void world_init(struct world *world)
     abandoning = &world->queue;
     world->server = inbound_server_new(world->loop, &world->queue, &world->ids, &world->state,
                                        &world->options);
+    world->ledger = inbound_ledger_new();
+    inbound_server_set_ledger(world->server, world->ledger);
 }
 
 static inline void world_clear(struct world *world)
 {
     inbound_server_free(&world->server);
-    CHECK_INT("after the end", atomic_load(&world->address.sessions), 0);
+    CHECK_INT("after the end", inbound_ledger_sessions(world->ledger), 0);
+    inbound_ledger_free(&world->ledger);
     CHECK_INT("after the end", atomic_load(&world->snapshot.holders), 1);
     if (world->queue.ticket != NULL) {
         answer_queue(&world->queue, QUEUE_FAILED);
@@ -553,6 +556,7 @@ static inline struct client *world_connect(struct world *world)
 {
     struct client *client = &world->clients[world->client_count++ % WORLD_CLIENTS];
     struct stream_accepted accepted = {.peer = {.port = 4000}};
+    struct ledger_stay stay;
     int pair[2];
 
     if (world->client_count > WORLD_CLIENTS) {
@@ -567,8 +571,11 @@ static inline struct client *world_connect(struct world *world)
     *client = (struct client){.fd = pair[0]};
     strbuf_init(&client->heard, HEARD_LIMIT);
     accepted.handle = pair[1];
-    atomic_fetch_add(&world->address.sessions, 1);
-    inbound_accept(world->server, &accepted, &world->address);
+    assert_int_equal(inbound_ledger_enter(world->ledger, &accepted.peer.address,
+                                          &world->options.limits,
+                                          event_loop_now_ms(world->loop), &stay),
+                     CLIENT_WELCOME);
+    inbound_accept(world->server, &accepted, &stay);
     return client;
 }
 
@@ -601,7 +608,7 @@ static inline bool has_no_session(void *context)
 static inline void world_quiet(struct world *world, const char *name)
 {
     CHECK_TRUE(name, turn_until(world->loop, has_no_session, world->server));
-    CHECK_INT(name, atomic_load(&world->address.sessions), 0);
+    CHECK_INT(name, inbound_ledger_sessions(world->ledger), 0);
     some_turns(world, 1);
 }
 

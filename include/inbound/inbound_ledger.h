@@ -1,0 +1,59 @@
+/*
+ * inbound_ledger - what is counted for all loops together: what each client does.
+ *
+ * Use      one a process. The acceptor enters a client for each connection, sessions note what it does.
+ * Threads  any. Clients are spread over tables with a lock each, held for well under a microsecond.
+ * Limits   forward/client_rates says what counts and what follows, and how memory is bounded.
+ */
+#ifndef INBOUND_INBOUND_LEDGER_H
+#define INBOUND_INBOUND_LEDGER_H
+
+#include "forward/client_rates.h"
+
+struct inbound_ledger;
+
+/* A client while it has a session; `row` NULL: nobody. */
+struct ledger_stay {
+    struct inbound_ledger *ledger;
+    size_t shard;
+    struct client_row *row;
+    bool is_exempt; /* there it is counted, and that is all */
+};
+
+/* What was refused, for `status`. */
+enum ledger_refusal {
+    LEDGER_PENALTY,
+    LEDGER_SESSIONS,
+    LEDGER_CONNECTION_RATE,
+    LEDGER_MESSAGE_RATE,
+    LEDGER_RECIPIENT_RATE,
+    LEDGER_UNKNOWN_RECIPIENTS, /* sessions that were ended */
+    LEDGER_BAD_SIGNATURES,     /* sessions that were ended */
+    LEDGER_REFUSALS,
+};
+
+struct inbound_ledger *inbound_ledger_new(void);
+/* After everybody has left. */
+void inbound_ledger_free(struct inbound_ledger **ledger);
+/* CLIENT_WELCOME: then *stay, until ledger_stay_end. */
+enum client_verdict inbound_ledger_enter(struct inbound_ledger *ledger,
+                                         const struct ip_address *address,
+                                         const struct client_limits *limits, uint64_t now_ms,
+                                         struct ledger_stay *stay);
+/* These do nothing for nobody. */
+void ledger_stay_end(struct ledger_stay *stay);
+enum client_verdict ledger_stay_spend(const struct ledger_stay *stay,
+                                      const struct client_limits *limits,
+                                      enum client_doing doing, uint64_t now_ms);
+/* True: a penalty begins. */
+bool ledger_stay_blame(const struct ledger_stay *stay, const struct client_limits *limits,
+                       enum client_offence offence, uint64_t now_ms);
+void ledger_stay_praise(const struct ledger_stay *stay, size_t recipients, uint64_t now_ms);
+
+size_t inbound_ledger_sessions(struct inbound_ledger *ledger); /* entered and not ended */
+size_t inbound_ledger_size(struct inbound_ledger *ledger);     /* what it remembers */
+void inbound_ledger_note(struct inbound_ledger *ledger, enum ledger_refusal refusal);
+uint64_t inbound_ledger_noted(const struct inbound_ledger *ledger, enum ledger_refusal refusal);
+const char *inbound_ledger_refusal_text(enum ledger_refusal refusal); /* as `why` in the log */
+
+#endif
