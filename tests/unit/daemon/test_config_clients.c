@@ -136,7 +136,8 @@ static void test_lists(void **state)
 static void test_what_a_listener_has_for_itself(void **state)
 {
     struct config *config = load_good("listen 127.0.0.1:25\n"
-                                      "listen 127.0.0.1:26 127.0.0.1:27 {\n banner-wait 3s\n connections 7\n connection-rate 8\n}\n"
+                                      "listen 127.0.0.1:26 127.0.0.1:27 {\n banner-wait 3s\n "
+                                      "connections 7\n connection-rate 8\n}\n"
                                       "listen 127.0.0.1:28\n");
     struct strbuf dump;
 
@@ -229,9 +230,12 @@ static void test_too_many_lists(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),      cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_lists),         cmocka_unit_test(test_what_a_listener_has_for_itself),
-        cmocka_unit_test(test_what_is_wrong), cmocka_unit_test(test_too_many_lists),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_what_a_listener_has_for_itself),
+        cmocka_unit_test(test_what_is_wrong),
+        cmocka_unit_test(test_too_many_lists),
     };
 
     return cmocka_run_group_tests(tests, make_secret, remove_secret);
