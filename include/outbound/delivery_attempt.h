@@ -23,6 +23,9 @@
  * Limits  what a host announces by LIMITS (RFC 9422) is kept to: recipients go in as many transactions, and
  *         these over as many connections, as that takes.
  * Reports RET, ENVID, NOTIFY and ORCPT are passed on where DSN is offered (RFC 3461 §5.2).
+ * Asking  a request can be a question: MAIL and RCPT, never content. SENT then means that the RCPT was accepted.
+ *         Servers count what is no mail (Exim drops who says RSET eleven times, Postfix who is refused twenty
+ *         times): after DELIVERY_QUESTIONS a connection is not kept.
  * Reuse   a kept connection that breaks before the content went out is no failure: a new one to
  *         the same host is tried.
  * Time    per-stage deadlines of RFC 5321 §4.5.3.2; connect 30 s a host.
@@ -41,6 +44,8 @@
 #include "io/stream.h"
 #include "mail/trace_field.h"
 #include "protocol/dsn_parameter.h"
+
+enum { DELIVERY_QUESTIONS = 8 };
 
 struct outbound_options {
     struct shared *snapshot; /* what the rest points into; held by each attempt */
@@ -73,7 +78,7 @@ void outbound_free(struct outbound **outbound);
 void outbound_close_idle(struct outbound *outbound);
 
 enum delivery_outcome {
-    DELIVERY_SENT,      /* 2xx after the dot */
+    DELIVERY_SENT,      /* 2xx after the dot; of a question: to RCPT */
     DELIVERY_TEMPORARY, /* try again */
     DELIVERY_PERMANENT, /* will not work */
 };
@@ -98,6 +103,7 @@ struct delivery_recipient {
     char enhanced[12];      /* "5.1.1", never empty */
     struct bytes text;      /* "250 2.0.0 ok" as far as kept, or our reason; printable */
     enum reply_class class; /* unless it was sent */
+    bool is_own_answer;     /* of a question: it is the answer to its own RCPT */
     bool is_dsn_passed; /* SENT, and the next hop has been told what the sender wants to hear */
 };
 
@@ -112,7 +118,7 @@ struct delivery_request {
     enum dsn_return ret; /* for the next hop's reports */
     struct bytes envid;
     struct bytes prefix;                   /* goes before the content */
-    struct content *content;               /* borrowed until finish */
+    struct content *content;               /* borrowed until finish; NULL: a question */
     struct delivery_recipient *recipients; /* borrowed until finish */
     size_t count;
     /* Asked once, as soon as it is known whose hosts the mail goes to and before a connection is used:

@@ -74,8 +74,9 @@ struct next_hop_connection {
     enum stream_end end;
     enum smtp_stage stage; /* now, or where it broke */
     bool is_connected;
-    bool is_in_doubt;  /* the final dot is out and unanswered */
-    unsigned messages; /* transactions that were begun */
+    bool is_in_doubt;   /* the final dot is out and unanswered */
+    unsigned messages;  /* transactions that were begun */
+    unsigned questions; /* those of them without content */
     struct stream_tls_facts tls;
     const char *tls_trouble; /* with CONNECTION_FAULT_TLS; good as long as the connection */
     bool is_tls_missing;     /* ... and it was not even begun */
@@ -130,6 +131,9 @@ bool next_hop_connection_is_progress(uint64_t octets, uint64_t wait_ms);
 void next_hop_connection_mail(struct next_hop_connection *connection, struct bytes mail_line,
                               struct smtp_exchange_recipient *recipients, size_t count,
                               struct bytes head, const struct content *content);
+/* The same without content: DONE when each recipient is answered. */
+void next_hop_connection_ask(struct next_hop_connection *connection, struct bytes mail_line,
+                             struct smtp_exchange_recipient *recipients, size_t count);
 /* Waits for its next message for so long, then RESTED. */
 void next_hop_connection_rest(struct next_hop_connection *connection, uint64_t idle_ms);
 /* Content goes by DATA from now on. */

@@ -15,6 +15,8 @@
  *         transaction goes by DATA (smtp_exchange_has_refused_chunk).
  * Early   a whole 4xx or 5xx in the middle of the content is the answer to it, though the connection is
  *         of no use any more (BROKEN): what has no end yet cannot have been taken.
+ * Asking  smtp_exchange_ask says MAIL, RCPT ... and RSET, and no more: DONE tells how each recipient was
+ *         answered. No server holds a transaction of ours while nothing is asked.
  * Reset   a transaction that ended without content (no recipient accepted, DATA refused) is
  *         undone by a RSET in front of the next MAIL, without the caller's doing.
  * TLS     smtp_exchange_start_tls instead of a transaction, when the server offers STARTTLS and
@@ -70,8 +72,11 @@ struct smtp_exchange_recipient {
     struct bytes path;       /* in: "local@domain" as it goes between < > (borrowed) */
     struct bytes parameters; /* in: "" or " NOTIFY=..." (borrowed) */
     struct smtp_reply reply; /* out: its own RCPT reply when that was negative, else the reply
-                                that decided (MAIL, DATA or the dot) */
-    bool is_accepted;        /* out: the dot was answered 2xx after this RCPT was */
+                                that decided (MAIL, DATA or the dot); asking: its own
+                                RCPT reply, or that to MAIL */
+    bool is_accepted;        /* out: the dot was answered 2xx after this RCPT was; asking:
+                                the RCPT was */
+    bool is_own;             /* out: reply is the one to its own RCPT */
     bool is_answered;        /* out: reply is a real reply; otherwise it broke before */
 };
 
@@ -87,6 +92,10 @@ void smtp_exchange_free(struct smtp_exchange **exchange);
 void smtp_exchange_mail(struct smtp_exchange *exchange, struct bytes mail_line,
                         struct smtp_exchange_recipient *recipients, size_t count,
                         struct strbuf *out);
+/* Begins a transaction that has no content: only to hear what the server says of the recipients. */
+void smtp_exchange_ask(struct smtp_exchange *exchange, struct bytes mail_line,
+                       struct smtp_exchange_recipient *recipients, size_t count,
+                       struct strbuf *out);
 /* Uses up octets of input (*used) and says what happened. Call again with the rest
  * until WAIT. WAIT uses up everything: half a reply is kept inside. */
 enum smtp_exchange_event smtp_exchange_input(struct smtp_exchange *exchange, struct bytes input,

@@ -171,6 +171,7 @@ static void give_connection_back(struct delivery_attempt *attempt)
     const struct outbound_options *options = &attempt->options;
     uint64_t age_ms = event_loop_now_ms(attempt->outbound->loop) - attempt->connection->made_ms;
     bool may_rest = attempt->connection->messages < options->reuse_messages &&
+                    attempt->connection->questions < DELIVERY_QUESTIONS &&
                     (options->reuse_ms == 0 || age_ms < options->reuse_ms);
 
     destination_give_back(attempt->outbound->pool, attempt->destination, &attempt->connection,

@@ -111,6 +111,19 @@ static void leave_host_without_requiretls(struct delivery_attempt *attempt)
     }
 }
 
+/* Nothing depends on what the message is like: there is none. */
+static void begin_question(struct delivery_attempt *attempt)
+{
+    struct transaction *transaction = &attempt->transaction;
+
+    transaction_write_mail_line(transaction, &attempt->request,
+                                next_hop_connection_extensions(attempt->connection), 0,
+                                attempt->connection->tls.version != NULL);
+    attempt->transfer_began_ms = event_loop_now_ms(attempt->outbound->loop);
+    next_hop_connection_ask(attempt->connection, strbuf_bytes(&transaction->mail_line),
+                            transaction->recipients, transaction->count);
+}
+
 static void begin_mail(struct delivery_attempt *attempt)
 {
     const struct smtp_extensions *extensions =
@@ -127,6 +140,10 @@ static void begin_mail(struct delivery_attempt *attempt)
         return;
     }
     transaction_keep_to_limits(transaction, extensions);
+    if (attempt->request.content == NULL) {
+        begin_question(attempt);
+        return;
+    }
     if (extensions->chunking &&
         (attempt->is_without_chunks || !destination_may_chunk(attempt->destination))) {
         next_hop_connection_forgo_chunks(attempt->connection);
@@ -181,6 +198,7 @@ static void take_result(struct delivery_attempt *attempt, size_t position, bool 
         return;
     }
     delivery_result_give(&result, &attempt->request.recipients[index]);
+    attempt->request.recipients[index].is_own_answer = asked->is_own;
     attempt->request.recipients[index].is_dsn_passed =
         result.outcome == DELIVERY_SENT &&
         next_hop_connection_extensions(attempt->connection)->dsn;
@@ -353,6 +371,7 @@ static void keep_answers(struct delivery_attempt *attempt, bool is_last)
         if (result.outcome == DELIVERY_PERMANENT || is_last) {
             delivery_result_give(&result,
                                  &attempt->request.recipients[transaction->indexes[i]]);
+            attempt->request.recipients[transaction->indexes[i]].is_own_answer = asked->is_own;
             attempt->states[transaction->indexes[i]] = RECIPIENT_CLOSED;
         }
     }

@@ -187,7 +187,7 @@ void transaction_write_mail_line(struct transaction *transaction,
     strbuf_add_char(line, '<');
     strbuf_add(line, request->sender);
     strbuf_add_char(line, '>');
-    if (extensions->size) {
+    if (extensions->size && request->content != NULL) {
         strbuf_add_text(line, " SIZE=");
         strbuf_add_u64(line, size);
     }

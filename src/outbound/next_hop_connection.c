@@ -477,20 +477,40 @@ bool next_hop_connection_is_usable(const struct next_hop_connection *connection)
     return is_between_messages(connection) && !next_hop_connection_is_used_up(connection);
 }
 
+static void begin_transaction(struct next_hop_connection *connection)
+{
+    assert(next_hop_connection_is_usable(connection));
+    connection->messages++;
+    connection->is_resting = false;
+}
+
 void next_hop_connection_mail(struct next_hop_connection *connection, struct bytes mail_line,
                               struct smtp_exchange_recipient *recipients, size_t count,
                               struct bytes head, const struct content *content)
 {
     struct strbuf out;
 
-    assert(next_hop_connection_is_usable(connection));
-    connection->messages++;
-    connection->is_resting = false;
+    begin_transaction(connection);
     connection->sender = (struct content_sender){.head = head, .content = content};
     /* Its own buffer, because the envelope of many recipients may be longer than a piece. */
     strbuf_init(&out, SIZE_MAX / 2);
     smtp_exchange_mail(connection->exchange, mail_line, recipients, count, &out);
     connection->sender.is_chunked = smtp_exchange_is_chunked(connection->exchange);
+    stream_write(connection->stream, strbuf_bytes(&out));
+    strbuf_clear(&out);
+    note_stage(connection, true);
+}
+
+void next_hop_connection_ask(struct next_hop_connection *connection, struct bytes mail_line,
+                             struct smtp_exchange_recipient *recipients, size_t count)
+{
+    struct strbuf out;
+
+    begin_transaction(connection);
+    connection->questions++;
+    connection->sender = (struct content_sender){.content = NULL};
+    strbuf_init(&out, SIZE_MAX / 2);
+    smtp_exchange_ask(connection->exchange, mail_line, recipients, count, &out);
     stream_write(connection->stream, strbuf_bytes(&out));
     strbuf_clear(&out);
     note_stage(connection, true);

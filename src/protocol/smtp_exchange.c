@@ -15,13 +15,14 @@ enum await {
     AWAIT_STARTTLS,
     AWAIT_HANDSHAKE, /* the caller's, nothing from the server in clear */
     AWAIT_NOTHING,   /* between transactions */
-    AWAIT_RSET,
+    AWAIT_RSET,      /* of a transaction before this one */
     AWAIT_MAIL,
     AWAIT_RCPT, /* of recipients[next] */
     AWAIT_DATA,
     AWAIT_CONTENT, /* the caller's content, nothing from the server */
     AWAIT_DOT,
-    AWAIT_LONE_DOT, /* ends a content nobody is to get */
+    AWAIT_LONE_DOT,  /* ends a content nobody is to get */
+    AWAIT_LAST_RSET, /* nothing is to be sent: ends the transaction */
     AWAIT_QUIT,
 };
 
@@ -30,6 +31,7 @@ struct smtp_exchange {
     bool is_broken;
     bool is_group;   /* MAIL, RCPT ... DATA were sent in one go */
     bool is_chunked; /* no DATA: the content goes by BDAT */
+    bool is_asking;  /* no DATA, no content */
     bool has_refused_chunk;
     bool needs_reset; /* the server still holds a transaction that we have given up */
     struct smtp_extensions extensions;
@@ -92,7 +94,9 @@ static void add_envelope(struct smtp_exchange *exchange, struct bytes mail_line,
         for (size_t i = 0; i < exchange->count; i++) {
             add_rcpt(out, &exchange->recipients[i]);
         }
-        if (!exchange->is_chunked) {
+        if (exchange->is_asking) {
+            add_command(out, "RSET", BYTES(""));
+        } else if (!exchange->is_chunked) {
             add_command(out, "DATA", BYTES(""));
         }
     }
@@ -306,11 +310,33 @@ static enum smtp_exchange_event on_mail(struct smtp_exchange *exchange, struct s
     return SMTP_EXCHANGE_WAIT;
 }
 
+static enum smtp_exchange_event end_asking(struct smtp_exchange *exchange, struct strbuf *out)
+{
+    if (!exchange->is_group) {
+        add_command(out, "RSET", BYTES(""));
+    }
+    exchange->await = AWAIT_LAST_RSET;
+    return SMTP_EXCHANGE_WAIT;
+}
+
+/* The answers are there whatever is said to it; refused, it comes again in front of the next MAIL. */
+static enum smtp_exchange_event on_last_rset(struct smtp_exchange *exchange)
+{
+    if (!is_positive(&exchange->last) && !is_negative(&exchange->last)) {
+        return break_off(exchange);
+    }
+    exchange->needs_reset = exchange->needs_reset && is_negative(&exchange->last);
+    return end_transaction(exchange);
+}
+
 /* Every recipient has its answer. A DATA that was sent with them has one to come. */
 static enum smtp_exchange_event end_envelope(struct smtp_exchange *exchange, struct strbuf *out)
 {
     bool is_data_sent = exchange->is_group && !exchange->is_chunked;
 
+    if (exchange->is_asking) {
+        return end_asking(exchange, out);
+    }
     if (exchange->accepted == 0 && !is_data_sent) {
         return end_transaction(exchange);
     }
@@ -334,11 +360,14 @@ static enum smtp_exchange_event on_rcpt(struct smtp_exchange *exchange, struct s
     }
     /* Answered before its own reply came: MAIL failed, and that is the reason to tell. */
     if (!recipient->is_answered) {
-        if (is_positive(&exchange->last)) {
-            exchange->accepted++;
-        } else {
+        bool is_accepted = is_positive(&exchange->last);
+
+        exchange->accepted += is_accepted;
+        if (!is_accepted || exchange->is_asking) {
             recipient->reply = exchange->last;
             recipient->is_answered = true;
+            recipient->is_accepted = is_accepted;
+            recipient->is_own = true;
         }
     }
     if (exchange->next < exchange->count) {
@@ -428,6 +457,8 @@ static enum smtp_exchange_event on_reply(struct smtp_exchange *exchange,
     case AWAIT_DOT:
     case AWAIT_LONE_DOT:
         return on_dot(exchange);
+    case AWAIT_LAST_RSET:
+        return on_last_rset(exchange);
     case AWAIT_CONTENT:
         return on_early_answer(exchange);
     case AWAIT_QUIT:
@@ -560,9 +591,9 @@ void smtp_exchange_secured(struct smtp_exchange *exchange, struct strbuf *out)
     exchange->await = AWAIT_EHLO;
 }
 
-void smtp_exchange_mail(struct smtp_exchange *exchange, struct bytes mail_line,
-                        struct smtp_exchange_recipient *recipients, size_t count,
-                        struct strbuf *out)
+static void begin_transaction(struct smtp_exchange *exchange, struct bytes mail_line,
+                              struct smtp_exchange_recipient *recipients, size_t count,
+                              struct strbuf *out)
 {
     assert(exchange->await == AWAIT_NOTHING && !exchange->is_broken && count > 0);
     exchange->recipients = recipients;
@@ -575,6 +606,7 @@ void smtp_exchange_mail(struct smtp_exchange *exchange, struct bytes mail_line,
     for (size_t i = 0; i < count; i++) {
         recipients[i].is_accepted = false;
         recipients[i].is_answered = false;
+        recipients[i].is_own = false;
         recipients[i].reply = (struct smtp_reply){.code = 0};
     }
     exchange->await = AWAIT_MAIL;
@@ -589,6 +621,22 @@ void smtp_exchange_mail(struct smtp_exchange *exchange, struct bytes mail_line,
         }
     }
     add_envelope(exchange, mail_line, out);
+}
+
+void smtp_exchange_mail(struct smtp_exchange *exchange, struct bytes mail_line,
+                        struct smtp_exchange_recipient *recipients, size_t count,
+                        struct strbuf *out)
+{
+    exchange->is_asking = false;
+    begin_transaction(exchange, mail_line, recipients, count, out);
+}
+
+void smtp_exchange_ask(struct smtp_exchange *exchange, struct bytes mail_line,
+                       struct smtp_exchange_recipient *recipients, size_t count,
+                       struct strbuf *out)
+{
+    exchange->is_asking = true;
+    begin_transaction(exchange, mail_line, recipients, count, out);
 }
 
 void smtp_exchange_content_sent(struct smtp_exchange *exchange)
@@ -633,6 +681,7 @@ enum smtp_stage smtp_exchange_stage(const struct smtp_exchange *exchange)
     case AWAIT_NOTHING:
         return SMTP_STAGE_IDLE;
     case AWAIT_RSET:
+    case AWAIT_LAST_RSET:
         return SMTP_STAGE_RSET;
     case AWAIT_MAIL:
         return SMTP_STAGE_MAIL;

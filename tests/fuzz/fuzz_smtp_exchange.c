@@ -1,6 +1,6 @@
 /*
  * The client against any server: it comes to an end, asks for content only behind a 354 (or
- * where CHUNKING was offered) with a recipient accepted, tells results only that a reply gave, and does all that the same however
+ * where CHUNKING was offered) with a recipient accepted and never for a question, tells results only that a reply gave, and does all that the same however
  * the server's octets are cut.
  */
 #include "protocol/smtp_exchange.h"
@@ -22,12 +22,17 @@ struct run {
     struct smtp_exchange *exchange;
     struct smtp_exchange_recipient recipients[RECIPIENTS];
     struct strbuf sent;
-    bool is_over, is_secure;
+    bool is_over, is_secure, is_asking;
 };
 
 static void start_mail(struct run *run)
 {
-    smtp_exchange_mail(run->exchange, BYTES("<a@b>"), run->recipients, RECIPIENTS, &run->sent);
+    if (run->is_asking) {
+        smtp_exchange_ask(run->exchange, BYTES("<>"), run->recipients, RECIPIENTS, &run->sent);
+    } else {
+        smtp_exchange_mail(run->exchange, BYTES("<a@b>"), run->recipients, RECIPIENTS,
+                           &run->sent);
+    }
 }
 
 static void act(struct run *run, enum smtp_exchange_event event)
@@ -56,6 +61,7 @@ static void act(struct run *run, enum smtp_exchange_event event)
     case SMTP_EXCHANGE_READY_FOR_CONTENT: {
         size_t open = 0;
 
+        require(!run->is_asking);
         require(smtp_exchange_last(run->exchange)->code == 354 ||
                 smtp_exchange_is_chunked(run->exchange));
         require(smtp_exchange_is_chunked(run->exchange) ==
@@ -78,8 +84,11 @@ static void act(struct run *run, enum smtp_exchange_event event)
                 continue;
             }
             require(run->recipients[i].is_answered);
+            require(run->recipients[i].is_own || !run->is_asking ||
+                    !run->recipients[i].is_accepted);
             require(run->recipients[i].is_accepted ? kind == 2 : kind == 4 || kind == 5);
         }
+        run->is_asking = !run->is_asking; /* questions and messages take turns */
         start_mail(run);
         break;
     case SMTP_EXCHANGE_BROKEN:

@@ -11,6 +11,7 @@
 #define MAIL "MAIL FROM:<s@x>\r\n"
 #define RCPTS "RCPT TO:<a@y>\r\nRCPT TO:<b@y> NOTIFY=NEVER\r\n"
 #define GROUP MAIL RCPTS "DATA\r\n"
+#define ASKED MAIL RCPTS "RSET\r\n"
 
 /* A transaction for two recipients, or two of them, over one connection. What the server says
  * is all there is to a case; what we say, each event and the results are wanted in return. */
@@ -134,17 +135,58 @@ static const struct {
 };
 /* clang-format on */
 
+/* The same for questions: no content ever goes out. Results: o(wn answer) or m(ail's). */
+/* clang-format off */
+static const struct {
+    const char *name;
+    const char *server;
+    const char *want_sent;
+    const char *want_events;
+    const char *want_results;
+    const char *want_own;
+    enum smtp_stage want_stage;
+    int asks;
+    int mails; /* behind them */
+} QUESTIONS[] = {
+    {"pipelined", PIPELINING "250 ok\r\n250 ok\r\n550 no\r\n250 reset\r\n",
+     EHLO ASKED, "RD", "250+ 550", "oo", SMTP_STAGE_IDLE, 1, 0},
+    {"one by one", PLAIN "250 ok\r\n450 later\r\n251 ok\r\n250 reset\r\n",
+     EHLO ASKED, "RD", "450 251+", "oo", SMTP_STAGE_IDLE, 1, 0},
+    {"CHUNKING changes nothing", CHUNKING "250 ok\r\n250 ok\r\n250 ok\r\n250 reset\r\n",
+     EHLO ASKED, "RD", "250+ 250+", "oo", SMTP_STAGE_IDLE, 1, 0},
+    {"MAIL refused, pipelined", PIPELINING "550 no\r\n503 no\r\n250 ok\r\n250 reset\r\n",
+     EHLO ASKED, "RD", "550 550", "mm", SMTP_STAGE_IDLE, 1, 0},
+    {"MAIL refused, one by one", PLAIN "550 no\r\n", EHLO MAIL, "RD", "550 550", "mm", SMTP_STAGE_IDLE, 1, 0},
+    {"two questions", PIPELINING "250 ok\r\n250 ok\r\n550 no\r\n250 reset\r\n250 ok\r\n551 no\r\n250 ok\r\n250 reset\r\n",
+     EHLO ASKED ASKED, "RDD", "551 250+", "oo", SMTP_STAGE_IDLE, 2, 0},
+    {"a message behind a question", PIPELINING "250 ok\r\n550 no\r\n550 no\r\n250 reset\r\n250 ok\r\n250 ok\r\n550 no\r\n354 go\r\n250 kept\r\n",
+     EHLO ASKED GROUP "{content}", "RDCD", "250+ 550", "mo", SMTP_STAGE_IDLE, 1, 1},
+    {"RSET refused: the answers stand, and it is said again before more", PIPELINING "250 ok\r\n250 ok\r\n550 no\r\n554 too many\r\n",
+     EHLO ASKED "RSET\r\n" ASKED, "RD", "- -", "mm", SMTP_STAGE_RSET, 2, 0},
+    {"RSET refused, no more is asked", PIPELINING "250 ok\r\n250 ok\r\n550 no\r\n554 too many\r\n",
+     EHLO ASKED, "RD", "250+ 550", "oo", SMTP_STAGE_IDLE, 1, 0},
+    {"RSET answered 354", PIPELINING "250 ok\r\n250 ok\r\n550 no\r\n354 go\r\n",
+     EHLO ASKED, "RB", "250+ 550", "oo", SMTP_STAGE_RSET, 1, 0},
+    {"RCPT answered 354", PIPELINING "250 ok\r\n354 go\r\n", EHLO ASKED, "RB", "- -", "mm", SMTP_STAGE_MAIL, 1, 0},
+    {"421 for the second", PIPELINING "250 ok\r\n550 no\r\n421 bye\r\n",
+     EHLO ASKED, "RB", "550 421", "om", SMTP_STAGE_MAIL, 1, 0},
+};
+/* clang-format on */
+
 struct run {
     struct smtp_exchange *exchange;
     struct smtp_exchange_recipient recipients[2];
     struct strbuf sent, events;
-    int mails_left;
+    int asks_left, mails_left;
     bool is_secure;
 };
 
 static void start_mail(struct run *run)
 {
-    if (run->mails_left > 0) {
+    if (run->asks_left > 0) {
+        run->asks_left--;
+        smtp_exchange_ask(run->exchange, BYTES("<s@x>"), run->recipients, 2, &run->sent);
+    } else if (run->mails_left > 0) {
         run->mails_left--;
         smtp_exchange_mail(run->exchange, BYTES("<s@x>"), run->recipients, 2, &run->sent);
     }
@@ -264,6 +306,41 @@ static void check_case(size_t i, size_t step)
     CHECK_INT(name, smtp_exchange_stage(run.exchange), CASES[i].want_stage);
     CHECK_INT(name, smtp_exchange_is_in_doubt(run.exchange), CASES[i].want_doubt);
     end_run(&run);
+}
+
+static void check_question(size_t i, size_t step)
+{
+    const char *name = QUESTIONS[i].name;
+    struct bytes server = bytes_from_text(QUESTIONS[i].server);
+    struct run run;
+    char own[3] = "";
+
+    start_run(&run, QUESTIONS[i].mails);
+    run.asks_left = QUESTIONS[i].asks;
+    for (; server.len > 0; server = bytes_skip(server, step)) {
+        feed(&run, bytes_first(server, step));
+    }
+    CHECK_TEXT(name, strbuf_text(&run.sent), QUESTIONS[i].want_sent);
+    CHECK_TEXT(name, strbuf_text(&run.events), QUESTIONS[i].want_events);
+    check_results(name, &run, QUESTIONS[i].want_results);
+    for (size_t j = 0; j < 2; j++) {
+        own[j] = run.recipients[j].is_own ? 'o' : 'm';
+    }
+    CHECK_TEXT(name, own, QUESTIONS[i].want_own);
+    CHECK_INT(name, smtp_exchange_stage(run.exchange), QUESTIONS[i].want_stage);
+    end_run(&run);
+}
+
+static void questions_bring_no_content(void **state)
+{
+    static const size_t STEPS[] = {1000000, 1, 2, 3, 5, 7};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(QUESTIONS); i++) {
+        for (size_t step = 0; step < COUNT_OF(STEPS); step++) {
+            check_question(i, STEPS[step]);
+        }
+    }
 }
 
 static void transactions_come_out_right_however_replies_are_cut(void **state)
@@ -448,6 +525,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(transactions_come_out_right_however_replies_are_cut),
+        cmocka_unit_test(questions_bring_no_content),
         cmocka_unit_test(extensions_are_read),
         cmocka_unit_test(a_server_that_leaves_while_idle),
         cmocka_unit_test(a_server_that_speaks_during_the_content),
