@@ -1,5 +1,7 @@
 #include "auth/from_domains.h"
 
+#include "base/quoting.h"
+
 #include "auth/idn_domain.h"
 #include "mail/header_block.h"
 
@@ -36,39 +38,20 @@ static void skip(struct reader *reader, size_t count)
     reader->rest = bytes_skip(reader->rest, count);
 }
 
-/* "(...)", nested, with quoted pairs. A counter and no recursion: depth costs nothing. */
 static bool skip_comment(struct reader *reader)
 {
-    size_t depth = 0, at = 0;
+    size_t length = quoting_comment_length(reader->rest);
 
-    for (; at < reader->rest.len; at++) {
-        char octet = reader->rest.data[at];
-
-        if (octet == '\\') {
-            at++;
-        } else if (octet == '(') {
-            depth++;
-        } else if (octet == ')' && --depth == 0) {
-            skip(reader, at + 1);
-            return true;
-        }
-    }
-    return refuse(reader, "open-comment");
+    skip(reader, length);
+    return length > 0 || refuse(reader, "open-comment");
 }
 
 static bool skip_quoted(struct reader *reader)
 {
-    for (size_t at = 1; at < reader->rest.len; at++) {
-        char octet = reader->rest.data[at];
+    size_t length = quoting_string_length(reader->rest);
 
-        if (octet == '\\') {
-            at++;
-        } else if (octet == '"') {
-            skip(reader, at + 1);
-            return true;
-        }
-    }
-    return refuse(reader, "open-quotes");
+    skip(reader, length);
+    return length > 0 || refuse(reader, "open-quotes");
 }
 
 static bool is_blank(char octet)

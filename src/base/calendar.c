@@ -1,5 +1,7 @@
 #include "base/calendar.h"
 
+#include "base/quoting.h"
+
 static const char MONTHS[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
 struct civil {
@@ -93,27 +95,21 @@ void calendar_add_timestamp(struct strbuf *out, int64_t unix_ms)
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
-/* Blanks, and comments with what is nested in them. */
+/* Blanks and comments; a comment that never ends stays. */
 static struct bytes skip_blank(struct bytes text)
 {
-    unsigned depth = 0;
-    size_t at = 0;
+    while (text.len > 0) {
+        char octet = text.data[0];
+        size_t length = octet == '('
+                            ? quoting_comment_length(text)
+                            : octet == ' ' || octet == '\t' || octet == '\r' || octet == '\n';
 
-    for (; at < text.len; at++) {
-        char octet = text.data[at];
-
-        if (octet == '(') {
-            depth++;
-        } else if (octet == ')' && depth > 0) {
-            depth--;
-        } else if (depth > 0 && octet == '\\') {
-            at++;
-        } else if (depth == 0 && octet != ' ' && octet != '\t' && octet != '\r' &&
-                   octet != '\n') {
+        if (length == 0) {
             break;
         }
+        text = bytes_skip(text, length);
     }
-    return bytes_skip(text, at < text.len ? at : text.len);
+    return text;
 }
 
 /* A run of letters, or of digits. */

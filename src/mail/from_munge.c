@@ -1,5 +1,6 @@
 #include "mail/from_munge.h"
 
+#include "base/quoting.h"
 #include "base/utf8.h"
 
 #include "encoded_word.h"
@@ -22,35 +23,6 @@ static bool is_blank(char octet)
 }
 
 /* ---- reading: one mailbox, nothing else ---- */
-
-/* Octets of "(...)" at the start, nested, with quoted pairs; 0: it does not end. */
-static size_t comment_length(struct bytes text)
-{
-    size_t depth = 0;
-
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] == '\\') {
-            i++;
-        } else if (text.data[i] == '(') {
-            depth++;
-        } else if (text.data[i] == ')' && --depth == 0) {
-            return i + 1;
-        }
-    }
-    return 0;
-}
-
-static size_t quoted_length(struct bytes text)
-{
-    for (size_t i = 1; i < text.len; i++) {
-        if (text.data[i] == '\\') {
-            i++;
-        } else if (text.data[i] == '"') {
-            return i + 1;
-        }
-    }
-    return 0;
-}
 
 static bool is_atom_octet(char octet)
 {
@@ -77,7 +49,7 @@ static bool skip_blanks(struct bytes *rest)
             if (rest->data[0] != '(') {
                 return true;
             }
-            len = comment_length(*rest);
+            len = quoting_comment_length(*rest);
             if (len == 0) {
                 return false;
             }
@@ -116,9 +88,9 @@ static size_t part_length(struct bytes text, char before)
 {
     switch (text.data[0]) {
     case '(':
-        return comment_length(text);
+        return quoting_comment_length(text);
     case '"':
-        return quoted_length(text);
+        return quoting_string_length(text);
     case '[': /* an address literal may hold colons */
         return before == '@' ? literal_length(text) : 1;
     case ',':
@@ -172,7 +144,8 @@ static bool read_dotted(struct bytes *rest, bool may_quote, struct strbuf *out)
 
     while (skip_blanks(rest) && rest->len != 0) {
         char octet = rest->data[0];
-        size_t len = octet == '"' && may_quote ? quoted_length(*rest) : atom_length(*rest);
+        size_t len =
+            octet == '"' && may_quote ? quoting_string_length(*rest) : atom_length(*rest);
 
         if (octet == '.') {
             strbuf_add_char(out, '.');
@@ -280,10 +253,10 @@ static struct bytes find_comment(struct bytes value)
         size_t len = 1;
 
         if (rest.data[0] == '(') {
-            return bytes_first(rest, comment_length(rest));
+            return bytes_first(rest, quoting_comment_length(rest));
         }
         if (rest.data[0] == '"') {
-            len = quoted_length(rest);
+            len = quoting_string_length(rest);
         }
         rest = bytes_skip(rest, len != 0 ? len : rest.len);
     }

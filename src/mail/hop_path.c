@@ -1,6 +1,7 @@
 #include "mail/hop_path.h"
 
 #include "base/calendar.h"
+#include "base/quoting.h"
 #include "mail/header_block.h"
 #include "mail/results_reading.h"
 
@@ -12,27 +13,12 @@ enum { VALUE_LIMIT = 64 * 1024 };
  * rest. */
 static struct bytes take_comment(struct bytes *text)
 {
-    unsigned depth = 0;
-    size_t at = 0;
+    size_t length = quoting_comment_length(*text);
+    struct bytes inside =
+        length == 0 ? bytes_skip(*text, 1) : bytes_between(*text, 1, length - 1);
 
-    do {
-        if (text->data[at] == '\\') {
-            at++;
-        } else if (text->data[at] == '(') {
-            depth++;
-        } else if (text->data[at] == ')') {
-            depth--;
-        }
-        at++;
-    } while (at < text->len && depth > 0);
-    if (at > text->len) {
-        at = text->len;
-    }
-    {
-        struct bytes inside = bytes_between(*text, 1, depth == 0 ? at - 1 : at);
-        *text = bytes_trim(bytes_skip(*text, at));
-        return bytes_trim(inside);
-    }
+    *text = bytes_trim(bytes_skip(*text, length == 0 ? text->len : length));
+    return bytes_trim(inside);
 }
 
 /* Up to a blank, a comment or the ";". */

@@ -1,5 +1,7 @@
 #include "mail/results_field.h"
 
+#include "base/quoting.h"
+
 #include "mail/header_block.h"
 
 enum { FOLD_COLUMN = 78, WORD_LIMIT = 1024 };
@@ -225,23 +227,6 @@ void results_field_add_received_spf(struct strbuf *out, const struct received_sp
 
 /* ---- finding ----------------------------------------------------------------------------- */
 
-/* Octets of "(...)" at the start, nested; 0: it is never closed. */
-static size_t comment_length(struct bytes text)
-{
-    size_t depth = 0;
-
-    for (size_t at = 0; at < text.len; at++) {
-        if (text.data[at] == '\\') {
-            at++;
-        } else if (text.data[at] == '(') {
-            depth++;
-        } else if (text.data[at] == ')' && --depth == 0) {
-            return at + 1;
-        }
-    }
-    return 0;
-}
-
 /* Controls go with the blanks: whoever skips them finds the name behind them. False: a comment
  * is never closed. */
 static bool skip_blanks(struct bytes *text)
@@ -251,7 +236,7 @@ static bool skip_blanks(struct bytes *text)
         size_t length = octet <= ' ' || octet == 127 ? 1 : 0;
 
         if (octet == '(') {
-            length = comment_length(*text);
+            length = quoting_comment_length(*text);
             if (length == 0) {
                 return false;
             }

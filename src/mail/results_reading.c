@@ -1,5 +1,7 @@
 #include "mail/results_reading.h"
 
+#include "base/quoting.h"
+
 /* One "key=value". */
 struct pair {
     char key[RESULT_KEY_LIMIT + 1];
@@ -30,41 +32,11 @@ static bool starts_with_octet(struct bytes text, char octet)
     return text.len != 0 && text.data[0] == octet;
 }
 
-/* Octets of "(...)", nested, at the start; 0: it is never closed. */
-static size_t comment_length(struct bytes text)
-{
-    size_t depth = 0;
-
-    for (size_t at = 0; at < text.len; at++) {
-        if (text.data[at] == '\\') {
-            at++;
-        } else if (text.data[at] == '(') {
-            depth++;
-        } else if (text.data[at] == ')' && --depth == 0) {
-            return at + 1;
-        }
-    }
-    return 0;
-}
-
-/* Octets of a quoted string at the start; 0: it is never closed. */
-static size_t quoted_length(struct bytes text)
-{
-    for (size_t at = 1; at < text.len; at++) {
-        if (text.data[at] == '\\') {
-            at++;
-        } else if (text.data[at] == '"') {
-            return at + 1;
-        }
-    }
-    return 0;
-}
-
 /* Blanks and comments. False: a comment is never closed. */
 static bool skip_blanks(struct bytes *text)
 {
     while (text->len != 0 && (is_blank(text->data[0]) || text->data[0] == '(')) {
-        size_t length = text->data[0] == '(' ? comment_length(*text) : 1;
+        size_t length = text->data[0] == '(' ? quoting_comment_length(*text) : 1;
 
         if (length == 0) {
             return false;
@@ -81,7 +53,8 @@ static bool take_value(struct bytes *text, struct bytes *value)
     size_t at = 0;
 
     while (at < text->len && (is_word_octet(text->data[at]) || text->data[at] == '"')) {
-        size_t length = text->data[at] == '"' ? quoted_length(bytes_skip(*text, at)) : 1;
+        size_t length =
+            text->data[at] == '"' ? quoting_string_length(bytes_skip(*text, at)) : 1;
 
         if (length == 0) {
             return false;
