@@ -175,6 +175,9 @@ static void set_rules(struct tls_context *context)
         SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
         SSL_CTX_sess_set_new_cb(ssl, keep_session);
     } else {
+        /* No key exchange by RSA: whoever gets our key later could read what was recorded before.
+         * Every client with TLS 1.2 has something better. */
+        SSL_CTX_set_cipher_list(ssl, "DEFAULT:!kRSA");
         SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF); /* tickets do without */
         SSL_CTX_set_session_id_context(ssl, SESSION_CONTEXT, sizeof SESSION_CONTEXT - 1);
         SSL_CTX_set_num_tickets(ssl, 1); /* nobody who sends mail uses more */
