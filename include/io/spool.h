@@ -11,8 +11,9 @@
  *          over, SPOOL_GONE means that all were. A message that is added behind closes is added when one
  *          of them has happened.
  * Memory   everything a request points to is *borrowed* until its `done` has run.
- * Errors   a failed write or sync is final for every request of that batch; the database is
- *          opened anew. SPOOL_FULL is answered while the disk is full or the free space is
+ * Errors   a failed write or sync is final for every request of that batch: it is cut off the log and does
+ *          not come back, unless the disk fails, too, at each try to cut it until the process has ended.
+ *          The database is opened anew. SPOOL_FULL is answered while the disk is full or the free space is
  *          under the floor (only requests that add and close nothing are refused by the floor: what
  *          closes a delivery frees space). A damaged database is never written to.
  * Rows     text here is opaque to this room: addresses and records are mail's business.

@@ -24,7 +24,8 @@ enum disk_status spool_vfs_trouble(const struct spool_vfs *vfs);
 void spool_vfs_forget_trouble(struct spool_vfs *vfs);
 /* While frozen nothing is written: every attempt fails. */
 void spool_vfs_freeze(struct spool_vfs *vfs, bool freeze);
-/* Cuts the log of this database back to what was synced. */
+/* Cuts the log of this database back to what was synced, and syncs that. To be tried again until it is
+ * DISK_OK. One thread at a time. */
 enum disk_status spool_vfs_cut_log(struct spool_vfs *vfs, const char *database_path);
 /* Makes a name safe: syncs the directory it stands in. */
 enum disk_status spool_vfs_sync_parent(const char *path);

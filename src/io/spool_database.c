@@ -284,6 +284,11 @@ void spool_database_close(struct spool_database **database)
     if (*database == NULL) {
         return;
     }
+    /* The disk did not let the log be cut, and nobody has asked since: at the next start what was
+     * answered as failed would be there. */
+    if ((*database)->connection == NULL && !(*database)->is_damaged) {
+        spool_vfs_cut_log((*database)->vfs, (*database)->path);
+    }
     close_connections(*database, (*database)->is_damaged);
     release(*database);
     *database = NULL;

@@ -60,6 +60,7 @@ struct spool_vfs {
     _Atomic(enum disk_status) trouble;
     atomic_bool is_frozen;
     _Atomic uint64_t log_safe; /* octets of the log that are synced */
+    bool is_cut_unsafe;        /* the log was made shorter, and that is not synced */
 };
 
 struct vfs_file {
@@ -802,10 +803,13 @@ enum disk_status spool_vfs_cut_log(struct spool_vfs *vfs, const char *database_p
     }
     status = disk_size(handle, &size);
     if (status == DISK_OK && size > safe) {
+        vfs->is_cut_unsafe = true;
         status = disk_truncate(handle, safe);
-        if (status == DISK_OK) {
-            status = disk_sync(handle);
-        }
+    }
+    /* Also when an earlier try came as far as here: a power cut would bring back what it cut off. */
+    if (status == DISK_OK && vfs->is_cut_unsafe) {
+        status = disk_sync(handle);
+        vfs->is_cut_unsafe = status != DISK_OK;
     }
     disk_close(handle);
     return status;

@@ -7,9 +7,12 @@
  *              is told that it was refused, if bounces go to everybody: none of them is proven
  *   refused    in the session only what nobody took, and then there is no bounce
  *   durable    after recovery the spool holds what was committed, and not what was closed
+ *   failed     after a stop the spool does not hold what was answered as failed; unless the disk failed to
+ *              the last
  *   doubled    at most one message for each connection that was open at a cut, one for each
  *              answer to the dot that never came, and what a client was waiting for at a cut (mode
- *              handoff: taken, and not recorded before the others have answered)
+ *              handoff: taken, and not recorded before the others have answered), and what came back
+ *              from a disk that failed to the last
  */
 #include "support/check.h"
 
@@ -55,7 +58,9 @@ struct run {
     size_t doubles_allowed;
     /* the witness's: */
     struct key added[CHANGES_MOST], closed[CHANGES_MOST], closing[CHANGES_MOST];
-    size_t added_count, closed_count, closing_count, closed_at_cut;
+    struct key adding[CHANGES_MOST]; /* since the last cut or look */
+    size_t added_count, closed_count, closing_count, closed_at_cut, adding_count;
+    bool may_come_back; /* what was answered as failed: the disk could not be told */
     bool is_answered, is_read;
     char name[80]; /* of this run, for failures */
 };
@@ -156,11 +161,25 @@ static bool has_key(const struct key *keys, size_t count, uint64_t id, uint32_t 
     return false;
 }
 
+static void keep_adding(struct run *run, const struct spool_change *add)
+{
+    for (size_t i = 0; i < add->delivery_count; i++) {
+        if (!has_key(run->adding, run->adding_count, add->message->id,
+                     add->deliveries[i].number)) {
+            keep_key(run->adding, &run->adding_count, add->message->id,
+                     add->deliveries[i].number);
+        }
+    }
+}
+
 static void witness(void *context, const struct spool_change *change, bool is_durable)
 {
     struct run *run = context;
 
     if (!is_durable) {
+        if (change->kind == SPOOL_ADD) {
+            keep_adding(run, change);
+        }
         if (change->kind == SPOOL_CLOSE &&
             !has_key(run->closing, run->closing_count, change->id, change->number)) {
             keep_key(run->closing, &run->closing_count, change->id, change->number);
@@ -198,6 +217,25 @@ static bool has_row(const struct spool_delivery *rows, size_t count, const struc
     return false;
 }
 
+/* No commit is under way: what is not durable has failed. */
+static void check_failed(struct run *run, const struct spool_delivery *rows, size_t count)
+{
+    for (size_t i = 0; i < run->adding_count; i++) {
+        const struct key *key = &run->adding[i];
+
+        if (has_key(run->added, run->added_count, key->id, key->number) ||
+            !has_row(rows, count, key)) {
+            continue;
+        }
+        if (!run->may_come_back) {
+            fail_msg("%s: what was answered as failed came back", run->name);
+        }
+        run->doubles_allowed++;
+    }
+    run->adding_count = 0;
+    run->may_come_back = false;
+}
+
 static void on_rows(void *context, enum spool_status status, const struct spool_delivery *rows,
                     size_t count)
 {
@@ -208,6 +246,7 @@ static void on_rows(void *context, enum spool_status status, const struct spool_
         return;
     }
     run->is_read = true;
+    check_failed(run, rows, count);
     for (size_t i = 0; i < count; i++) {
         if (has_key(run->closed, run->closed_at_cut, rows[i].message, rows[i].number)) {
             fail_msg("%s: a closed delivery came back", run->name);
@@ -297,6 +336,8 @@ static void recover(struct run *run)
         run->doubles_allowed += 2 * run->client_count;
     }
     run->closed_at_cut = run->closed_count;
+    run->adding_count = 0; /* whatever the cut has left of them */
+    run->may_come_back = false;
     sim_daemon_crash(&run->daemon);
 }
 
@@ -345,6 +386,7 @@ static bool stop_in_between(struct run *run)
     if (!sim_daemon_stop(&run->daemon) && sim_power_is_on()) {
         fail_msg("%s: does not come to rest", run->name);
     }
+    run->may_come_back = sim_spool_has_failed_to_the_last();
     return sim_power_is_on();
 }
 

@@ -176,6 +176,11 @@ void sim_disk_fail_at(uint64_t operation, uint64_t count, enum disk_status failu
     disk.failure = failure;
 }
 
+bool sim_disk_is_failing(void)
+{
+    return disk.operations >= disk.fail_from && disk.operations < disk.fail_until;
+}
+
 void sim_disk_set_survival(int survival)
 {
     disk.survival = survival;

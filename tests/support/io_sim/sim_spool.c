@@ -62,6 +62,8 @@ struct spool {
 /* Nobody answered them before the spool was closed. */
 static struct list orphans = {&orphans, &orphans};
 
+static bool has_failed_to_the_last;
+
 static struct {
     void (*tell)(void *context, const struct spool_change *change, bool is_durable);
     void *context;
@@ -73,6 +75,11 @@ void sim_spool_set_witness(void (*tell)(void *context, const struct spool_change
 {
     witness.tell = tell;
     witness.context = context;
+}
+
+bool sim_spool_has_failed_to_the_last(void)
+{
+    return has_failed_to_the_last;
 }
 
 static void free_request(struct sim_request *request)
@@ -313,6 +320,7 @@ void sim_spool_answer_orphans(void)
 void spool_close(struct spool **place)
 {
     struct spool *spool = *place;
+    uint64_t operations;
 
     if (spool == NULL) {
         return;
@@ -332,7 +340,9 @@ void spool_close(struct spool **place)
     orphan_requests(&spool->taken);
     orphan_requests(&spool->waiting);
     orphan_requests(&spool->answered);
+    operations = sim_disk_operations();
     spool_database_close(&spool->database);
+    has_failed_to_the_last = sim_disk_operations() > operations && sim_disk_is_failing();
     free(spool);
     *place = NULL;
 }

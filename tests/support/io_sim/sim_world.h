@@ -62,6 +62,8 @@ uint64_t sim_disk_syncs(void);
 void sim_disk_cut_at(uint64_t operation);
 /* The n-th changing operation from now on fails with `failure`, and `count` - 1 behind it. */
 void sim_disk_fail_at(uint64_t operation, uint64_t count, enum disk_status failure);
+/* The last operation has failed in this way. */
+bool sim_disk_is_failing(void);
 /* What the next cuts leave of what was not synced: nothing, all, half or most of it, sector by sector
  * (0 to 3); negative: drawn for each cut. */
 void sim_disk_set_survival(int survival);
@@ -76,6 +78,9 @@ struct spool_change;
 void sim_spool_set_witness(void (*witness)(void *context, const struct spool_change *change,
                                            bool is_durable),
                            void *context);
+
+/* The disk failed when the spool was last closed. */
+bool sim_spool_has_failed_to_the_last(void);
 
 /* What was asked of a spool that has been closed meanwhile fails now: whoever asked has gone, and
  * frees what waited for the answer. */

@@ -295,6 +295,37 @@ static void disk_full_for_a_while(void **state)
     end_run(&run);
 }
 
+/* The log could not be cut, for the disk went on failing; then nobody asked for anything until the
+ * program was stopped. */
+static void test_what_had_failed_was_there_after_a_restart(void **state)
+{
+    unsigned long last = operations_of_a_life();
+
+    (void)state;
+    for (unsigned long n = 1; n <= last; n++) {
+        struct run run;
+        char name[80];
+
+        snprintf(name, sizeof(name), "operation %lu of %lu and what follows fails", n, last);
+        start_run(&run, n);
+        memory_disk.fail_at = memory_disk.operations + n;
+        memory_disk.fail_on = true;
+        memory_disk.failure = n % 2 == 0 ? DISK_FULL : DISK_FAILED;
+        for (uint64_t id = 1; id <= MESSAGES && run.failed == 0; id++) {
+            try_change(&run, id, true);
+            if (id % 3 == 0 && run.failed == 0) {
+                try_change(&run, id - 1, false);
+            }
+        }
+        memory_disk.fail_at = 0;
+        memory_disk.fail_on = false;
+        spool_database_close(&run.database);
+        reopen(&run, name);
+        check_all(&run, name, true);
+        end_run(&run);
+    }
+}
+
 static void free_space_floor(void **state)
 {
     struct run run;
@@ -322,6 +353,7 @@ int main(void)
         cmocka_unit_test(power_cut_at_each_operation),
         cmocka_unit_test(power_cut_while_it_is_made),
         cmocka_unit_test(disk_full_for_a_while),
+        cmocka_unit_test(test_what_had_failed_was_there_after_a_restart),
         cmocka_unit_test(free_space_floor),
     };
 

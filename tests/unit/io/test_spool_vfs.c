@@ -1,5 +1,6 @@
 /*
- * What SQLite itself cannot be made to do in time: two connections that sync the log at once.
+ * What SQLite itself cannot be made to do in time: two connections that sync the log at once, a cut that
+ * fails half way.
  */
 #include "support/check.h"
 
@@ -10,6 +11,8 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <time.h>
+
+#define DATABASE "/spool.db"
 
 enum { LOG_FLAGS = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_WAL };
 
@@ -43,7 +46,7 @@ static void open_log(struct spool_vfs *vfs, struct log_file *log)
     sqlite3_vfs *base = sqlite3_vfs_find(spool_vfs_name(vfs));
 
     assert_true((size_t)base->szOsFile <= sizeof log->as.space);
-    CHECK_INT("open", base->xOpen(base, "/spool.db-wal", &log->as.base, LOG_FLAGS, NULL),
+    CHECK_INT("open", base->xOpen(base, DATABASE "-wal", &log->as.base, LOG_FLAGS, NULL),
               SQLITE_OK);
 }
 
@@ -115,11 +118,42 @@ static void test_failed_sync_of_a_checkpoint_was_not_told_to_the_commit(void **s
     sync_twice(DISK_FAILED, SQLITE_IOERR_FSYNC);
 }
 
+/* The octets were synced, the name was not: the answer is that it failed. */
+static void test_cut_that_was_not_synced_was_undone_by_a_power_cut(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct spool_vfs *vfs = spool_vfs_new();
+        struct log_file log;
+        uint64_t size = 1;
+        int handle;
+
+        memory_disk_reset(seed);
+        open_log(vfs, &log);
+        CHECK_INT("write", write_log(&log, 0), SQLITE_OK);
+        memory_disk.fail_at = memory_disk.operations + 3; /* write, sync, directory */
+        memory_disk.failure = DISK_FAILED;
+        CHECK_INT("sync", sync_log(&log), SQLITE_IOERR_FSYNC);
+        close_log(&log);
+        memory_disk.fail_at = memory_disk.operations + 2; /* truncate, sync */
+        CHECK_INT("cut", spool_vfs_cut_log(vfs, DATABASE), DISK_FAILED);
+        CHECK_INT("cut again", spool_vfs_cut_log(vfs, DATABASE), DISK_OK);
+        spool_vfs_free(&vfs);
+        memory_disk_cut();
+        if (disk_open(DATABASE "-wal", false, &handle) == DISK_OK) {
+            disk_size(handle, &size);
+            CHECK_INT("octets of the log", size, 0);
+            disk_close(handle);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_commit_was_answered_during_the_sync_of_a_checkpoint),
         cmocka_unit_test(test_failed_sync_of_a_checkpoint_was_not_told_to_the_commit),
+        cmocka_unit_test(test_cut_that_was_not_synced_was_undone_by_a_power_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
