@@ -227,7 +227,7 @@ static int run_help(const struct arguments *arguments);
 
 static const struct command commands[] = {
     {"serve", "serve", "run in the foreground: SIGHUP reloads, SIGTERM drains", run_serve},
-    {"check", "check [--no-dns | --dump | --sample]",
+    {"check", "check [--no-dns | --dump | --sample | --manual]",
      "every error with file, line, column and a hint, and the keys of seals in DNS", run_check},
     {"explain-option", "explain-option [NAME]", "what an option does, its range and default",
      run_explain_option},

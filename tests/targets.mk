@@ -5,7 +5,7 @@ FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 3
 PEERS := build/peers
-PEER_PACKAGES := unbound exim4-daemon-light exim4-base libnss-wrapper postfix postsrsd clamav-daemon rspamd
+PEER_PACKAGES := unbound exim4-daemon-light exim4-base libnss-wrapper postfix postsrsd clamav-daemon rspamd fail2ban
 PYTEST_ARGUMENTS ?= tests/e2e
 TESTS = $(PYTHON) tests/support/run_tests.py
 
@@ -64,5 +64,6 @@ demo: ## show mail forwarded and sealed, a bounce coming back, and refusals, on 
 	@$(PYTHON) tests/demo/demo.py
 
 .PHONY: sample
-sample: $(PROGRAM) ## write conf/postilion.conf from the option table
+sample: $(PROGRAM) ## write conf/postilion.conf and docs/man5/postilion.conf.5 from the option table
 	@$(PROGRAM) check --sample > conf/postilion.conf
+	@$(PROGRAM) check --manual > docs/man5/postilion.conf.5

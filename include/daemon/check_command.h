@@ -1,7 +1,7 @@
 /*
  * check_command - `postilion check` and `postilion explain-option`.
  *
- *   check [--no-dns | --dump | --sample]
+ *   check [--no-dns | --dump | --sample | --manual]
  *                                errors and warnings to err; 0, or 78 (EX_CONFIG) with all told.
  *                                The keys of seals are compared with DNS (daemon/key_check)
  *   explain-option [NAME]        one option (NAME or BLOCK.NAME), or the list of all

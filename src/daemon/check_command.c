@@ -2,6 +2,7 @@
 
 #include "daemon/config.h"
 #include "daemon/config_dump.h"
+#include "daemon/config_manual.h"
 #include "daemon/config_schema.h"
 #include "daemon/descriptors.h"
 #include "daemon/key_check.h"
@@ -27,12 +28,12 @@ static int write_text(FILE *out, struct strbuf *text)
     return status;
 }
 
-static int write_sample(FILE *out)
+static int write_from_table(FILE *out, void (*write)(struct strbuf *out))
 {
     struct strbuf text;
 
     strbuf_init(&text, TEXT_LIMIT);
-    config_schema_write_sample(&text);
+    write(&text);
     return write_text(out, &text);
 }
 
@@ -124,13 +125,16 @@ int check_command_run(const char *config_path, int argc, char **argv, FILE *out,
         } else if (strcmp(argv[i], "--no-dns") == 0) {
             options.has_dns = false;
         } else if (strcmp(argv[i], "--sample") == 0) {
-            return write_sample(out);
+            return write_from_table(out, config_schema_write_sample);
+        } else if (strcmp(argv[i], "--manual") == 0) {
+            return write_from_table(out, config_manual_write);
         } else if (strcmp(argv[i], "--help") == 0) {
-            fputs("usage: postilion [-c FILE] check [--no-dns | --dump | --sample]\n"
+            fputs("usage: postilion [-c FILE] check [--no-dns | --dump | --sample | --manual]\n"
                   "Tells everything that is wrong in the configuration; exit status 78 then.\n"
                   "  --no-dns  do not look whether DNS has the keys of seals\n"
                   "  --dump    the effective value of every option and where it comes from\n"
-                  "  --sample  an annotated sample file with all options\n",
+                  "  --sample  an annotated sample file with all options\n"
+                  "  --manual  postilion.conf(5), for man\n",
                   out);
             return EX_OK;
         } else {
