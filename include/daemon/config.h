@@ -97,6 +97,7 @@ struct config_delivery {
     uint64_t concurrency;                   /* per destination */
     uint64_t reuse;                         /* messages over one connection */
     uint64_t reuse_ms;                      /* its age */
+    uint64_t destination_rate;              /* recipients an hour to one; 0: no limit */
     struct retry_schedule retry;            /* with expire_seconds */
     uint64_t expire_ms;
     uint64_t warn_ms; /* 0: never */

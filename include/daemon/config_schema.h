@@ -21,6 +21,7 @@ enum config_type {
     CONFIG_NUMBER,    /* uint64_t, also one of `choices`: 0 */
     CONFIG_SIZE,      /* uint64_t: octets */
     CONFIG_DURATION,  /* uint64_t: milliseconds */
+    CONFIG_COUNT,     /* int: a number in a policy block */
     CONFIG_CHOICE,    /* int: index into `choices` */
     CONFIG_ENDPOINTS, /* struct config_endpoints */
     CONFIG_NETWORKS,  /* struct config_networks */

@@ -86,6 +86,9 @@ struct accept_policy {
     enum blocked_content_rule blocked_content;
     enum header_sanity_rule header_sanity;
     enum header_8bit_rule header_8bit;
+    /* Kept by forward/forward_budget: recipients a mailbox; 0: no limit. */
+    int forwards_hourly;
+    int forwards_daily;
 };
 
 /* What is known of a client and a sender, before any content. */

@@ -1,5 +1,5 @@
 /*
- * inbound_ledger - what is counted for all loops together: what each client does.
+ * inbound_ledger - what is counted for all loops together: what each client does, and what is sent on.
  *
  * Use      one a process. The acceptor enters a client for each connection, sessions note what it does.
  * Threads  any. Clients are spread over tables with a lock each, held for well under a microsecond.
@@ -9,6 +9,7 @@
 #define INBOUND_INBOUND_LEDGER_H
 
 #include "forward/client_rates.h"
+#include "forward/forward_budget.h"
 
 struct inbound_ledger;
 
@@ -29,6 +30,8 @@ enum ledger_refusal {
     LEDGER_RECIPIENT_RATE,
     LEDGER_UNKNOWN_RECIPIENTS, /* sessions that were ended */
     LEDGER_BAD_SIGNATURES,     /* sessions that were ended */
+    LEDGER_FORWARD_BUDGET,
+    LEDGER_DESTINATION_BUDGET,
     LEDGER_REFUSALS,
 };
 
@@ -49,6 +52,12 @@ enum client_verdict ledger_stay_spend(const struct ledger_stay *stay,
 bool ledger_stay_blame(const struct ledger_stay *stay, const struct client_limits *limits,
                        enum client_offence offence, uint64_t now_ms);
 void ledger_stay_praise(const struct ledger_stay *stay, size_t recipients, uint64_t now_ms);
+
+/* See forward/forward_budget. */
+bool inbound_ledger_may_forward(struct inbound_ledger *ledger, struct bytes key,
+                                struct forward_limits limits, uint64_t now_ms);
+void inbound_ledger_forward(struct inbound_ledger *ledger, struct bytes key,
+                            struct forward_limits limits, uint64_t now_ms);
 
 size_t inbound_ledger_sessions(struct inbound_ledger *ledger); /* entered and not ended */
 size_t inbound_ledger_size(struct inbound_ledger *ledger);     /* what it remembers */

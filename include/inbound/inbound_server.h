@@ -49,6 +49,7 @@ struct inbound_options {
     uint64_t return_rate; /* messages an hour to one address we signed; 0: no limit */
     uint64_t return_uses; /* messages in all; 0: no limit */
     const struct delivery_route_table *delivery_routes;
+    uint64_t destination_rate; /* recipients an hour to one destination; 0: no limit */
     uint64_t
         handoff_ms; /* how long the next hops may be asked before the client is answered; 0:
                             messages are written first */

@@ -126,6 +126,7 @@ static void add_range_text(struct strbuf *out, const struct config_option *optio
         config_value_add_duration(out, value);
         return;
     case CONFIG_NUMBER:
+    case CONFIG_COUNT:
     case CONFIG_BLOCK:
     case CONFIG_DOMAIN:
     case CONFIG_POLICY_FOR:
@@ -186,7 +187,7 @@ static bool read_number(struct config_loading *loading, const struct config_opti
                             "this is not a size");
             return false;
         }
-    } else if (option->type == CONFIG_NUMBER) {
+    } else if (option->type == CONFIG_NUMBER || option->type == CONFIG_COUNT) {
         if (!bytes_to_u64(word->text, value)) {
             config_error_at(loading, word, NULL, "%s takes a number%s%s", option->name,
                             option->choices == NULL ? "" : " or ",
@@ -313,6 +314,24 @@ static void apply_choice(struct config_loading *loading, const struct config_opt
         return;
     }
     memcpy(value_of(loading, option), &choice, sizeof choice);
+}
+
+static void apply_count(struct config_loading *loading, const struct config_option *option,
+                        const struct config_node *node)
+{
+    const struct config_word *word = config_single_word(loading, option, node);
+    uint64_t number;
+    int count;
+
+    if (word == NULL || !read_number(loading, option, word, &number)) {
+        return;
+    }
+    count = (int)number;
+    if (config_node_is_nested(node)) {
+        config_override_policy(loading, option, node, count);
+    } else {
+        memcpy(value_of(loading, option), &count, sizeof count);
+    }
 }
 
 static bool has_room(struct config_loading *loading, const struct config_option *option,
@@ -760,6 +779,9 @@ void config_apply(struct config_loading *loading, const struct config_option *op
     case CONFIG_SIZE:
     case CONFIG_DURATION:
         apply_number(loading, option, node);
+        return;
+    case CONFIG_COUNT:
+        apply_count(loading, option, node);
         return;
     case CONFIG_CHOICE:
         apply_choice(loading, option, node);

@@ -97,6 +97,7 @@ static bool keep(struct config *fresh, const struct config *running,
     case CONFIG_BLOCK:
     case CONFIG_DOMAIN:
     case CONFIG_POLICY_FOR:
+    case CONFIG_COUNT:
     case CONFIG_SEAL:
     case CONFIG_NAMES:
     case CONFIG_PATTERNS:

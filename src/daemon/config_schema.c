@@ -232,6 +232,9 @@ const struct config_option config_options[] = {
      "Messages over one connection."},
     {"delivery", "reuse-time", CONFIG_DURATION, AT(delivery.reuse_ms), "TIME", NULL, NULL, SECOND, DAY, "5m", ONCE, RELOAD, NULL,
      "How old a connection may be that is used for one more message."},
+    {"delivery", "destination-rate", CONFIG_NUMBER, AT(delivery.destination_rate), "N", NULL, NULL, 0, 100000000, "0", ONCE, RELOAD, NULL,
+     "Recipients an hour that are taken for one destination (a domain, or a route); then 452. It counts what is forwarded, in memory. "
+     "0 is no limit."},
     {"delivery", "retry", CONFIG_RETRY, AT(delivery.retry), "TIME ...", NULL, NULL, SECOND, 7 * DAY, "1m 5m 15m 30m 1h 2h 4h", ONCE,
      RELOAD, NULL,
      "Pauses between attempts; the last one repeats. Each is spread by a fifth. After greylisting the first three are at most 1, 5 "
@@ -344,6 +347,12 @@ const struct config_option config_options[] = {
      "How many fields a header may have; more are refused."},
     {"content", "field-size", CONFIG_SIZE, AT(content.field_size), "SIZE", NULL, NULL, 2 * KIB, 16 * MIB, "100K", ONCE, RELOAD, NULL,
      "How large one field may be; a larger one is refused."},
+
+    {"policy", "forwards-per-hour", CONFIG_COUNT, AT(policy.forwards_hourly), "N", NULL, NULL, 0, 100000000, "3600", ONCE, RELOAD, NULL,
+     "Messages an hour that mail to our addresses may bring to one mailbox behind them, however the address is written; then 452, so "
+     "that one alias cannot spoil what others think of this server. As much may come at once. Kept in memory. 0 is no limit."},
+    {"policy", "forwards-per-day", CONFIG_COUNT, AT(policy.forwards_daily), "N", NULL, NULL, 0, 100000000, "0", ONCE, RELOAD, NULL,
+     "The same for a day."},
 
     {"", "greylist", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
      "How long \"policy greylist\" makes wait, and remembers. A client counts with its neighbours: /24 of IPv4, /64 of IPv6."},
@@ -667,6 +676,7 @@ static void add_range(struct strbuf *out, const struct config_option *option)
 {
     switch (option->type) {
     case CONFIG_NUMBER:
+    case CONFIG_COUNT:
         strbuf_addf(out, "  range     %llu to %llu\n", (unsigned long long)option->least,
                     (unsigned long long)option->most);
         return;

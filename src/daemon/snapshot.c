@@ -150,6 +150,7 @@ static void fill_inbound(struct snapshot *snapshot)
         .return_rate = config->srs_return_rate,
         .return_uses = config->srs_return_uses,
         .delivery_routes = &config->routes,
+        .destination_rate = config->delivery.destination_rate,
         .handoff_ms =
             config->delivery.mode == CONFIG_MODE_HANDOFF ? config->delivery.handoff_wait_ms : 0,
         .loop_secret = strbuf_bytes(&snapshot->loop_secret),

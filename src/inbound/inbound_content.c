@@ -689,14 +689,24 @@ void inbound_content_judge(struct inbound_session *session)
     }
 }
 
+/* What is counted from here on has been sent on, whatever becomes of it. */
+static void send_on(struct inbound_session *session)
+{
+    struct decision decision;
+
+    if (!inbound_budget_take(session, &decision)) {
+        answer_content(session, decision.code, decision.enhanced, decision.text, decision.why);
+    } else if (!store_long_addresses(session)) {
+        submit(session);
+    }
+}
+
 void inbound_content_counted(struct inbound_session *session,
                              enum inbound_return_verdict verdict)
 {
     switch (verdict) {
     case INBOUND_RETURN_FINE:
-        if (!store_long_addresses(session)) {
-            submit(session);
-        }
+        send_on(session);
         break;
     case INBOUND_RETURN_TOO_OFTEN:
         refuse_content(session, 450, "4.7.1",

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { SHARDS = 16, SHARD_CAPACITY = 2048 };
+enum { SHARDS = 16, SHARD_CAPACITY = 2048, BUDGET_CAPACITY = 65536 };
 
 struct shard {
     struct lock lock;
@@ -18,6 +18,8 @@ struct shard {
 struct inbound_ledger {
     struct siphash_key key;
     struct shard shards[SHARDS];
+    struct lock budget_lock;
+    struct forward_budget *budget;
     _Atomic uint64_t noted[LEDGER_REFUSALS];
 };
 
@@ -26,6 +28,8 @@ struct inbound_ledger *inbound_ledger_new(void)
     struct inbound_ledger *ledger = memory_zero(sizeof *ledger);
 
     ledger->key = entropy_hash_key();
+    lock_init(&ledger->budget_lock);
+    ledger->budget = forward_budget_new(entropy_hash_key(), BUDGET_CAPACITY);
     for (size_t i = 0; i < SHARDS; i++) {
         lock_init(&ledger->shards[i].lock);
         ledger->shards[i].rates = client_rates_new(entropy_hash_key(), SHARD_CAPACITY);
@@ -42,6 +46,8 @@ void inbound_ledger_free(struct inbound_ledger **ledger)
         client_rates_free(&(*ledger)->shards[i].rates);
         lock_clear(&(*ledger)->shards[i].lock);
     }
+    forward_budget_free(&(*ledger)->budget);
+    lock_clear(&(*ledger)->budget_lock);
     free(*ledger);
     *ledger = NULL;
 }
@@ -155,6 +161,25 @@ void ledger_stay_praise(const struct ledger_stay *stay, size_t recipients, uint6
     lock_give(&shard_of(stay)->lock);
 }
 
+bool inbound_ledger_may_forward(struct inbound_ledger *ledger, struct bytes key,
+                                struct forward_limits limits, uint64_t now_ms)
+{
+    bool has_room;
+
+    lock_take(&ledger->budget_lock);
+    has_room = forward_budget_has(ledger->budget, key, limits, now_ms);
+    lock_give(&ledger->budget_lock);
+    return has_room;
+}
+
+void inbound_ledger_forward(struct inbound_ledger *ledger, struct bytes key,
+                            struct forward_limits limits, uint64_t now_ms)
+{
+    lock_take(&ledger->budget_lock);
+    forward_budget_take(ledger->budget, key, limits, now_ms);
+    lock_give(&ledger->budget_lock);
+}
+
 size_t inbound_ledger_sessions(struct inbound_ledger *ledger)
 {
     size_t sessions = 0;
@@ -206,6 +231,10 @@ const char *inbound_ledger_refusal_text(enum ledger_refusal refusal)
         return "unknown-recipients";
     case LEDGER_BAD_SIGNATURES:
         return "bad-signatures";
+    case LEDGER_FORWARD_BUDGET:
+        return "forward-budget";
+    case LEDGER_DESTINATION_BUDGET:
+        return "destination-budget";
     case LEDGER_REFUSALS:
         break;
     }

@@ -77,6 +77,7 @@ static void take_recipient(struct inbound_session *session,
     struct inbound_recipient *entry = next_recipient(transaction);
 
     *entry = (struct inbound_recipient){.route = *route,
+                                        .budget = inbound_budget_of(session->asked.policy),
                                         .notify = transaction->asked_notify,
                                         .orcpt = transaction->asked_orcpt};
     if (route->kind != ROUTE_DISCARD) {
@@ -156,6 +157,7 @@ static enum inbound_gate (*const gates[])(struct inbound_session *session,
                                           struct decision *decision) = {
     inbound_standing_gate,
     sender_gate,
+    inbound_budget_gate,
     inbound_greylist_gate,
 };
 

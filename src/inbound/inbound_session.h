@@ -7,7 +7,7 @@
  * inbound_auth.c (who sent it), inbound_rules.c (what it carries), inbound_seal.c (what we sign it with), inbound_greylist.c (who is to come again),
  * inbound_trust.c (relays that name their client), inbound_tls.c (STARTTLS), inbound_memory.c (what it holds),
  * inbound_banner.c (the wait before the greeting), inbound_standing.c (what is thought of the client),
- * inbound_limits.c (how much a client may do).
+ * inbound_limits.c (how much a client may do), inbound_budget.c (how much is sent on).
  */
 #ifndef INBOUND_SESSION_H
 #define INBOUND_SESSION_H
@@ -40,8 +40,9 @@ enum {
 struct inbound_recipient {
     struct recipient_route route;
     struct rewrite_plan plan;
-    unsigned notify;    /* enum dsn_notify */
-    struct bytes orcpt; /* as the client wrote it, or empty */
+    struct forward_limits budget; /* of each of its targets */
+    unsigned notify;              /* enum dsn_notify */
+    struct bytes orcpt;           /* as the client wrote it, or empty */
 };
 
 /* Reset whole by transaction_reset: a member added later is reset too. */
@@ -423,6 +424,14 @@ void inbound_limits_answer_late(struct inbound_session *session);
 /* The message was accepted. */
 void inbound_limits_praise(struct inbound_session *session);
 void inbound_limits_close(struct inbound_session *session);
+
+/* inbound_budget.c */
+struct forward_limits inbound_budget_of(const struct accept_policy *policy);
+enum inbound_gate inbound_budget_gate(struct inbound_session *session,
+                                      const struct inbound_asked *asked,
+                                      struct decision *decision);
+/* The message is about to be sent on. False: it cannot be now, the decision says why. */
+bool inbound_budget_take(struct inbound_session *session, struct decision *decision);
 
 /* inbound_trust.c */
 bool inbound_trusts(const struct inbound_options *options, const struct ip_address *address);

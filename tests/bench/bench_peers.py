@@ -160,7 +160,7 @@ class Postilion(Peer):
             f"srs {{\n    domain fwd.test\n    secret-file {secret}\n}}",
             f"domain fwd.test {{\n    aliases {self.directory}/aliases\n}}",
             f"route * to 127.0.0.1:{SINK_PORT}",
-            f"policy {{\n    authenticate {self.authenticate}\n}}",
+            f"policy {{\n    authenticate {self.authenticate}\n    forwards-per-hour 0\n}}",
             f"delivery {{\n    mode {self.mode}\n}}", self.tls,
             "limits {\n    per-client 5000\n    connections 12000\n}", ""]))
         return self

@@ -136,7 +136,8 @@ class Postilion:
         if "abuse" not in domain:
             domain += "\n    forward abuse to admin@dest.test\n"
         text.append(f"domain fwd.test {{\n{domain}\n}}")
-        text.append(f"policy {{\n    authenticate {s['authenticate']}\n{s['policy']}\n}}")
+        budget = "" if "forwards-per-hour" in s["policy"] else "    forwards-per-hour 0\n"
+        text.append(f"policy {{\n    authenticate {s['authenticate']}\n{budget}{s['policy']}\n}}")
         text.append(f"delivery {{\n    mode {s['mode']}\n    port {s['next_hop_port']}\n    bounce {s['bounce']}\n"
                     f"    bounce-limit {s['bounce_limit']}\n{s['delivery']}\n}}")
         if s["allow"]:

@@ -266,3 +266,75 @@ def test_a_penalty_holds_behind_a_proxy(world):
     with Client(port, source=RELAY, greet=False) as client:
         client.send(v1(OTHER))
         assert client.reply()[0] == 220
+
+
+# --- what is sent on ----------------------------------------------------------------------
+
+DOMAIN = """
+    forward info to anna@dest.test
+    forward sales to anna@dest.test
+    forward bob to bob@dest.test
+    forward elsewhere to dora@sender.test
+    forward * to carl@dest.test
+"""
+
+
+def deliver(world, *recipients):
+    """The codes of RCPTs, and of the content when one was accepted."""
+    with Client(world.daemon.port) as client:
+        client.hello().expect("MAIL FROM:<a@sender.test>", 250)
+        answers = [client.command(f"RCPT TO:<{recipient}@fwd.test>") for recipient in recipients]
+        codes = [code for code, _ in answers]
+        if 250 in codes:
+            client.expect("DATA", 354)
+            client.send(stuff(a_message()) + b".\r\n")
+            codes.append(client.reply()[0])
+        return codes
+
+
+def test_a_mailbox_gets_so_much_an_hour(world):
+    hop = start(world, [], domain=DOMAIN, policy="    forwards-per-hour 3\n")
+    with Client(world.daemon.port) as client:  # to ask costs nothing
+        client.hello()
+        for _ in range(5):
+            client.expect("MAIL FROM:<a@sender.test>", 250)
+            client.expect("RCPT TO:<info@fwd.test>", 250)
+            client.expect("RSET", 250)
+    assert deliver(world, "info") == deliver(world, "info+tag") == deliver(world, "sales") == [250, 250]
+    with Client(world.daemon.port) as client:
+        client.hello().expect("MAIL FROM:<a@sender.test>", 250)
+        assert client.command("RCPT TO:<sales+other@fwd.test>")[1] == \
+            ["452 4.7.1 too much mail for this address, try again later"]
+    world.daemon.wait_log("recipient-deferred", to="<sales+other@fwd.test>", why="forward-budget", code="452")
+    assert deliver(world, "info", "bob") == [452, 250, 250]  # nobody else waits for it
+    assert deliver(world, "x1") == deliver(world, "x2") == deliver(world, "x3") == [250, 250]
+    assert deliver(world, "x4") == [452]  # however a catch-all is written
+    hop.wait(7)
+    assert status(world) == {"forward-budget": 3}
+
+
+def test_budgets_of_domains_and_addresses(world):
+    start(world, [], policy="    forwards-per-hour 1\n",
+          domain=DOMAIN + "    policy {\n        forwards-per-hour 2\n    }\n"
+                          "    policy-for bob {\n        forwards-per-hour 0\n        forwards-per-day 4\n    }\n")
+    assert [deliver(world, "info")[0] for _ in range(3)] == [250, 250, 452]
+    assert [deliver(world, "bob")[0] for _ in range(5)] == [250, 250, 250, 250, 452]
+
+
+def test_a_destination_gets_so_much_an_hour(world):
+    start(world, [], domain=DOMAIN, delivery="    destination-rate 2\n")
+    assert deliver(world, "info", "bob") == [250, 250, 250]
+    assert deliver(world, "sales", "elsewhere") == [452, 250, 250]
+    world.daemon.wait_log("recipient-deferred", to="<sales@fwd.test>", why="destination-budget")
+
+
+def test_between_the_recipient_and_its_content_others_used_it_up(world):
+    start(world, [], domain=DOMAIN, policy="    forwards-per-hour 1\n")
+    with Client(world.daemon.port) as client:
+        client.hello()
+        client.envelope("a@sender.test", "info@fwd.test", "bob@fwd.test")
+        assert deliver(world, "info") == [250, 250]
+        client.send(stuff(a_message()) + b".\r\n")
+        assert client.reply()[1][0].startswith("452 4.7.1 too much mail for this address")
+    world.daemon.wait_log("message-deferred", why="forward-budget")
+    assert deliver(world, "info", "bob") == [452, 250, 250]  # the next time only one waits
