@@ -113,6 +113,6 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 -include tests/targets.mk
--include conf/install.mk
+-include conf/install.mk conf/deb.mk
 
 -include $(shell find $(BUILD) -name '*.d' -type f -not -path '*/peers/*' 2>/dev/null)

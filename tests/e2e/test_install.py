@@ -12,6 +12,7 @@ import harness
 from harness import Client
 
 PROGRAM = pathlib.Path(harness.program())
+ORDINARY = pytest.mark.skipif("san" in harness.BUILD.name, reason="sanitizers bring calls and libraries of their own")
 
 
 def make(target, root, *variables):
@@ -104,6 +105,7 @@ def calls_allowed(unit):
     return allowed | resolve("@default")
 
 
+@ORDINARY
 def test_the_unit_leaves_the_system_calls_that_are_made(root, world, tmp_path):
     """A whole life under strace: start, a message, a reload, a restart on the same sockets, the end."""
     hop = world.hop()
@@ -252,3 +254,41 @@ def test_fail2ban_finds_who_misbehaves_in_a_log_of_ours(fail2ban, world):
     assert sorted(fail2ban(written, "aggressive")) == [f"127.0.0.{n}" for n in (11, 12, 13, 14)]
     # as the journal hands them over
     assert fail2ban(["mx postilion[42]: " + line for line in written if "ts=" in line]) == ["127.0.0.11", "127.0.0.12", "127.0.0.14"]
+
+
+# ---- the package; `make deb-test` installs it into a clean system ----
+
+@pytest.fixture
+def package(tmp_path):
+    (tmp_path / "build").mkdir()
+    result = subprocess.run(["make", "--no-print-directory", "-o", str(PROGRAM), "-o", "deps-build", "deb",
+                             f"BUILD={tmp_path}/build", f"PROGRAM={PROGRAM}"],
+                            cwd=harness.ROOT, capture_output=True, text=True, timeout=harness.PATIENCE)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return str(next((tmp_path / "build").glob("postilion_*.deb")))
+
+
+def test_the_package_stands_beside_another_mta(package):
+    for field in ("Provides", "Conflicts", "Replaces", "Breaks"):
+        assert harness.run(["dpkg-deb", "-f", package, field]).stdout.strip() == "", field
+    listing = harness.run(["dpkg-deb", "-c", package]).stdout
+    assert "./usr/sbin/postilion\n" in listing
+    assert "sendmail" not in listing and "mailq" not in listing and "./etc/aliases" not in listing
+    assert "libsqlite3-0" in harness.run(["dpkg-deb", "-f", package, "Depends"]).stdout
+
+
+def test_the_package_is_sealed(package, tmp_path):
+    harness.run(["dpkg-deb", "-R", package, str(tmp_path / "content")])
+    root = tmp_path / "content"
+    assert (root / "DEBIAN/conffiles").read_text().splitlines() == ["/etc/fail2ban/filter.d/postilion.conf"]
+    summed = {line.split("  ", 1)[1] for line in (root / "DEBIAN/md5sums").read_text().splitlines()}
+    assert summed == {name for name in files_in(root) if not name.startswith("DEBIAN/")}
+    assert harness.run(["md5sum", "-c", "--quiet", "DEBIAN/md5sums"], cwd=root).returncode == 0
+    for script in ("postinst", "prerm", "postrm"):
+        assert harness.run(["sh", "-n", str(root / "DEBIAN" / script)]).returncode == 0
+
+
+@ORDINARY
+def test_lintian_has_nothing_to_say(package):
+    result = harness.run(["lintian", "--allow-root", "--fail-on", "error,warning", package])
+    assert (result.returncode, result.stdout) == (0, ""), result.stdout + result.stderr
