@@ -505,7 +505,6 @@ static void take_client(struct inbound_session *session, struct inbound_standing
     standing->options = session->options;
     standing->is_client_settled = standing->is_allowed = false;
     standing->kept = standing->logged = 0;
-    standing->lists_until_ms = 0;
 }
 
 void inbound_standing_begin(struct inbound_session *session)
@@ -523,9 +522,7 @@ void inbound_standing_begin(struct inbound_session *session)
     dns_facts_reset(standing->facts);
     standing->is_active = true;
     standing->until_ms = now_ms(session) + LOOKUP_MS;
-    if (standing->lists_until_ms == 0 || standing->is_client_settled) {
-        standing->lists_until_ms = now_ms(session) + clients(session)->lists_timeout_ms;
-    }
+    standing->lists_until_ms = now_ms(session) + clients(session)->lists_timeout_ms;
     if (standing->asker != NULL) {
         dns_asker_begin(standing->asker, standing->facts);
     }

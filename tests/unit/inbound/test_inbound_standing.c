@@ -343,8 +343,9 @@ static void test_a_slow_list_has_its_deadline(void **state)
     world_clear(&world);
 }
 
-/* A client that goes on later does not get the lists' time anew. */
-static void test_the_deadline_is_over_at_the_next_mail(void **state)
+/* RSET ends the look-ups, so the time before it is no time that the lists had: else whoever says RSET and
+ * comes back when that is over would be in no list. */
+static void test_time_that_was_broken_off_does_not_count(void **state)
 {
     struct dns_resolver resolver;
     struct world world;
@@ -352,7 +353,7 @@ static void test_the_deadline_is_over_at_the_next_mail(void **state)
     uint64_t begun_ms;
 
     (void)state;
-    begin(&world, &resolver, TEST);
+    begin(&world, &resolver, LISTED TEST);
     resolver.silence = "bl.test";
     world.options.clients.lists_timeout_ms = 100;
     block_by(&world, a_list(BYTES("bl.test"), CLIENT_REFUSE, 0));
@@ -362,9 +363,8 @@ static void test_the_deadline_is_over_at_the_next_mail(void **state)
     while (clock_now_ms() - begun_ms < 150) {
         some_turns(&world, 1);
     }
-    begun_ms = clock_now_ms();
-    say(&world, client, MAIL_RCPT, "250/2.1.0 250/2.1.5");
-    CHECK_TRUE("at once", clock_now_ms() - begun_ms < 1000);
+    resolver.silence = NULL;
+    say(&world, client, MAIL_RCPT, "250/2.1.0 550/5.7.1");
     world_clear(&world);
 }
 
@@ -736,7 +736,7 @@ int main(void)
         cmocka_unit_test(test_a_listed_client),
         cmocka_unit_test(test_what_a_list_must_be_like),
         cmocka_unit_test(test_a_slow_list_has_its_deadline),
-        cmocka_unit_test(test_the_deadline_is_over_at_the_next_mail),
+        cmocka_unit_test(test_time_that_was_broken_off_does_not_count),
         cmocka_unit_test(test_mail_to_postmaster_does_not_wait),
         cmocka_unit_test(test_a_refusal_does_not_wait),
         cmocka_unit_test(test_who_is_allowed),
