@@ -9,7 +9,8 @@
  *         a body of text), yEnc names; into decoded attachments by mail/archive_scan.
  * Trouble what is too deep, too much or can be read in two ways, see enum mime_trouble. "Too complex"
  *         ends the walk; "ambiguous" is noted and the walk goes on.
- * Limits  MIME_DEPTH levels, MIME_PARTS parts, lines are looked at by their first MIME_LINE octets.
+ * Limits  MIME_DEPTH levels, MIME_PARTS parts, MIME_TOLD octets of types and names in all their readings;
+ *         lines are looked at by their first MIME_LINE octets.
  *         Memory: about 6 KiB, 9 more for each encoding an attachment claims to have (three at most),
  *         and the same again for messages that are encoded themselves, MIME_WALKS in all.
  * Bypass  boundaries are looked for as long as the message lasts, with blanks behind them, after the
@@ -22,7 +23,13 @@
 
 #include "base/bytes.h"
 
-enum { MIME_DEPTH = 30, MIME_PARTS = 2000, MIME_LINE = 1024, MIME_WALKS = 3 };
+enum {
+    MIME_DEPTH = 30,
+    MIME_PARTS = 2000,
+    MIME_LINE = 1024,
+    MIME_WALKS = 3,
+    MIME_TOLD = 4 * 1024 * 1024
+};
 
 enum mime_finding {
     MIME_FOUND_TYPE,  /* "text/plain", as it is declared */

@@ -30,6 +30,22 @@ static bool matches(struct bytes pattern, struct bytes text)
     return p == pattern.len;
 }
 
+/* Octets of the longest text that any of them may match; SIZE_MAX: of any length. */
+static size_t longest_match(const struct file_patterns *patterns)
+{
+    size_t longest = 0;
+
+    for (size_t i = 0; i < patterns->count; i++) {
+        struct bytes pattern = patterns->items[i];
+
+        if (bytes_find(pattern, '*') < pattern.len) {
+            return SIZE_MAX;
+        }
+        longest = pattern.len > longest ? pattern.len : longest;
+    }
+    return longest;
+}
+
 static bool matches_any(const struct file_patterns *patterns, struct bytes text)
 {
     for (size_t i = 0; i < patterns->count; i++) {
@@ -129,10 +145,11 @@ static struct bytes file_part(struct bytes path)
 static bool has_blocked_ending(const struct file_patterns *endings, struct bytes name)
 {
     struct bytes rest = file_part(without_tail(name));
+    size_t longest = longest_match(endings); /* a name of dots alone is cheap by it */
 
     while (bytes_find(rest, '.') < rest.len) {
         (void)bytes_cut(&rest, '.');
-        if (matches_any(endings, rest)) {
+        if (rest.len <= longest && matches_any(endings, rest)) {
             return true;
         }
     }
@@ -146,7 +163,9 @@ static bool has_blocked_middle(const struct file_patterns *endings, struct bytes
 
     (void)bytes_cut(&rest, '.');
     while (rest.len > 0) {
-        if (matches_any(endings, without_tail(bytes_cut(&rest, '.')))) {
+        struct bytes middle = without_tail(bytes_cut(&rest, '.'));
+
+        if (middle.len > 0 && matches_any(endings, middle)) {
             return true;
         }
     }

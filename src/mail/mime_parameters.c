@@ -9,7 +9,8 @@ enum {
     SECTION_LIMIT = 64,
     NO_SECTION = -1,
     COMMENT_LIMIT = 64, /* octets, in front of a "=" */
-    /* Octets of values looked at for each octet of the field, so that time stays linear. */
+    /* Octets of values, comments and blanks looked at for each octet of the field, so that time stays
+     * linear. */
     EFFORT = 16,
     EFFORT_AT_LEAST = 4096,
 };
@@ -496,9 +497,16 @@ static void read_value(struct reading *reading)
         while (start > 0 && is_name_octet(value.data[start - 1])) {
             start--;
         }
+        if (!spend(reading, at - end)) {
+            break;
+        }
         if (read_name(reading, bytes_between(value, start, end), &parameter)) {
-            parameter.text = skip_blanks_and_comments(bytes_skip(value, at + 1));
-            take_parameter(reading, &parameter);
+            struct bytes rest = bytes_skip(value, at + 1);
+
+            parameter.text = skip_blanks_and_comments(rest);
+            if (spend(reading, rest.len - parameter.text.len)) {
+                take_parameter(reading, &parameter);
+            }
         }
     }
     if (reading->section_count > 0) {

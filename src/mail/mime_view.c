@@ -14,16 +14,27 @@ void mime_message_note(struct mime_message *message, enum mime_trouble trouble, 
     }
 }
 
+void mime_message_tell(struct mime_message *message, enum mime_finding finding,
+                       struct bytes text)
+{
+    if (text.len > MIME_TOLD - message->told) {
+        mime_message_note(message, MIME_TOO_COMPLEX, "names");
+        return;
+    }
+    message->told += text.len;
+    message->found(message->context, finding, text);
+}
+
 static void on_archive_finding(void *context, enum archive_finding finding, struct bytes text)
 {
     struct mime_message *message = context;
 
     switch (finding) {
     case ARCHIVE_ENTRY:
-        message->found(message->context, MIME_FOUND_ENTRY, text);
+        mime_message_tell(message, MIME_FOUND_ENTRY, text);
         break;
     case ARCHIVE_KIND:
-        message->found(message->context, MIME_FOUND_KIND, text);
+        mime_message_tell(message, MIME_FOUND_KIND, text);
         break;
     case ARCHIVE_UNREADABLE:
         mime_message_note(message, MIME_AMBIGUOUS, "archive");

@@ -17,6 +17,7 @@ struct mime_message {
     void *context;
     uint32_t archive_budget;
     unsigned parts;
+    size_t told; /* octets of types and names */
     unsigned walks;
     size_t memory;
     enum mime_trouble trouble;
@@ -35,6 +36,10 @@ struct mime_view {
 /* The first trouble of the worst kind stays. */
 void mime_message_note(struct mime_message *message, enum mime_trouble trouble,
                        const char *why);
+/* Each octet of a message can be read in many ways, and each reading is compared with all that is looked
+ * for: so there is an end to it. */
+void mime_message_tell(struct mime_message *message, enum mime_finding finding,
+                       struct bytes text);
 void mime_view_open(struct mime_view *view, struct mime_message *message,
                     enum mime_encoding encoding);
 void mime_view_add_scan(struct mime_view *view, struct mime_message *message);

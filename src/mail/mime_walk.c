@@ -70,7 +70,7 @@ static bool is_over(const struct mime_walk *walk)
 
 static void tell(struct mime_walk *walk, enum mime_finding finding, struct bytes text)
 {
-    walk->message->found(walk->message->context, finding, text);
+    mime_message_tell(walk->message, finding, text);
 }
 
 /* ---- boundaries ---------------------------------------------------------------------------- */

@@ -2,11 +2,12 @@
 
 #include "base/encoding.h"
 #include "base/strbuf.h"
+#include "mail/mime_parameters.h"
 #include "mail/mime_walk.h"
 
 #include <stdlib.h>
 
-enum { LOG_LIMIT = 4 * 1024 * 1024 };
+enum { LOG_LIMIT = 8 * 1024 * 1024 };
 
 static char letter_of(enum mime_finding finding)
 {
@@ -536,6 +537,50 @@ static void what_is_too_complex_ends_the_walk(void **state)
     strbuf_clear(&message);
 }
 
+/* Each of them took the way over all in front of it, or behind it. */
+static void comments_are_not_passed_again_and_again(void **state)
+{
+    static const char *const units[] = {"()=)", "(name=()"};
+    struct strbuf message;
+
+    (void)state;
+    strbuf_init(&message, 1024 * 1024);
+    for (size_t i = 0; i < COUNT_OF(units); i++) {
+        strbuf_add_text(&message, DISPOSITION);
+        while (message.len < MIME_VALUE_LIMIT - 100) {
+            strbuf_add_text(&message, units[i]);
+        }
+        check_limit(units[i], &message, MIME_AMBIGUOUS, "name");
+    }
+    strbuf_add_text(&message, DISPOSITION "(a) (b) file (c) name (d) = (e) evil.exe");
+    check_limit("as many as anybody writes", &message, MIME_NO_TROUBLE, "");
+    strbuf_clear(&message);
+}
+
+/* A hundred names in a few hundred octets, in each of many fields. */
+static void names_of_many_readings_have_an_end(void **state)
+{
+    struct strbuf message;
+
+    (void)state;
+    strbuf_init(&message, 4 * 1024 * 1024);
+    for (int fields = 0; fields < 100; fields++) {
+        strbuf_add_text(&message, TYPE);
+        for (int segments = 0; segments < 10; segments++) {
+            for (int names = 0; names < 20; names++) {
+                strbuf_add_text(&message, "name=");
+            }
+            for (int dots = 0; dots < 400; dots++) {
+                strbuf_add_char(&message, '.');
+            }
+            strbuf_add_char(&message, ';');
+        }
+        strbuf_add_text(&message, "\r\n");
+    }
+    check_limit("names", &message, MIME_TOO_COMPLEX, "names");
+    strbuf_clear(&message);
+}
+
 static void messages_encoded_in_messages_have_an_end(void **state)
 {
     struct strbuf message, inner;
@@ -603,6 +648,8 @@ int main(void)
         cmocka_unit_test(base64_needs_no_padding),
         cmocka_unit_test(archives_in_uuencode_are_looked_into),
         cmocka_unit_test(what_is_too_complex_ends_the_walk),
+        cmocka_unit_test(comments_are_not_passed_again_and_again),
+        cmocka_unit_test(names_of_many_readings_have_an_end),
         cmocka_unit_test(messages_encoded_in_messages_have_an_end),
         cmocka_unit_test(long_lines_are_read_alike),
         cmocka_unit_test(a_walk_that_is_given_up_tells_nothing_more),
