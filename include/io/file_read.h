@@ -30,6 +30,8 @@ struct file_rights {
 /* Replaces what is in *out; no copy is made. `stamp` may be NULL. */
 bool file_read_whole(const char *path, size_t limit, struct strbuf *out,
                      struct file_stamp *stamp, struct strbuf *why);
+/* Standard input to its end, up to the limit of *out. */
+bool file_read_input(struct strbuf *out, struct strbuf *why);
 /* False: it is not there, or nobody may look. */
 bool file_read_rights(const char *path, struct file_rights *rights);
 bool file_read_stamp(const char *path, struct file_stamp *stamp);

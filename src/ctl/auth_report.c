@@ -1,6 +1,7 @@
 #include "auth_report.h"
 
 #include "base/json.h"
+#include "protocol/dns_record_text.h"
 
 enum { RECORD_TEXT_LIMIT = 70000, LABEL_WIDTH = 13 };
 
@@ -41,31 +42,6 @@ static void add_text_line(struct strbuf *out, const char *label, const char *val
 
 /* ---- look-ups ---- */
 
-static void write_record(struct strbuf *text, const struct dns_record *record)
-{
-    strbuf_reset(text);
-    switch (record->type) {
-    case DNS_TYPE_A:
-    case DNS_TYPE_AAAA:
-        strbuf_add_text(text, ip_address_text(&record->address).text);
-        break;
-    case DNS_TYPE_MX:
-        strbuf_addf(text, "%u " BYTES_FMT, record->mx.preference, BYTES_ARG(record->mx.host));
-        break;
-    case DNS_TYPE_TXT:
-        strbuf_add(text, record->text);
-        break;
-    case DNS_TYPE_PTR:
-    case DNS_TYPE_NS:
-    case DNS_TYPE_CNAME:
-        strbuf_add(text, record->name);
-        break;
-    default:
-        strbuf_add_text(text, "?");
-        break;
-    }
-}
-
 static const struct dns_answer *answer_to(const struct auth_report *report,
                                           const struct auth_lookup *lookup)
 {
@@ -86,7 +62,8 @@ static void add_lookup(struct strbuf *out, const struct auth_lookup *lookup,
     strbuf_add_char(out, '\n');
     strbuf_init(&text, RECORD_TEXT_LIMIT);
     for (size_t i = 0; answer != NULL && i < answer->count; i++) {
-        write_record(&text, &answer->records[i]);
+        strbuf_reset(&text);
+        dns_record_text_add(&text, &answer->records[i]);
         strbuf_add_text(out, "          ");
         add_printable(out, strbuf_bytes(&text));
         strbuf_add_char(out, '\n');
@@ -117,7 +94,8 @@ static void add_lookup_json(struct strbuf *out, const struct auth_lookup *lookup
     json_open_array(out, "records");
     strbuf_init(&text, RECORD_TEXT_LIMIT);
     for (size_t i = 0; answer != NULL && i < answer->count; i++) {
-        write_record(&text, &answer->records[i]);
+        strbuf_reset(&text);
+        dns_record_text_add(&text, &answer->records[i]);
         json_text(out, NULL, strbuf_bytes(&text));
     }
     strbuf_clear(&text);

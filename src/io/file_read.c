@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -99,6 +100,21 @@ bool file_read_stamp(const char *path, struct file_stamp *stamp)
         return false;
     }
     *stamp = stamp_of(&status);
+    return true;
+}
+
+bool file_read_input(struct strbuf *out, struct strbuf *why)
+{
+    char chunk[4096];
+    size_t got;
+
+    while ((got = fread(chunk, 1, sizeof chunk, stdin)) > 0) {
+        strbuf_add(out, bytes_of(chunk, got));
+    }
+    if (ferror(stdin) || out->overflowed) {
+        strbuf_add_text(why, out->overflowed ? "it is too large" : "it cannot be read");
+        return false;
+    }
     return true;
 }
 
