@@ -66,6 +66,13 @@ size_t dns_asker_open(const struct dns_asker *asker);
 /* Safe on NULL and without a beginning; on_answers will not run. Answers still go into the cache. */
 void dns_asker_end(struct dns_asker *asker);
 
+/* `take` runs for each answer as it comes from the network, before those who asked hear of it; for
+ * commands that show what was asked. */
+void dns_resolver_watch(struct dns_resolver *resolver,
+                        void (*take)(void *context, struct bytes name, uint16_t type,
+                                     const struct dns_answer *answer),
+                        void *context);
+
 struct dns_resolver_counters dns_resolver_count(const struct dns_resolver *resolver);
 
 #endif

@@ -41,6 +41,10 @@ void log_start(void); /* starts the writer thread (after fork) */
 void log_stop(void);  /* writes out what waits and stops it */
 void log_flush(void); /* waits until what waits is written; for the end and for fatal lines */
 
+/* Lines go to `take`, without their end, and nowhere else; NULL: to the target again. For commands that
+ * show what would be logged; no other thread may log meanwhile. */
+void log_divert(void (*take)(void *context, struct bytes line), void *context);
+
 void log_begin(struct log_line *line, enum log_level level, const char *event);
 void log_bytes(struct log_line *line, const char *key, struct bytes value);
 void log_text(struct log_line *line, const char *key, const char *value);

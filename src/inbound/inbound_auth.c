@@ -161,9 +161,23 @@ void inbound_auth_ask_sender(struct inbound_session *session)
     }
 }
 
+static void show_verdicts(const struct inbound_session *session)
+{
+    const struct inbound_rehearsal *rehearsal = session->server->rehearsal;
+    const struct inbound_transaction *transaction = &session->transaction;
+    struct inbound_verdicts shown = {.has_header = transaction->has_header};
+
+    if (rehearsal != NULL && transaction->check != NULL) {
+        shown.verdicts = message_check_verdicts(transaction->check);
+        shown.judgement = transaction->is_judged ? &transaction->judgement : NULL;
+        rehearsal->on_verdicts(rehearsal->context, &shown);
+    }
+}
+
 void inbound_auth_reset(struct inbound_session *session)
 {
     dns_asker_end(session->asker);
+    show_verdicts(session);
     message_check_free(&session->transaction.check);
 }
 

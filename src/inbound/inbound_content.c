@@ -476,6 +476,21 @@ static const char *held_why(const struct inbound_session *session)
     return inbound_rules_hold(session) ? "held: content that is blocked" : NULL;
 }
 
+static void hand_over(struct inbound_session *session,
+                      const struct queue_submission *submission)
+{
+    const struct inbound_rehearsal *rehearsal = session->server->rehearsal;
+
+    if (rehearsal == NULL) {
+        inbound_session_begin_wait(session, INBOUND_WAITS_QUEUE);
+        session->ticket = queue_submit(session->server->queue, submission, on_answer, session);
+        return;
+    }
+    rehearsal->on_message(rehearsal->context, submission);
+    log_accepted(session, submission->count, "rehearsed");
+    answer_accepted(session);
+}
+
 static void submit(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
@@ -525,8 +540,7 @@ static void submit(struct inbound_session *session)
     envelope.is_utf8_header =
         transaction->is_utf8 && !(bytes_is_ascii(strbuf_bytes(&transaction->header)) &&
                                   bytes_is_ascii(submission.prefix));
-    inbound_session_begin_wait(session, INBOUND_WAITS_QUEUE);
-    session->ticket = queue_submit(session->server->queue, &submission, on_answer, session);
+    hand_over(session, &submission);
     strbuf_clear(&prefix);
     strbuf_clear(&trace);
 }

@@ -138,7 +138,7 @@ static bool is_concerned(const struct inbound_session *session,
     struct sender_facts facts;
 
     if (asked->policy == NULL || asked->policy->greylist == GREYLIST_OFF ||
-        session->server->state == NULL || inbound_standing_is_allowed(session)) {
+        !inbound_has_state(session) || inbound_standing_is_allowed(session)) {
         return false;
     }
     facts = inbound_auth_sender_facts(session);

@@ -112,7 +112,7 @@ static bool count_next(struct inbound_session *session)
 
 bool inbound_returns_count(struct inbound_session *session)
 {
-    if (session->server->state == NULL || !count_next(session)) {
+    if (!inbound_has_state(session) || !count_next(session)) {
         return false;
     }
     inbound_session_begin_wait(session, INBOUND_WAITS_STORE);

@@ -51,6 +51,12 @@ void inbound_server_set_ledger(struct inbound_server *server, struct inbound_led
     server->ledger = ledger;
 }
 
+void inbound_server_rehearse(struct inbound_server *server,
+                             const struct inbound_rehearsal *rehearsal)
+{
+    server->rehearsal = rehearsal;
+}
+
 void inbound_server_set_options(struct inbound_server *server,
                                 const struct inbound_options *options)
 {

@@ -17,6 +17,7 @@
 #include "base/hash_table.h"
 #include "base/list.h"
 #include "forward/client_conduct.h"
+#include "inbound/inbound_rehearsal.h"
 #include "inbound/inbound_server.h"
 #include "io/log.h"
 #include "mail/received_client.h"
@@ -113,6 +114,7 @@ struct inbound_server {
     struct message_checker *checker;
     struct inbound_ledger *ledger; /* NULL: clients are not counted */
     const struct inbound_options *options;
+    const struct inbound_rehearsal *rehearsal; /* NULL: all of it is meant */
     struct list sessions;
     atomic_size_t session_count;
     uint32_t session_seed; /* session ids: this and a counter */
@@ -485,6 +487,8 @@ size_t inbound_content_input(struct inbound_session *session, struct bytes input
 void inbound_content_end(struct inbound_session *session);
 
 /* inbound_lookup.c: state store requests that survive their session. */
+/* Is there anything that remembers? */
+bool inbound_has_state(const struct inbound_session *session);
 void inbound_state_read(struct inbound_session *session, struct bytes token,
                         void (*done)(struct inbound_session *session, enum state_status status,
                                      struct bytes address));

@@ -100,6 +100,9 @@ struct dns_resolver {
     bool has_lost_edns;
     bool is_ending;
     struct dns_resolver_counters counters;
+    void (*on_answer)(void *context, struct bytes name, uint16_t type,
+                      const struct dns_answer *answer); /* or NULL */
+    void *on_answer_context;
 };
 
 static struct bytes name_of(const struct dns_query *query)
@@ -290,6 +293,9 @@ static void settle_query(struct dns_query *query, const struct dns_answer *answe
         resolver->counters.failed++;
     } else {
         resolver->counters.answered++;
+    }
+    if (resolver->on_answer != NULL) {
+        resolver->on_answer(resolver->on_answer_context, name_of(query), query->type, answer);
     }
     dns_cache_put(resolver->cache, &query->key, event_loop_now_ms(resolver->loop), answer);
     while (!list_is_empty(&query->waiters)) {
@@ -731,6 +737,15 @@ void dns_resolver_free(struct dns_resolver **resolver)
     strbuf_clear(&ending->packet);
     free(ending->servers);
     event_loop_discard(ending->loop, &ending->owned); /* the turn may still be pending */
+}
+
+void dns_resolver_watch(struct dns_resolver *resolver,
+                        void (*take)(void *context, struct bytes name, uint16_t type,
+                                     const struct dns_answer *answer),
+                        void *context)
+{
+    resolver->on_answer = take;
+    resolver->on_answer_context = context;
 }
 
 struct dns_resolver_counters dns_resolver_count(const struct dns_resolver *resolver)

@@ -51,6 +51,10 @@ static struct {
             .has_work = PTHREAD_COND_INITIALIZER,
             .is_done = PTHREAD_COND_INITIALIZER};
 
+/* In the place of all that. */
+static void (*divert_take)(void *context, struct bytes line);
+static void *divert_context;
+
 static int syslog_socket = -1; /* the writer's; before log_start whoever writes */
 
 /* ---- sinks ---- */
@@ -567,6 +571,12 @@ static void put_time(struct log_line *line)
     put_raw(line, bytes_of(ms, sizeof ms));
 }
 
+void log_divert(void (*take)(void *context, struct bytes line), void *context)
+{
+    divert_take = take;
+    divert_context = context;
+}
+
 void log_begin(struct log_line *line, enum log_level level, const char *event)
 {
     bool is_json;
@@ -627,6 +637,10 @@ void log_end(struct log_line *line)
         return;
     }
     line->is_on = false;
+    if (divert_take != NULL) {
+        divert_take(divert_context, bytes_of(line->text, line->len));
+        return;
+    }
     put_raw(line, is_json_now(line) ? BYTES("}\n") : BYTES("\n"));
     if (atomic_load_explicit(&current_target, memory_order_relaxed) == LOG_SYSLOG) {
         prefix_len = snprintf(prefix, sizeof prefix, "<%d>postilion[%d]: ",

@@ -313,6 +313,38 @@ static void test_sink_that_takes_nothing(void **state)
     strbuf_clear(&text);
 }
 
+static void take_line(void *context, struct bytes line)
+{
+    strbuf_add(context, line);
+    strbuf_add_char(context, '|');
+}
+
+static void test_diverted_lines_go_nowhere_else(void **state)
+{
+    struct strbuf taken;
+    struct log_line line;
+    char *text;
+
+    (void)state;
+    strbuf_init(&taken, 1000);
+    configure(LOG_INFO, LOG_LOGFMT);
+    redirect();
+    log_divert(take_line, &taken);
+    log_begin(&line, LOG_DEBUG, "no");
+    log_end(&line);
+    log_begin(&line, LOG_INFO, "one");
+    log_number(&line, "n", 1);
+    log_end(&line);
+    log_divert(NULL, NULL);
+    log_begin(&line, LOG_INFO, "two");
+    log_end(&line);
+    text = restore();
+    CHECK_TEXT("taken", after_stamp(strbuf_text(&taken), "ts="), " level=info event=one n=1|");
+    CHECK_TEXT("written", after_stamp(text, "ts="), " level=info event=two\n");
+    free(text);
+    strbuf_clear(&taken);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_long_values_are_cut),
+        cmocka_unit_test(test_diverted_lines_go_nowhere_else),
         cmocka_unit_test(test_many_threads_one_writer),
         cmocka_unit_test(test_flush_and_restart),
         cmocka_unit_test(test_sink_that_takes_nothing),

@@ -1,6 +1,7 @@
 #include "support/check.h"
 
 #include "io/clock.h"
+#include "io/state_copy.h"
 #include "io/state_store.h"
 
 #include <stdlib.h>
@@ -265,6 +266,63 @@ static void counts_begin_anew(void **state)
     remove_place(&place);
 }
 
+static unsigned files_in(const char *directory)
+{
+    char command[100];
+    unsigned count = 0;
+    FILE *list;
+
+    snprintf(command, sizeof command, "find %s -type f | wc -l", directory);
+    list = popen(command, "r");
+    assert_non_null(list);
+    assert_int_equal(fscanf(list, "%u", &count), 1);
+    pclose(list);
+    return count;
+}
+
+/* The store stays open, what it wrote last is only in its log; a copy sees it, and stays as it is. */
+static void a_copy_is_read_while_it_is_open(void **state)
+{
+    struct state_copy *copy;
+    struct strbuf value;
+    struct place place;
+
+    (void)state;
+    make_place(&place, 10);
+    strbuf_init(&value, 100);
+    CHECK_INT("put", put(&place, BYTES("k"), BYTES("v"), 60), STATE_OK);
+    copy = state_copy_new(place.directory, &place.why);
+    assert_non_null(copy);
+    CHECK_INT("put", put(&place, BYTES("l"), BYTES("w"), 60), STATE_OK);
+    CHECK_INT("read", state_copy_read(copy, BYTES("k"), &value, &place.why), STATE_OK);
+    CHECK_BYTES("value", strbuf_bytes(&value), BYTES("v"));
+    CHECK_INT("later", state_copy_read(copy, BYTES("l"), &value, &place.why), STATE_MISSING);
+    state_copy_free(&copy);
+    CHECK_INT("store", get(&place, BYTES("l")), STATE_OK);
+    strbuf_clear(&value);
+    remove_place(&place);
+}
+
+static void a_copy_of_nothing_is_empty(void **state)
+{
+    char directory[] = "/tmp/test-state-XXXXXX";
+    struct state_copy *copy;
+    struct strbuf value, why;
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    strbuf_init(&value, 100);
+    strbuf_init(&why, 1000);
+    copy = state_copy_new(directory, &why);
+    assert_non_null(copy);
+    CHECK_INT("read", state_copy_read(copy, BYTES("k"), &value, &why), STATE_MISSING);
+    state_copy_free(&copy);
+    CHECK_INT("made", files_in(directory), 0);
+    assert_int_equal(rmdir(directory), 0);
+    strbuf_clear(&value);
+    strbuf_clear(&why);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +332,8 @@ int main(void)
         cmocka_unit_test(what_may_be_forgotten_takes_half_the_room),
         cmocka_unit_test(second_opener_is_refused),
         cmocka_unit_test(read_without_a_daemon),
+        cmocka_unit_test(a_copy_is_read_while_it_is_open),
+        cmocka_unit_test(a_copy_of_nothing_is_empty),
         cmocka_unit_test(uses_are_counted),
         cmocka_unit_test(counts_begin_anew),
     };
