@@ -1,7 +1,7 @@
 /*
  * postilion - the program: finds the command, loads what it needs, hands over.
  *
- * It stands above all rooms, because `serve` and `check` live in daemon, `srs`, `queue`, `auth` and
+ * It stands above all rooms, because `serve`, `check` and `explain` live in daemon, `srs`, `queue`, `auth` and
  * `key` in ctl, and neither of these two may know the other.
  */
 #include "ctl/auth_command.h"
@@ -12,6 +12,7 @@
 #include "ctl/salvage_command.h"
 #include "ctl/srs_command.h"
 #include "daemon/check_command.h"
+#include "daemon/explain_command.h"
 #include "daemon/supervisor.h"
 #include "daemon/version_command.h"
 #include "io/clock.h"
@@ -105,6 +106,20 @@ static int run_check(const struct arguments *arguments)
 static int run_explain_option(const struct arguments *arguments)
 {
     return explain_option_command_run(arguments->argc, arguments->argv, stdout, stderr);
+}
+
+static int run_explain(const struct arguments *arguments)
+{
+    int status = explain_command_check(arguments->argc, arguments->argv, stderr);
+    struct config *config;
+
+    if (status != EX_OK) {
+        return status;
+    }
+    config = load(arguments->config_path);
+    return config == NULL
+               ? EX_CONFIG
+               : explain_command_run(config, arguments->argc, arguments->argv, stdout, stderr);
 }
 
 static int run_srs(const struct arguments *arguments)
@@ -231,6 +246,10 @@ static const struct command commands[] = {
      "every error with file, line, column and a hint, and the keys of seals in DNS", run_check},
     {"explain-option", "explain-option [NAME]", "what an option does, its range and default",
      run_explain_option},
+    {"explain", "explain FROM TO [--ip A] [--helo H] [--message FILE|-]",
+     "what would happen to mail, step by step, and why: nothing is sent "
+     "[--resolver HOST:PORT] [--json]; status 0 accepted, 1 refused, 75 deferred",
+     run_explain},
     {"srs", "srs forward|reverse ADDRESS ...",
      "what a sender becomes when it is forwarded, and whom an SRS or reply address stands for",
      run_srs},
