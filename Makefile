@@ -100,6 +100,10 @@ rooms: ## prove the arrows between the rooms
 	@$(PYTHON) tests/support/check_rooms.py $(foreach r,$(ROOMS),$(r)=$(subst $(eval ) ,$(COMMA),$(USES_$(r))))
 COMMA := ,
 
+.PHONY: named-tests
+named-tests: ## prove that the tests which documents name are there
+	@$(PYTHON) tests/support/check_named_tests.py docs/ARCHITECTURE.md docs/THREAT_MODEL.md
+
 .PHONY: format
 format: ## check the format of every source file
 	@clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')

@@ -16,6 +16,7 @@ test: deps peers ## every test; the last line says N passed, N failed
 	@$(MAKE) --no-print-directory $(PROGRAM) unit $(EXTRA_TEST_PROGRAMS)
 	@$(MAKE) --no-print-directory fuzzers
 	@$(TESTS) --command "rooms=$(MAKE) --no-print-directory rooms" "format=$(MAKE) --no-print-directory format" \
+	    "named-tests=$(MAKE) --no-print-directory named-tests" \
 	    --unit $(UNIT_TESTS) $(SIM_TESTS) \
 	    --fuzz $(FUZZERS:%=$(FUZZ_BUILD)/%) --fuzz-seconds $(FUZZ_SECONDS) --pytest="$(PYTEST_ARGUMENTS)"
 
@@ -23,6 +24,7 @@ test: deps peers ## every test; the last line says N passed, N failed
 check: deps ## the quick part of make test: build, rooms, format, unit tests
 	@$(MAKE) --no-print-directory $(PROGRAM) unit
 	@$(TESTS) --command "rooms=$(MAKE) --no-print-directory rooms" "format=$(MAKE) --no-print-directory format" \
+	    "named-tests=$(MAKE) --no-print-directory named-tests" \
 	    --unit $(UNIT_TESTS) $(SIM_TESTS)
 
 .PHONY: peers

@@ -18,6 +18,11 @@ ONLY = [
     (r"\b(clock_gettime|gettimeofday|time)\s*\(\s*(NULL|CLOCK|&)", {"io"}, "only io/clock reads a clock"),
     (r"#include <(sys/(socket|epoll|eventfd|stat|wait|mman|file|un)|unistd|fcntl|poll|signal|pthread)",
      {"io"}, "only io makes system calls"),
+    (r"#include <event2/(dns|http|rpc|tag|bufferevent)", set(), "the parts of libevent that strangers broke before"),
+    (r"\b(getaddrinfo|getnameinfo|gethostbyname\w*|gethostbyaddr\w*|res_n?query|res_n?search)\s*\(", set(),
+     "no synchronous DNS, ever"),
+    (r"\bdkim_(ohdrs|diffheaders|sig_getreportinfo)\s*\(", set(), "it parses z= of strangers into a buffer that is too small"),
+    (r"\b(system|popen|execlp|execvp|strcat|sprintf|gets)\(", set(), "no shell, no text without a limit"),
 ]
 
 errors = 0
