@@ -17,6 +17,7 @@
 #include "forward/recipient_route.h"
 #include "forward/rewrite_plan.h"
 #include "inbound/inbound_ledger.h"
+#include "inbound/scan_options.h"
 #include "io/dns_resolver.h"
 #include "io/state_store.h"
 #include "io/stream.h"
@@ -77,6 +78,7 @@ struct inbound_options {
     const void *seal_context;
     struct arc_trust arc_trust;
     struct content_rules content; /* what no message may carry */
+    struct scan_options scan;     /* who else looks at it */
     struct grey_options grey;
     struct client_options clients;
     struct client_limits limits;

@@ -51,10 +51,8 @@ static void wake(struct inbound_session *session)
 {
     if (session->wait == INBOUND_WAITS_SENDER && inbound_auth_knows_sender(session)) {
         inbound_recipient_go_on(session);
-    } else if (session->wait == INBOUND_WAITS_AUTH && session->transaction.is_settled) {
-        session->wait = INBOUND_WAITS_NOTHING;
-        inbound_content_judge(session);
-        inbound_session_go_on(session);
+    } else {
+        inbound_content_learned(session);
     }
 }
 
@@ -279,6 +277,11 @@ bool inbound_auth_end(struct inbound_session *session)
     message_check_end(transaction->check);
     advance(session);
     return transaction->is_settled;
+}
+
+bool inbound_auth_is_done(const struct inbound_session *session)
+{
+    return session->transaction.check == NULL || session->transaction.is_settled;
 }
 
 static const struct accept_policy *policy_of(const struct inbound_transaction *transaction)

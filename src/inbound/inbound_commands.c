@@ -31,6 +31,7 @@ void inbound_transaction_reset(struct inbound_session *session)
     inbound_standing_reset(session);
     inbound_seal_reset(session);
     inbound_rules_reset(session);
+    inbound_scan_reset(session);
     strbuf_clear(&session->transaction.header);
     content_drop(&session->transaction.content);
     arena_reset(arena);

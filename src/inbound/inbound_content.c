@@ -6,7 +6,8 @@
  *     inbound_content_chunk  the same without dots
  *   3 inbound_content_end    what the octets themselves forbid: bare CR or LF, size
  *     may_be_carried         what it carries, and its header: inbound_rules.c has looked on
- *   4 inbound_content_judge  who sent it, and was it here before? May wait for DNS
+ *   4 judge                  who sent it, what do scanners say, and was it here before? May wait for DNS and
+ *     inbound_content_learned  for them
  *   5 is_munged_if_wanted    the author in our own name, where the policy has it so
  *   6 inbound_returns_count  addresses that we signed may be used so often and not more
  *     store_long_addresses   stored tokens are made durable, so that no bounce or reply is lost
@@ -223,6 +224,7 @@ static void answer_content(struct inbound_session *session, unsigned code, const
         log_number(&line, "code", code);
         log_text(&line, "why", why);
         inbound_rules_log(session, &line);
+        inbound_scan_log(session, &line);
         if (transaction->is_judged) {
             inbound_auth_log(session, &line);
         }
@@ -283,6 +285,7 @@ static void log_accepted(struct inbound_session *session, size_t deliveries, con
     log_number(&line, "size", (int64_t)transaction->decoder.octets);
     log_number(&line, "ms", clock_unix_ms() - transaction->started_ms);
     inbound_rules_log(session, &line);
+    inbound_scan_log(session, &line);
     inbound_auth_log(session, &line);
     inbound_standing_log(session, &line);
     log_end(&line);
@@ -473,7 +476,8 @@ static const char *held_why(const struct inbound_session *session)
     if (session->transaction.judgement.manner == FORWARD_HELD) {
         return "held: DMARC cannot pass after forwarding";
     }
-    return inbound_rules_hold(session) ? "held: content that is blocked" : NULL;
+    return inbound_rules_hold(session) ? "held: content that is blocked"
+                                       : inbound_scan_held_why(session);
 }
 
 static void hand_over(struct inbound_session *session,
@@ -532,6 +536,7 @@ static void submit(struct inbound_session *session)
     strbuf_init(&prefix, 2 * PREFIX_LIMIT);
     inbound_auth_add_results(session, &trace);
     inbound_rules_add(session, &trace);
+    inbound_scan_add(session, &trace);
     inbound_standing_add_results(session, &trace);
     add_received(session, &trace);
     inbound_seal_add(session, strbuf_bytes(&trace), &prefix);
@@ -646,11 +651,14 @@ static bool may_be_carried(struct inbound_session *session)
     return true;
 }
 
-/* What room forward says of who sent it. */
+/* What room forward says of who sent it, and of what scanners found. */
 static bool may_be_accepted(struct inbound_session *session)
 {
     struct decision decision = inbound_auth_judge(session);
 
+    if (decision.disposition == DECISION_ACCEPT) {
+        decision = inbound_scan_judge(session);
+    }
     if (decision.disposition != DECISION_ACCEPT) {
         answer_content(session, decision.code, decision.enhanced, decision.text, decision.why);
         return false;
@@ -694,7 +702,7 @@ static bool is_munged_if_wanted(struct inbound_session *session)
     return is_kept(session);
 }
 
-void inbound_content_judge(struct inbound_session *session)
+static void judge(struct inbound_session *session)
 {
     if (may_be_accepted(session) &&
         may_travel_on(session, strbuf_bytes(&session->transaction.header)) &&
@@ -712,6 +720,16 @@ static void send_on(struct inbound_session *session)
         answer_content(session, decision.code, decision.enhanced, decision.text, decision.why);
     } else if (!store_long_addresses(session)) {
         submit(session);
+    }
+}
+
+void inbound_content_learned(struct inbound_session *session)
+{
+    if (session->wait == INBOUND_WAITS_AUTH && inbound_auth_is_done(session) &&
+        inbound_scan_is_done(session)) {
+        session->wait = INBOUND_WAITS_NOTHING;
+        judge(session);
+        inbound_session_go_on(session);
     }
 }
 
@@ -773,6 +791,7 @@ bool inbound_content_is_fine(struct inbound_session *session)
 void inbound_content_end(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
+    bool is_known;
 
     if (!transaction->has_header) {
         end_header(session, transaction->header.len);
@@ -783,8 +802,9 @@ void inbound_content_end(struct inbound_session *session)
     if (!inbound_content_is_fine(session) || !may_be_carried(session)) {
         return;
     }
-    if (inbound_auth_end(session)) {
-        inbound_content_judge(session);
+    is_known = inbound_auth_end(session);
+    if (inbound_scan_begin(session) && is_known) {
+        judge(session);
     } else {
         inbound_session_begin_wait(session, INBOUND_WAITS_AUTH);
     }

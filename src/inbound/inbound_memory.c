@@ -26,6 +26,7 @@ static size_t held_by(const struct inbound_session *session)
     held += session->tls_version != NULL || session->wait == INBOUND_WAITS_TLS ? TLS_COST : 0;
     held += transaction->check != NULL ? CHECK_COST : 0;
     held += transaction->walk != NULL ? mime_walk_memory(transaction->walk) : 0;
+    held += inbound_scan_memory(session);
     held += session->standing != NULL ? STANDING_COST : 0;
     return (held + UNIT - 1) / UNIT * UNIT;
 }

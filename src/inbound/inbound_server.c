@@ -32,6 +32,7 @@ struct inbound_server *inbound_server_new(struct event_loop *loop, struct queue 
     server->session_seed = entropy_u32();
     server->idle_task = (struct loop_task){.run = report_idle, .context = server};
     list_init(&server->sessions);
+    list_init(&server->waiting_scans);
     if (options->snapshot != NULL) {
         shared_hold(options->snapshot);
     }

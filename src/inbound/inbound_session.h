@@ -4,7 +4,7 @@
  * Private to room inbound. Files: inbound_session.c (life, deadlines, lines),
  * inbound_commands.c (one function per command), inbound_recipient.c (RCPT and its controls), inbound_parameters.c (what MAIL and RCPT say beside
  * their addresses), inbound_content.c (the content up to its answer), inbound_chunks.c (BDAT),
- * inbound_auth.c (who sent it), inbound_rules.c (what it carries), inbound_seal.c (what we sign it with), inbound_greylist.c (who is to come again),
+ * inbound_auth.c (who sent it), inbound_rules.c (what it carries), inbound_scan.c (what scanners say; scan_call.c is one question), inbound_seal.c (what we sign it with), inbound_greylist.c (who is to come again),
  * inbound_trust.c (relays that name their client), inbound_tls.c (STARTTLS), inbound_memory.c (what it holds),
  * inbound_banner.c (the wait before the greeting), inbound_standing.c (what is thought of the client),
  * inbound_limits.c (how much a client may do), inbound_budget.c (how much is sent on).
@@ -93,6 +93,7 @@ struct inbound_transaction {
     /* what it carries (inbound_rules.c) */
     struct mime_walk *walk;          /* NULL: nothing is looked for, or it has been found */
     struct inbound_carried *carried; /* what is known of that; NULL before DATA */
+    struct inbound_scan *scan;       /* NULL: no scanner is asked (inbound_scan.c) */
     /* what it is signed with (inbound_seal.c) */
     struct bytes own_domain; /* of the first recipient: the one that answers for it */
     const struct seal *seal; /* of that domain; NULL: none */
@@ -121,7 +122,9 @@ struct inbound_server {
     uint64_t next_session;
     struct arena *command_arena; /* the command being looked at; reset for each */
     struct siphash_key hash_key;
-    uint64_t memory_said_ms; /* when the log last said that it is short; 0: never */
+    struct list waiting_scans; /* messages that no scanner has a place for */
+    size_t scans;              /* being looked at */
+    uint64_t memory_said_ms;   /* when the log last said that it is short; 0: never */
     bool is_draining;
     bool is_paused; /* by an operator */
     bool is_idle;   /* has been told to on_idle, which runs once */
@@ -173,7 +176,7 @@ enum inbound_wait {
     INBOUND_WAITS_SENDER, /* DNS: is this client allowed to send for that sender? */
     INBOUND_WAITS_BANNER, /* time: does it speak before us? */
     INBOUND_WAITS_CLIENT, /* DNS: lists, the client's name, the sender's domain */
-    INBOUND_WAITS_AUTH,   /* DNS: the rest of what is asked about the message */
+    INBOUND_WAITS_AUTH,   /* DNS: the rest of what is asked about the message; scanners */
     INBOUND_WAITS_TOKEN,  /* state store: the address behind a stored SRS token */
     INBOUND_WAITS_STORE,  /* state store: over-long senders being made durable */
     INBOUND_WAITS_GATE,   /* a control of a recipient */
@@ -317,8 +320,9 @@ void inbound_auth_reset(struct inbound_session *session);
 void inbound_auth_close(struct inbound_session *session);
 void inbound_auth_header(struct inbound_session *session, struct bytes header);
 void inbound_auth_body(struct inbound_session *session, struct bytes octets);
-/* The content is whole. True: all is known. False: inbound_content_judge is called when it is. */
+/* The content is whole. True: all is known. False: inbound_content_learned is called when it is. */
 bool inbound_auth_end(struct inbound_session *session);
+bool inbound_auth_is_done(const struct inbound_session *session);
 /* True: the verdict about the sender is there (or nobody asks). False: inbound_recipient_go_on
  * is called when it is. */
 bool inbound_auth_knows_sender(struct inbound_session *session);
@@ -398,6 +402,22 @@ bool inbound_rules_hold(const struct inbound_session *session);
 void inbound_rules_add(const struct inbound_session *session, struct strbuf *prefix);
 void inbound_rules_log(const struct inbound_session *session, struct log_line *line);
 
+/* inbound_scan.c */
+/* The content is whole. True: nobody is asked. False: inbound_content_learned is called when all have answered, or time
+ * is up. */
+bool inbound_scan_begin(struct inbound_session *session);
+bool inbound_scan_is_done(const struct inbound_session *session);
+/* Asks no more; safe at any time. */
+void inbound_scan_reset(struct inbound_session *session);
+/* Octets, at most. */
+size_t inbound_scan_memory(const struct inbound_session *session);
+struct decision inbound_scan_judge(struct inbound_session *session);
+/* NULL: it is not held. */
+const char *inbound_scan_held_why(const struct inbound_session *session);
+/* What was let go although something was found, as a field. */
+void inbound_scan_add(const struct inbound_session *session, struct strbuf *prefix);
+void inbound_scan_log(const struct inbound_session *session, struct log_line *line);
+
 /* inbound_returns.c */
 enum inbound_return_verdict {
     INBOUND_RETURN_FINE,
@@ -472,7 +492,8 @@ void inbound_tls_log(const struct inbound_session *session, struct log_line *lin
 /* The part of a header that is kept: all but results that claim to be ours. */
 void inbound_content_add_kept(const struct inbound_session *session, struct bytes header,
                               struct strbuf *out);
-void inbound_content_judge(struct inbound_session *session);
+/* Something it waits for is known now: when nothing else is open, it is judged and the session goes on. */
+void inbound_content_learned(struct inbound_session *session);
 void inbound_content_counted(struct inbound_session *session,
                              enum inbound_return_verdict verdict);
 void inbound_content_begin(struct inbound_session *session);
