@@ -24,6 +24,7 @@
 #include "forward/retry_schedule.h"
 #include "forward/rewrite_plan.h"
 #include "forward/tls_policy.h"
+#include "inbound/scan_options.h"
 #include "io/log.h"
 #include "io/tls_context.h"
 #include "mail/srs_address.h"
@@ -184,6 +185,7 @@ struct config {
     struct hash_table *local_policies;            /* those of single addresses */
     struct arc_trust arc_trust;
     struct content_rules content;
+    struct scan_options scan;
     struct grey_options grey;
     struct client_rules client_rules;                          /* ready, thresholds and all */
     uint64_t client_tag_at, client_defer_at, client_refuse_at; /* points; 0: never */

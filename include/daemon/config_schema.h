@@ -34,6 +34,7 @@ enum config_type {
     CONFIG_TLS_RULE,    /* delivery-tls */
     CONFIG_SECRETS,     /* file of SRS secrets */
     CONFIG_CLIENT_RULE, /* struct client_rule */
+    CONFIG_SCANNER,     /* struct scanner_place */
     CONFIG_BLOCKLIST,
     CONFIG_ALLOWLIST,
     CONFIG_ALIAS,   /* forward, refuse, defer, discard */

@@ -145,6 +145,7 @@ static void add_range_text(struct strbuf *out, const struct config_option *optio
     case CONFIG_TLS_FILE:
     case CONFIG_TLS_RULE:
     case CONFIG_CLIENT_RULE:
+    case CONFIG_SCANNER:
     case CONFIG_BLOCKLIST:
     case CONFIG_ALLOWLIST:
     case CONFIG_SECRETS:
@@ -815,6 +816,9 @@ void config_apply(struct config_loading *loading, const struct config_option *op
         return;
     case CONFIG_CLIENT_RULE:
         config_apply_client_rule(loading, option, node);
+        return;
+    case CONFIG_SCANNER:
+        config_apply_scanner(loading, option, node);
         return;
     case CONFIG_BLOCKLIST:
     case CONFIG_ALLOWLIST:

@@ -109,6 +109,7 @@ static bool keep(struct config *fresh, const struct config *running,
     case CONFIG_TLS_FILE:
     case CONFIG_TLS_RULE:
     case CONFIG_CLIENT_RULE:
+    case CONFIG_SCANNER:
     case CONFIG_BLOCKLIST:
     case CONFIG_ALLOWLIST:
     case CONFIG_SECRETS:

@@ -9,6 +9,7 @@
  *   config_rights   who may read and write what is named in it
  *   config_tls      TLS of outgoing connections: files and rules
  *   config_clients  what is thought of clients: rules, block lists and allow lists
+ *   config_scanners where messages are shown to scanners
  *   config_aliases  domain blocks and alias files into the alias table
  */
 #ifndef DAEMON_CONFIG_INTERNAL_H
@@ -163,6 +164,9 @@ void config_apply_list(struct config_loading *loading, const struct config_optio
                        const struct config_node *node);
 /* Makes client_rules whole, and looks whether points can have any effect. */
 void config_check_clients(struct config_loading *loading);
+/* Where a scanner listens. */
+void config_apply_scanner(struct config_loading *loading, const struct config_option *option,
+                          const struct config_node *node);
 /* Builds config->aliases from the domain blocks. */
 void config_build_aliases(struct config_loading *loading);
 

@@ -354,6 +354,36 @@ const struct config_option config_options[] = {
     {"policy", "forwards-per-day", CONFIG_COUNT, AT(policy.forwards_daily), "N", NULL, NULL, 0, 100000000, "0", ONCE, RELOAD, NULL,
      "The same for a day."},
 
+    {"", "scan", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
+     "Programs that look at each message before it is answered: clamd for viruses, rspamd for spam. They are asked at the same time, "
+     "and while DNS answers about the sender are still to come. What they want changed in a message is not done: nothing of it ever is."},
+    {"scan", "clamd", CONFIG_SCANNER, AT(scan.clamd), "PATH|ADDR:PORT|off", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
+     "#clamd /run/clamav/clamd.ctl",
+     "Where clamd listens: its LocalSocket, which the account of the worker must be allowed to write to, or TCPAddr and TCPSocket. "
+     "Its StreamMaxLength is to be max-size or more."},
+    {"scan", "rspamd", CONFIG_SCANNER, AT(scan.rspamd), "ADDR:PORT|PATH|off", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD,
+     "#rspamd 127.0.0.1:11333",
+     "Where a normal worker of rspamd listens. It is told who the client is, what it said in HELO, sender and recipients."},
+    {"scan", "timeout", CONFIG_DURATION, AT(scan.timeout_ms), "TIME", NULL, NULL, 100, 5 * MINUTE, "20s", ONCE, RELOAD, NULL,
+     "How long both have together, from the end of a message; who has not answered then has failed. Clients wait ten minutes."},
+    {"scan", "on-failure", CONFIG_CHOICE, AT(scan.rules.on_failure), "defer|accept", "defer|accept", NULL, NO_RANGE, "defer", ONCE, RELOAD,
+     NULL,
+     "Mail about which a scanner gave no answer that can be read: \"defer\" asks the client to come again, \"accept\" does without."},
+    {"scan", "virus", CONFIG_CHOICE, AT(scan.rules.virus), "refuse|hold|tag", "refuse|hold|tag", NULL, NO_RANGE, "refuse", ONCE, RELOAD, NULL,
+     "Mail in which clamd finds something. \"hold\" keeps it in the queue for you to look at, \"tag\" says so in an "
+     "Authentication-Results field (x-virus)."},
+    {"scan", "spam", CONFIG_CHOICE, AT(scan.rules.spam), "refuse|hold|tag", "refuse|hold|tag", NULL, NO_RANGE, "refuse", ONCE, RELOAD, NULL,
+     "Mail that rspamd wants rejected. What it only wants marked (\"add header\", \"rewrite subject\") is marked in an "
+     "Authentication-Results field (x-spam); its \"soft reject\" asks the client to come again. With \"tag\" all of that is only "
+     "marked, and so are bounces on their way back."},
+    {"scan", "max-size", CONFIG_SIZE, AT(scan.max_size), "SIZE", NULL, NULL, KIB, 2 * GIB, "25M", ONCE, RELOAD, NULL,
+     "Larger messages are not shown to the scanners."},
+    {"scan", "too-large", CONFIG_CHOICE, AT(scan.rules.too_large), "accept|refuse", "accept|refuse", NULL, NO_RANGE, "accept", ONCE, RELOAD,
+     NULL,
+     "What becomes of those, and of what is more than clamd takes."},
+    {"scan", "concurrency", CONFIG_NUMBER, AT(scan.concurrency), "N", NULL, NULL, 1, 1000, "10", ONCE, RELOAD, NULL,
+     "How many messages of one loop (see workers) are shown at the same time. Others wait for a place, and their time runs."},
+
     {"", "greylist", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
      "How long \"policy greylist\" makes wait, and remembers. A client counts with its neighbours: /24 of IPv4, /64 of IPv6."},
     {"greylist", "delay", CONFIG_DURATION, AT(grey.delay_ms), "TIME", NULL, NULL, SECOND, HOUR, "5m", ONCE, RELOAD, NULL,
@@ -708,6 +738,7 @@ static void add_range(struct strbuf *out, const struct config_option *option)
     case CONFIG_TLS_FILE:
     case CONFIG_TLS_RULE:
     case CONFIG_CLIENT_RULE:
+    case CONFIG_SCANNER:
     case CONFIG_BLOCKLIST:
     case CONFIG_ALLOWLIST:
     case CONFIG_SECRETS:

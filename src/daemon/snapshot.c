@@ -173,6 +173,7 @@ static void fill_inbound(struct snapshot *snapshot)
         .seal_context = config,
         .arc_trust = config->arc_trust,
         .content = config->content,
+        .scan = config->scan,
         .grey = config->grey,
         .limits = client_limits(config),
         .tls = config->tls,

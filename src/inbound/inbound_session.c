@@ -38,12 +38,12 @@ static void on_deadline(void *context)
         return;
     }
     if (session->wait == INBOUND_WAITS_SENDER || session->wait == INBOUND_WAITS_CLIENT ||
-        session->wait == INBOUND_WAITS_AUTH) {
+        (session->wait == INBOUND_WAITS_AUTH && inbound_scan_is_done(session))) {
         inbound_session_bye(session, 451, "4.4.3", "DNS does not answer, try again later",
                             "dns-timeout");
         return;
     }
-    if (session->wait == INBOUND_WAITS_GATE) {
+    if (session->wait == INBOUND_WAITS_GATE || session->wait == INBOUND_WAITS_AUTH) {
         inbound_session_bye(session, 451, "4.3.0", "a check does not answer, try again later",
                             "gate-timeout");
         return;

@@ -309,6 +309,49 @@ static void test_content(void **state)
     config_free(&usual);
 }
 
+static void test_scanners(void **state)
+{
+    static const char *const wrong[] = {"clamd clamd.ctl", "clamd 127.0.0.1",
+                                        "rspamd 127.0.0.1:0", "rspamd localhost:11333",
+                                        "clamd /a /b"};
+    struct config *usual = load(HEAD OWN "}\n");
+    struct config *config = load(HEAD OWN "}\nscan {\n clamd /run/clamd.ctl\n"
+                                          " rspamd [::1]:11333\n timeout 3s\n virus hold\n"
+                                          " spam tag\n on-failure accept\n max-size 1M\n"
+                                          " too-large refuse\n concurrency 3\n}\n");
+    struct config *off = load(HEAD OWN "}\nscan {\n clamd off\n}\n");
+
+    (void)state;
+    CHECK_TRUE("off", !usual->scan.clamd.is_set && !usual->scan.rspamd.is_set);
+    CHECK_TRUE("off", !off->scan.clamd.is_set);
+    CHECK_INT("timeout", usual->scan.timeout_ms, 20000);
+    CHECK_INT("concurrency", usual->scan.concurrency, 10);
+    CHECK_INT("closed", usual->scan.rules.on_failure, SCAN_FAILURE_DEFER);
+    CHECK_INT("viruses", usual->scan.rules.virus, VIRUS_REFUSE);
+    CHECK_TEXT("a path", config->scan.clamd.path, "/run/clamd.ctl");
+    CHECK_TRUE("an address", config->scan.rspamd.is_set && config->scan.rspamd.path == NULL);
+    CHECK_INT("its port", config->scan.rspamd.endpoint.port, 11333);
+    CHECK_INT("timeout", config->scan.timeout_ms, 3000);
+    CHECK_INT("viruses", config->scan.rules.virus, VIRUS_HOLD);
+    CHECK_INT("spam", config->scan.rules.spam, SPAM_TAG);
+    CHECK_INT("open", config->scan.rules.on_failure, SCAN_FAILURE_ACCEPT);
+    CHECK_INT("large", config->scan.rules.too_large, SCAN_LARGE_REFUSE);
+    CHECK_INT("size", config->scan.max_size, 1024 * 1024);
+    CHECK_INT("concurrency", config->scan.concurrency, 3);
+    config_free(&off);
+    config_free(&config);
+    config_free(&usual);
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        struct config_errors *errors = config_errors_new();
+        char text[1000];
+
+        snprintf(text, sizeof text, HEAD OWN "}\nscan {\n %s\n}\n", wrong[i]);
+        assert_null(config_load_text("test.conf", bytes_from_text(text), errors));
+        CHECK_INT(wrong[i], config_errors_count(errors, CONFIG_ERROR), 1);
+        config_errors_free(&errors);
+    }
+}
+
 static void test_listeners(void **state)
 {
     struct config *config =
@@ -375,7 +418,9 @@ int main(void)
         cmocka_unit_test(test_defaults),  cmocka_unit_test(test_words),
         cmocka_unit_test(test_domains),   cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_explained), cmocka_unit_test(test_content),
-        cmocka_unit_test(test_listeners), cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_scanners),
+        cmocka_unit_test(test_listeners),
+        cmocka_unit_test(test_addresses),
     };
 
     return cmocka_run_group_tests(tests, make_secret, remove_secret);

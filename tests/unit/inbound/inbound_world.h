@@ -70,6 +70,7 @@ struct queue {
     char prefix[4096];
     struct strbuf content;
     uint64_t id;
+    const char *held_why; /* of the last; NULL: it is not held */
 };
 
 static inline void answer_ticket(void *context)
@@ -133,6 +134,7 @@ static inline void note_submission(struct queue *queue,
     strbuf_add(&queue->content, bytes_of(octets, got));
     free(octets);
     queue->id = submission->id;
+    queue->held_why = submission->held_why;
 }
 
 struct queue_ticket *queue_submit(struct queue *queue,
