@@ -31,6 +31,7 @@ struct inbound_scan {
     bool is_waiting;                   /* for a place */
     bool has_place;
     uint64_t begun_ms;
+    uint64_t waited_ms; /* for its place */
     struct scan_findings findings;
     struct scan_answer answer;
 };
@@ -70,6 +71,9 @@ static void begin_line(const struct inbound_scan *scan, struct log_line *line,
     log_text(line, "scan", scanner_text(scanner));
     log_number(line, "ms",
                (int64_t)(event_loop_now_ms(session->server->loop) - scan->begun_ms));
+    if (scan->waited_ms > 0) {
+        log_number(line, "waited", (int64_t)scan->waited_ms);
+    }
 }
 
 static void log_done(const struct inbound_scan *scan, const struct scan_call *call)
@@ -250,6 +254,7 @@ static void begin_calls(struct inbound_scan *scan)
     struct rspamd_question question;
 
     scan->has_place = true;
+    scan->waited_ms = event_loop_now_ms(session->server->loop) - scan->begun_ms;
     session->server->scans++;
     describe(session, &question);
     for (int i = 0; i < SCANNERS; i++) {

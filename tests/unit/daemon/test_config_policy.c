@@ -418,8 +418,7 @@ int main(void)
         cmocka_unit_test(test_defaults),  cmocka_unit_test(test_words),
         cmocka_unit_test(test_domains),   cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_explained), cmocka_unit_test(test_content),
-        cmocka_unit_test(test_scanners),
-        cmocka_unit_test(test_listeners),
+        cmocka_unit_test(test_scanners),  cmocka_unit_test(test_listeners),
         cmocka_unit_test(test_addresses),
     };
 
