@@ -295,3 +295,15 @@ def test_a_slow_scanner_takes_its_places_and_no_more(world):
     # who gets the place of one whose time is up may have a moment left
     assert len(at_once) == 2 and all(int(line.get("waited", line["ms"])) >= 900 for line in failures if line not in at_once)
     deaf.server.close()
+
+
+def test_a_scanner_that_is_slower_than_dns(world):
+    """All is known of the sender when time is up for the scanner: the answer waits for both."""
+    world.hop()
+    deaf = Deaf()
+    world.start(authenticate="on", extra=scan(f"rspamd 127.0.0.1:{deaf.port}", "timeout 1s"))
+    code, lines = answer(world, a_message())
+    assert code == 451, lines
+    line = world.daemon.wait_log("message-deferred")
+    assert line["why"] == "scan-failed" and "dmarc" in line
+    deaf.server.close()

@@ -412,14 +412,18 @@ static void test_both_are_asked_at_once(void **state)
     struct scanner clamd, rspamd;
     struct world world;
     struct client *client;
+    size_t before;
 
     scan_world_init(&world);
     scanner_open(&clamd, &world, true, SAYS_NOTHING, BYTES(CLEAN));
     scanner_open(&rspamd, &world, false, SAYS_NOTHING, BYTES(NO_ACTION));
     client = world_greet(&world);
     say(&world, client, MAIL RCPT "DATA\r\n", TAKEN);
+    before = memory_use_now();
     say_bytes(&world, client, "both are open", BYTES(HEAD "hello\r\n.\r\nNOOP\r\n"), "");
     some_turns(&world, 20);
+    CHECK_TRUE("what they may take is counted",
+               memory_use_now() - before >= 2 * STREAM_OUTPUT_HIGH);
     CHECK_INT("clamd", clamd.open, 1);
     CHECK_INT("rspamd", rspamd.open, 1);
     CHECK_TRUE("the client", strstr(strbuf_text(&rspamd.calls[0].question),
@@ -594,6 +598,7 @@ static void test_the_end_while_scanners_are_asked(void **state)
     begin_mail(&world);
     begin_mail(&world);
     inbound_server_free(&world.server);
+    some_turns(&world, 20);
     CHECK_INT("nobody took the place of the first", scanner.count, 1);
     scanner_close(&scanner);
     world_clear(&world);
