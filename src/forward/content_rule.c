@@ -178,18 +178,27 @@ static void look_at_name(struct header_facts *facts, struct bytes name)
     facts->has_from |= bytes_equal_nocase(name, BYTES("From"));
 }
 
+static void look_at_field(struct header_facts *facts, const struct header_field *field)
+{
+    facts->fields++;
+    if (field->whole.len > facts->largest) {
+        facts->largest = field->whole.len;
+        facts->largest_name = field->name;
+    }
+    look_at_name(facts, field->name);
+}
+
+/* The fields go on behind a line that is none: others read on there. */
 static struct header_facts look_at_header(struct bytes header)
 {
     struct header_facts facts = {0};
     struct header_field field;
 
-    while (header_field_next(&header, &field)) {
-        facts.fields++;
-        if (field.whole.len > facts.largest) {
-            facts.largest = field.whole.len;
-            facts.largest_name = field.name;
+    while (header.len > 0) {
+        while (header_field_next(&header, &field)) {
+            look_at_field(&facts, &field);
         }
-        look_at_name(&facts, field.name);
+        header = bytes_skip(header, bytes_find_part(header, BYTES("\r\n")) + 2);
     }
     return facts;
 }

@@ -152,6 +152,7 @@ static void end_header(struct inbound_session *session, size_t length)
         transaction->is_header_too_large = true;
         return;
     }
+    inbound_rules_header(session, top);
     transaction->has_forged_results = each_kept(session, top, store_kept, transaction);
     store(transaction, bytes_skip(octets, top.len));
     if (transaction->check != NULL) {

@@ -128,7 +128,7 @@ static bool may_join(const struct inbound_session *session,
         return true;
     }
     return inbound_auth_may_join(session, policy, route->kind == ROUTE_RETURN) &&
-           inbound_rules_may_join(session, policy) &&
+           inbound_rules_may_join(session, policy, route->kind == ROUTE_RETURN) &&
            inbound_seal_of(session, recipient->domain) == transaction->seal &&
            bytes_equal_nocase(transaction->recipients[0].route.srs_domain, route->srs_domain) &&
            (policy == NULL || policy->munge_from == MUNGE_NEVER ||

@@ -4,8 +4,9 @@
  *   1 inbound_rules_begin   at DATA: is anything looked for?
  *   2 inbound_rules_octets  the octets as they stream, dots taken out; the first that is blocked ends
  *                           the search
- *   3 inbound_rules_judge   room forward decides
- *   4 inbound_rules_add     what was let go all the same is said in a field of ours, as nobody else can
+ *   3 inbound_rules_header  all above the empty line
+ *   4 inbound_rules_judge   room forward decides
+ *   5 inbound_rules_add     what was let go all the same is said in a field of ours, as nobody else can
  *                           say it: results that claim to be ours are taken out
  *
  * Where nothing is looked for none of it costs anything but a look at the header.
@@ -57,14 +58,17 @@ static enum header_8bit_rule eight_bit_rule(const struct inbound_transaction *tr
     return is_return(transaction) && rule == HEADER_8BIT_REFUSE ? HEADER_8BIT_TAG : rule;
 }
 
+/* What returns are spared nobody else is. */
 bool inbound_rules_may_join(const struct inbound_session *session,
-                            const struct accept_policy *policy)
+                            const struct accept_policy *policy, bool is_returning)
 {
-    const struct accept_policy *before = policy_of(&session->transaction);
+    const struct inbound_transaction *transaction = &session->transaction;
+    const struct accept_policy *before = policy_of(transaction);
     struct inbound_transaction joining = {.policy = policy};
     const struct accept_policy *other = policy_of(&joining);
 
-    return before->header_sanity == other->header_sanity &&
+    return is_return(transaction) == is_returning &&
+           before->header_sanity == other->header_sanity &&
            before->header_8bit == other->header_8bit &&
            (before->blocked_content == other->blocked_content ||
             !content_rules_block(&session->options->content));
@@ -116,14 +120,20 @@ static void judge_files(struct inbound_transaction *transaction)
                            why, transaction->arena, &transaction->carried->file_answer);
 }
 
+void inbound_rules_header(struct inbound_session *session, struct bytes top)
+{
+    struct inbound_transaction *transaction = &session->transaction;
+
+    content_rule_for_header(&session->options->content, sanity_rule(transaction),
+                            eight_bit_rule(transaction), top, transaction->is_utf8,
+                            transaction->arena, &transaction->carried->header_answer);
+}
+
 struct decision inbound_rules_judge(struct inbound_session *session)
 {
     struct inbound_transaction *transaction = &session->transaction;
-    struct inbound_carried *carried = transaction->carried;
+    const struct inbound_carried *carried = transaction->carried;
 
-    content_rule_for_header(&session->options->content, sanity_rule(transaction),
-                            eight_bit_rule(transaction), strbuf_bytes(&transaction->header),
-                            transaction->is_utf8, transaction->arena, &carried->header_answer);
     judge_files(transaction);
     return carried->header_answer.decision.disposition != DECISION_ACCEPT
                ? carried->header_answer.decision

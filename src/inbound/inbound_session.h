@@ -389,10 +389,12 @@ void inbound_seal_add(struct inbound_session *session, struct bytes trace, struc
 /* inbound_rules.c */
 /* May a recipient with this policy share the answer of those before? */
 bool inbound_rules_may_join(const struct inbound_session *session,
-                            const struct accept_policy *policy);
+                            const struct accept_policy *policy, bool is_return);
 void inbound_rules_begin(struct inbound_session *session);
 /* Octets of the content as they come, header and all. */
 void inbound_rules_octets(struct inbound_session *session, struct bytes octets);
+/* All above the empty line has come, whether it is made of fields or not. */
+void inbound_rules_header(struct inbound_session *session, struct bytes top);
 /* Stops looking; safe at any time. */
 void inbound_rules_reset(struct inbound_session *session);
 /* The content is whole. */

@@ -216,6 +216,11 @@ HEADERS = {
     "header-nul": (raw("X-Y: a\0b\r\n"), "550 5.6.0"),
     "header-8bit": (raw("X-Y: \xe9\r\n"), "550 5.6.7"),
 }
+BEHIND = {   # others read on behind a line that is no field
+    "header-duplicate": (raw("Date: x\r\nno field\r\nDate: y\r\n"), "550 5.6.0"),
+    "header-nul": (raw("no field\r\nX-Y: a\0b\r\n"), "550 5.6.0"),
+    "header-8bit": (raw("no field\r\nX-Y: \xe9\r\n"), "550 5.6.7"),
+}
 
 
 @pytest.mark.parametrize("why", HEADERS)
@@ -223,6 +228,15 @@ def test_insane_headers_are_refused_where_the_policy_says_so(world, why):
     world.hop()
     world.start(policy="    header-sanity refuse\n    header-8bit refuse")
     data, want = HEADERS[why]
+    assert answer(world, data)[1][0].startswith(want)
+    assert world.daemon.wait_log("message-refused")["why"] == why
+
+
+@pytest.mark.parametrize("why", BEHIND)
+def test_insane_fields_do_not_hide_behind_a_line_that_is_none(world, why):
+    world.hop()
+    world.start(policy="    header-sanity refuse\n    header-8bit refuse")
+    data, want = BEHIND[why]
     assert answer(world, data)[1][0].startswith(want)
     assert world.daemon.wait_log("message-refused")["why"] == why
 
@@ -261,6 +275,19 @@ def test_bounces_on_their_way_back_are_only_tagged(world):
     with Client(world.daemon.port) as client:
         assert client.hello().message("", srs, data)[0] == 250
     assert b"policy.rule=blocked-file" in b" ".join(back.wait()[0].header().split())
+
+
+def test_nothing_is_smuggled_in_beside_a_bounce(world):
+    """What returns are spared was everybody's who named one first, where nobody is authenticated."""
+    hop = world.hop()
+    world.hop(world.SENDER)
+    world.start(extra=BLOCK)
+    world.send()
+    srs = hop.wait()[0].sender
+    with Client(world.daemon.port) as client:
+        client.hello().expect("MAIL FROM:<>", 250)
+        client.expect(f"RCPT TO:<{srs}>", 250)
+        assert client.command("RCPT TO:<info@fwd.test>")[1][0].startswith("452 4.5.3")
 
 
 # --- sizes ----------------------------------------------------------------------------------

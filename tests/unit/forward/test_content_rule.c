@@ -33,6 +33,10 @@ static const struct {
         "header-duplicate"),
     ROW("two Subject, blank in front of the colon", "Subject: x\r\nFrom: a\r\nSubject : y\r\n",
         "header-duplicate"),
+    ROW("two Date, a line that is no field between them",
+        "From: a@b\r\nDate: x\r\nnone\r\nDate: y\r\n", "header-duplicate"),
+    ROW("From behind a line that is no field", "none\r\n\tmore\r\nFrom: a@b\r\n", NULL),
+    ROW("a line that is none at the end", "From: a@b\r\nnone", NULL),
     ROW("NUL", "From: a@b\r\nX: \0\r\n", "header-nul"),
     ROW("NUL comes before the rest", "X: \0\r\nDate: x\r\nDate: y\r\n", "header-nul"),
 };

@@ -224,7 +224,7 @@ static void test_bounce_to_a_token(void **state)
         enum state_status status;
         const char *want;
     } cases[] = {
-        {"known", true, STATE_OK, "250/2.1.5 250/2.1.5 354 250/2.0.0"},
+        {"known", true, STATE_OK, "250/2.1.5 452/4.5.3 354 250/2.0.0"},
         {"unknown", false, STATE_OK, "550/5.1.6 250/2.1.5 354 250/2.0.0"},
         {"store broken", true, STATE_FAILED, "451/4.3.0 250/2.1.5 354 250/2.0.0"},
     };
