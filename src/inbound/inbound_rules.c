@@ -115,6 +115,11 @@ static void judge_files(struct inbound_transaction *transaction)
         trouble = mime_walk_trouble(transaction->walk);
         why = mime_walk_why(transaction->walk);
         mime_walk_free(&transaction->walk);
+        /* Who throws NULs away finds delimiters and fields where there are none. */
+        if (trouble == MIME_NO_TROUBLE && transaction->decoder.has_nul) {
+            trouble = MIME_AMBIGUOUS;
+            why = "nul";
+        }
     }
     content_rule_for_files(blocked_rule(transaction), &transaction->carried->findings, trouble,
                            why, transaction->arena, &transaction->carried->file_answer);

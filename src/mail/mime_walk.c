@@ -21,6 +21,7 @@ enum field { FIELD_OTHER, FIELD_TYPE, FIELD_DISPOSITION, FIELD_ENCODING };
 struct boundary {
     unsigned level; /* the parts between it are at this depth */
     size_t at, length;
+    bool is_used; /* a line was it */
 };
 
 /* What the fields of a part say; each may say several things. */
@@ -132,7 +133,7 @@ static void on_boundary(void *context, enum mime_reading reading, struct bytes t
     }
     memcpy(walk->boundary_text + walk->boundary_text_length, text.data, text.len);
     walk->boundaries[walk->boundary_count++] =
-        (struct boundary){level, walk->boundary_text_length, text.len};
+        (struct boundary){level, walk->boundary_text_length, text.len, false};
     walk->boundary_text_length += text.len;
 }
 
@@ -466,6 +467,23 @@ static void begin_epilogue(struct mime_walk *walk)
     walk->is_in_body = true;
 }
 
+/* Whoever goes by one boundary of a multipart, or reads such a line to its end, sees no delimiter where we
+ * do, and one part where we see two. */
+static void use_boundary(struct mime_walk *walk, size_t index, struct bytes line)
+{
+    struct boundary *boundaries = walk->boundaries;
+    bool is_doubtful = line.len == MIME_LINE && line.data[line.len - 1] != '\n';
+
+    for (size_t i = 0; i < walk->boundary_count; i++) {
+        is_doubtful |= i != index && boundaries[i].is_used &&
+                       boundaries[i].level == boundaries[index].level;
+    }
+    if (is_doubtful) {
+        note(walk, MIME_AMBIGUOUS, "boundary");
+    }
+    boundaries[index].is_used = true;
+}
+
 static bool take_delimiter(struct mime_walk *walk, struct bytes line)
 {
     size_t index = 0;
@@ -474,6 +492,7 @@ static bool take_delimiter(struct mime_walk *walk, struct bytes line)
     if (delimiter == DELIMITER_NONE) {
         return false;
     }
+    use_boundary(walk, index, line);
     finish_field(walk);
     close_views(walk);
     walk->depth = walk->boundaries[index].level;

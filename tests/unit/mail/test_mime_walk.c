@@ -188,6 +188,7 @@ static void parts_are_found_however_they_are_delimited(void **state)
         ROW("behind the closing boundary", MIXED("b") "--b\r\n\r\n--b--\r\n" PART("b"), "[N:evil.exe]", MIME_NO_TROUBLE),
         ROW("two boundaries in one field, the first", "Content-Type: multipart/mixed; boundary=a; boundary=b\r\n\r\n" PART("a"), "[N:evil.exe]", MIME_NO_TROUBLE),
         ROW("two boundaries in one field, the second", "Content-Type: multipart/mixed; boundary=a; boundary=b\r\n\r\n" PART("b"), "[N:evil.exe]", MIME_NO_TROUBLE),
+        ROW("two boundaries in one field, both used", "Content-Type: multipart/mixed; boundary=a; xboundary=b\r\n\r\n" PART("a") "--b\r\n", "[N:evil.exe]", MIME_AMBIGUOUS),
         ROW("two Content-Type fields, the first", "Content-Type: multipart/mixed; boundary=a\r\n" MIXED("b") PART("a"), "[N:evil.exe]", MIME_NO_TROUBLE),
         ROW("two Content-Type fields, the second", "Content-Type: multipart/mixed; boundary=a\r\n" MIXED("b") PART("b"), "[N:evil.exe]", MIME_NO_TROUBLE),
         ROW("two Content-Type fields of two classes", "Content-Type: application/pdf\r\n" MIXED("b") PART("b"), "[N:evil.exe]", MIME_AMBIGUOUS),
@@ -622,6 +623,26 @@ static void long_lines_are_read_alike(void **state)
     strbuf_clear(&message);
 }
 
+/* What stands behind is told apart by nobody who reads the line to its end. */
+static void a_delimiter_is_not_longer_than_what_is_read(void **state)
+{
+    struct strbuf message;
+
+    (void)state;
+    strbuf_init(&message, 100000);
+    for (size_t extra = 0; extra < 2; extra++) {
+        strbuf_add_text(&message, MIXED("b") "--b");
+        for (size_t i = 0; i < MIME_LINE - 4 + extra; i++) {
+            strbuf_add_char(&message, ' ');
+        }
+        strbuf_add_text(&message, "\n");
+        check_limit(extra == 0 ? "as long as may be" : "one blank more", &message,
+                    extra == 0 ? MIME_NO_TROUBLE : MIME_AMBIGUOUS,
+                    extra == 0 ? "" : "boundary");
+    }
+    strbuf_clear(&message);
+}
+
 static void a_walk_that_is_given_up_tells_nothing_more(void **state)
 {
     struct strbuf log;
@@ -652,6 +673,7 @@ int main(void)
         cmocka_unit_test(names_of_many_readings_have_an_end),
         cmocka_unit_test(messages_encoded_in_messages_have_an_end),
         cmocka_unit_test(long_lines_are_read_alike),
+        cmocka_unit_test(a_delimiter_is_not_longer_than_what_is_read),
         cmocka_unit_test(a_walk_that_is_given_up_tells_nothing_more),
     };
 
