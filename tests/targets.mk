@@ -5,7 +5,8 @@ FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 3
 PEERS := build/peers
-PEER_PACKAGES := unbound exim4-daemon-light exim4-base libnss-wrapper postfix postsrsd clamav-daemon rspamd fail2ban
+PEER_PACKAGES := unbound exim4-daemon-light exim4-base libnss-wrapper postfix postsrsd fail2ban
+SCANNER_PACKAGES := clamav-daemon rspamd
 PYTEST_ARGUMENTS ?= tests/e2e
 TESTS = $(PYTHON) tests/support/run_tests.py
 
@@ -30,6 +31,8 @@ check: deps ## the quick part of make test: build, rooms, format, unit tests
 .PHONY: peers
 peers:
 	@tests/support/unpack_packages $(PEERS) $(PEER_PACKAGES)
+	@tests/support/unpack_packages $(PEERS) $(SCANNER_PACKAGES) || \
+	    echo "no scanners: tests/e2e/test_scanners.py skips what needs them"
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 .PHONY: asan

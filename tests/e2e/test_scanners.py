@@ -307,3 +307,12 @@ def test_a_scanner_that_is_slower_than_dns(world):
     line = world.daemon.wait_log("message-deferred")
     assert line["why"] == "scan-failed" and "dmarc" in line
     deaf.server.close()
+
+
+def test_what_is_explained_is_not_shown_to_scanners(world):
+    """They learn from what they see, and explain leaves nothing behind."""
+    world.hop()
+    world.start(extra=scan(f"clamd 127.0.0.1:{free_port()}"))
+    result = world.daemon.command("explain", "anna@sender.test", "info@fwd.test", "--ip", "127.0.0.1", check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert answer(world, a_message())[0] == 451
