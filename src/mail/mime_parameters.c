@@ -126,24 +126,22 @@ static size_t add_encoded_word(const struct reading *reading, struct strbuf *out
     struct bytes rest = bytes_skip(text, 2);
     struct bytes charset = bytes_cut(&rest, '?');
     struct bytes encoding = bytes_cut(&rest, '?');
-    size_t length = bytes_find_part(rest, BYTES("?="));
-    struct bytes encoded = bytes_first(rest, length);
+    unsigned char letter = encoding.len == 1 ? ascii_lower((unsigned char)encoding.data[0]) : 0;
+    struct bytes encoded;
+    size_t length;
 
-    if (encoding.len != 1 || charset.len > 100) {
-        return 0;
+    if ((letter != 'b' && letter != 'q') || charset.len > 100) {
+        return 0; /* before its end is looked for, which may be far away */
     }
     if (is_strange_charset(charset)) {
         doubt(reading);
     }
-    switch (ascii_lower((unsigned char)encoding.data[0])) {
-    case 'b':
+    length = bytes_find_part(rest, BYTES("?="));
+    encoded = bytes_first(rest, length);
+    if (letter == 'b') {
         add_base64(out, encoded);
-        break;
-    case 'q':
+    } else {
         add_unescaped(out, encoded, '=');
-        break;
-    default:
-        return 0;
     }
     return (size_t)(bytes_skip(rest, length + 2).data - text.data);
 }

@@ -6,6 +6,7 @@
 #include "mail/mime_walk.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 enum { LOG_LIMIT = 8 * 1024 * 1024 };
 
@@ -582,6 +583,30 @@ static void names_of_many_readings_have_an_end(void **state)
     strbuf_clear(&message);
 }
 
+/* What only begins like an encoded word was looked through up to the end of its value, again and again: 20
+ * ms each time. */
+static void words_without_an_end_are_not_looked_through(void **state)
+{
+    static const char *const units[] = {"=?a?bc", "=?a?z?b", " =?"};
+    struct strbuf message;
+    clock_t begun = clock();
+
+    (void)state;
+    strbuf_init(&message, 1024 * 1024);
+    for (int fields = 0; fields < 60; fields++) {
+        size_t from = message.len;
+
+        strbuf_add_text(&message, DISPOSITION "name=name=name=name=");
+        while (message.len - from < MIME_VALUE_LIMIT - 100) {
+            strbuf_add_text(&message, units[fields % 3]);
+        }
+        strbuf_add_text(&message, "\r\n");
+    }
+    check_limit("words", &message, MIME_NO_TROUBLE, "");
+    CHECK_TRUE("soon", clock() - begun < 3 * CLOCKS_PER_SEC);
+    strbuf_clear(&message);
+}
+
 static void messages_encoded_in_messages_have_an_end(void **state)
 {
     struct strbuf message, inner;
@@ -671,6 +696,7 @@ int main(void)
         cmocka_unit_test(what_is_too_complex_ends_the_walk),
         cmocka_unit_test(comments_are_not_passed_again_and_again),
         cmocka_unit_test(names_of_many_readings_have_an_end),
+        cmocka_unit_test(words_without_an_end_are_not_looked_through),
         cmocka_unit_test(messages_encoded_in_messages_have_an_end),
         cmocka_unit_test(long_lines_are_read_alike),
         cmocka_unit_test(a_delimiter_is_not_longer_than_what_is_read),
