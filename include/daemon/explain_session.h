@@ -5,7 +5,7 @@
  * Output  the report; nothing is sent but questions to the resolver, and nothing is written.
  * Differs from the daemon in this: time and chance (SRS dates, the order among equal MX hosts), what is
  *         counted (rates and budgets of clients and mailboxes, uses of return addresses), TLS with the
- *         client, which is left out, and what the next hops will say.
+ *         client and scanners, which are left out, and what the next hops will say.
  */
 #ifndef DAEMON_EXPLAIN_SESSION_H
 #define DAEMON_EXPLAIN_SESSION_H

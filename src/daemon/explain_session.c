@@ -466,6 +466,11 @@ static void open_server(struct explain_call *call)
                                                  .on_verdicts = on_verdicts,
                                                  .on_message = on_message};
     options->spool_directory = "/tmp";
+    if (options->scan.clamd.is_set || options->scan.rspamd.is_set) {
+        options->scan = (struct scan_options){.timeout_ms = 0};
+        note(call,
+             "the scanners are not asked: they would learn from a message that never came");
+    }
     if (call->request->client.family == IP_NONE) {
         options->authenticate = false;
         options->clients = (struct client_options){.lists_timeout_ms = 0};
