@@ -21,6 +21,7 @@
 #include "forward/delivery_route.h"
 #include "forward/dns_list.h"
 #include "forward/grey_list.h"
+#include "forward/recipient_check.h"
 #include "forward/retry_schedule.h"
 #include "forward/rewrite_plan.h"
 #include "forward/tls_policy.h"
@@ -187,7 +188,9 @@ struct config {
     struct content_rules content;
     struct scan_options scan;
     struct grey_options grey;
-    struct client_rules client_rules;                          /* ready, thresholds and all */
+    struct verify_options verify;     /* ready, rules and all */
+    int verify_on_failure;            /* enum verify_failure: where a rule says nothing */
+    struct client_rules client_rules; /* ready, thresholds and all */
     uint64_t client_tag_at, client_defer_at, client_refuse_at; /* points; 0: never */
     uint64_t lists_timeout_ms;
     struct config_lists blocklists, allowlists;

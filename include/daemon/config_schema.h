@@ -37,6 +37,7 @@ enum config_type {
     CONFIG_SCANNER,     /* struct scanner_place */
     CONFIG_BLOCKLIST,
     CONFIG_ALLOWLIST,
+    CONFIG_VERIFY,  /* verify-recipients */
     CONFIG_ALIAS,   /* forward, refuse, defer, discard */
     CONFIG_ALIASES, /* file of aliases */
 };

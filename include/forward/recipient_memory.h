@@ -16,6 +16,7 @@ enum { RECIPIENT_TEXT_KEPT = 300 };
 
 struct recipient_answer {
     bool is_refused;      /* for good; otherwise it was accepted */
+    bool is_unknown;      /* refused, because there is no such recipient */
     unsigned code;        /* of the reply */
     const char *enhanced; /* "5.1.1" */
     struct bytes text;    /* of the reply, without the codes; cut at RECIPIENT_TEXT_KEPT */

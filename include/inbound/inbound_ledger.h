@@ -32,6 +32,8 @@ enum ledger_refusal {
     LEDGER_BAD_SIGNATURES,     /* sessions that were ended */
     LEDGER_FORWARD_BUDGET,
     LEDGER_DESTINATION_BUDGET,
+    LEDGER_REFUSED_THERE, /* by the server behind an alias */
+    LEDGER_UNVERIFIED,    /* which said nothing */
     LEDGER_REFUSALS,
 };
 

@@ -14,6 +14,7 @@
 #include "forward/client_score.h"
 #include "forward/dns_list.h"
 #include "forward/grey_list.h"
+#include "forward/recipient_check.h"
 #include "forward/recipient_route.h"
 #include "forward/rewrite_plan.h"
 #include "inbound/inbound_ledger.h"
@@ -21,6 +22,7 @@
 #include "io/dns_resolver.h"
 #include "io/state_store.h"
 #include "io/stream.h"
+#include "outbound/recipient_probe.h"
 #include "queue/queue.h"
 
 #include <stdatomic.h>
@@ -80,6 +82,7 @@ struct inbound_options {
     struct content_rules content; /* what no message may carry */
     struct scan_options scan;     /* who else looks at it */
     struct grey_options grey;
+    struct verify_options verify; /* needs a prober (inbound_server_set_prober) */
     struct client_options clients;
     struct client_limits limits;
     struct tls_context *tls;          /* our certificates; NULL: there is no TLS */
@@ -98,6 +101,8 @@ struct inbound_server *inbound_server_new(struct event_loop *loop, struct queue 
 void inbound_server_set_resolver(struct inbound_server *server, struct dns_resolver *resolver);
 /* *borrows* what is counted for all loops. Without one no client is counted. */
 void inbound_server_set_ledger(struct inbound_server *server, struct inbound_ledger *ledger);
+/* *borrows* what asks other servers about recipients. Without one nobody is asked. */
+void inbound_server_set_prober(struct inbound_server *server, struct recipient_prober *prober);
 void inbound_server_set_options(struct inbound_server *server,
                                 const struct inbound_options *options);
 enum inbound_tls { INBOUND_TLS_STARTTLS, INBOUND_TLS_IMPLICIT, INBOUND_TLS_OFF };

@@ -148,6 +148,7 @@ static void add_range_text(struct strbuf *out, const struct config_option *optio
     case CONFIG_SCANNER:
     case CONFIG_BLOCKLIST:
     case CONFIG_ALLOWLIST:
+    case CONFIG_VERIFY:
     case CONFIG_SECRETS:
     case CONFIG_ALIAS:
     case CONFIG_ALIASES:
@@ -764,9 +765,10 @@ void config_apply(struct config_loading *loading, const struct config_option *op
     case CONFIG_POLICY_FOR:
     case CONFIG_SEAL:
     case CONFIG_INCLUDE:
+    case CONFIG_VERIFY:
     case CONFIG_ALIAS:
     case CONFIG_ALIASES:
-        return; /* walked by config_load, or gathered by config_aliases */
+        return; /* walked by config_load, or gathered by config_aliases and config_verify */
     case CONFIG_TEXT:
         apply_text(loading, option, node);
         return;

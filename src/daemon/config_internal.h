@@ -10,6 +10,7 @@
  *   config_tls      TLS of outgoing connections: files and rules
  *   config_clients  what is thought of clients: rules, block lists and allow lists
  *   config_scanners where messages are shown to scanners
+ *   config_verify   whose servers are asked about recipients
  *   config_aliases  domain blocks and alias files into the alias table
  */
 #ifndef DAEMON_CONFIG_INTERNAL_H
@@ -167,6 +168,8 @@ void config_check_clients(struct config_loading *loading);
 /* Where a scanner listens. */
 void config_apply_scanner(struct config_loading *loading, const struct config_option *option,
                           const struct config_node *node);
+/* Makes the rules of config->verify. */
+void config_build_verify(struct config_loading *loading);
 /* Builds config->aliases from the domain blocks. */
 void config_build_aliases(struct config_loading *loading);
 

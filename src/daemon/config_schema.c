@@ -395,6 +395,23 @@ const struct config_option config_options[] = {
     {"greylist", "client-passes", CONFIG_NUMBER, AT(grey.client_passes), "N", NULL, NULL, 0, 1000, "5", ONCE, RELOAD, NULL,
      "A client of which so many senders have come again is asked no more. 0: it always is."},
 
+    {"", "verify-recipients", CONFIG_VERIFY, NO_VALUE, "DOMAIN ... [defer|accept]", NULL, NULL, NO_RANGE, NULL, REPEATS, RELOAD,
+     "#verify-recipients internal.example.org",
+     "Domains that aliases lead to whose servers are asked, before a recipient is taken, whether they take it: by MAIL FROM:<> and RCPT, "
+     "where mail for the domain goes (its route, or its MX). When they refuse it for good their answer is ours, without the address behind the "
+     "alias. An alias with other targets, or with a fallback, is not asked about: somebody takes its mail. Only for servers that are yours. "
+     "The last word says what happens when there is no answer (default: verify.on-failure)."},
+    {"", "verify", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
+     "How recipients are verified (verify-recipients)."},
+    {"verify", "timeout", CONFIG_DURATION, AT(verify.timeout_ms), "TIME", NULL, NULL, 100, 2 * MINUTE, "10s", ONCE, RELOAD, NULL,
+     "How long a recipient waits for the answer. A server that does not answer in time is left alone for some seconds."},
+    {"verify", "positive", CONFIG_DURATION, AT(verify.positive_ms), "TIME", NULL, NULL, 0, 7 * DAY, "1h", ONCE, RELOAD, NULL,
+     "How long it is remembered that a recipient was accepted; a reload forgets it. 0s: not at all."},
+    {"verify", "negative", CONFIG_DURATION, AT(verify.negative_ms), "TIME", NULL, NULL, 0, 7 * DAY, "10m", ONCE, RELOAD, NULL,
+     "How long it is remembered that a recipient was refused for good."},
+    {"verify", "on-failure", CONFIG_CHOICE, AT(verify_on_failure), "defer|accept", "defer|accept", NULL, NO_RANGE, "defer", ONCE, RELOAD, NULL,
+     "What becomes of a recipient nobody can say anything about now: the client comes again (451), or it is taken."},
+
     {"", "client", CONFIG_BLOCK, NO_VALUE, "{ ... }", NULL, NULL, NO_RANGE, NULL, ONCE, RELOAD, NULL,
      "What is thought of a client before its mail is taken. Each control says off, tag, defer, refuse, or a number of points; points "
      "of all controls and block lists add up. What is tagged is taken and says so in an Authentication-Results field (x-client). "
@@ -741,6 +758,7 @@ static void add_range(struct strbuf *out, const struct config_option *option)
     case CONFIG_SCANNER:
     case CONFIG_BLOCKLIST:
     case CONFIG_ALLOWLIST:
+    case CONFIG_VERIFY:
     case CONFIG_SECRETS:
     case CONFIG_ALIAS:
     case CONFIG_ALIASES:

@@ -175,6 +175,7 @@ static void fill_inbound(struct snapshot *snapshot)
         .content = config->content,
         .scan = config->scan,
         .grey = config->grey,
+        .verify = config->verify,
         .limits = client_limits(config),
         .tls = config->tls,
         .offers_requiretls = config->requiretls,

@@ -18,6 +18,7 @@ static void take_snapshot(void *context)
     struct snapshot *snapshot = handover->snapshot;
 
     outbound_set_options(loop->outbound, &snapshot->outbound);
+    recipient_prober_forget(loop->prober);
     queue_set_options(loop->queue, &snapshot->queue);
     inbound_server_set_options(loop->inbound, &snapshot->inbound);
     shared_drop(&snapshot->shared);
@@ -93,7 +94,9 @@ bool worker_loop_init(struct worker_loop *loop, size_t index,
                             &snapshot->queue);
     loop->inbound = inbound_server_new(loop->loop, loop->queue, &loop->ids, parts->state,
                                        &snapshot->inbound);
+    loop->prober = recipient_prober_new(loop->loop, loop->outbound);
     inbound_server_set_resolver(loop->inbound, loop->resolver);
+    inbound_server_set_prober(loop->inbound, loop->prober);
     inbound_server_set_ledger(loop->inbound, parts->ledger);
     return true;
 }
@@ -177,6 +180,7 @@ void worker_loop_stop(struct worker_loop *loop)
 void worker_loop_clear(struct worker_loop *loop)
 {
     inbound_server_free(&loop->inbound);
+    recipient_prober_free(&loop->prober);
     queue_free(&loop->queue);
     outbound_free(&loop->outbound);
     dns_resolver_free(&loop->resolver);

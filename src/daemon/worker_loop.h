@@ -19,6 +19,7 @@ struct worker_loop {
     struct process_thread *thread;
     struct dns_resolver *resolver;
     struct outbound *outbound;
+    struct recipient_prober *prober;
     struct queue *queue;
     struct inbound_server *inbound;
     struct message_id_source ids;

@@ -2,13 +2,14 @@
 
 enum { FIRST_DELAY_MS = 500, DOUBLED_MOST = 20 };
 
-/* The words of forward/recipient_route. What was signed here once and is too old now is nobody's
+/* The words of forward/recipient_route and recipient_check. What was signed here once and is too old now is nobody's
  * fault. */
 static const struct {
     const char *why;
     enum client_offence offence;
 } offences[] = {
     {"unknown-recipient", CLIENT_UNKNOWN_RECIPIENT},
+    {"recipient-unknown-there", CLIENT_UNKNOWN_RECIPIENT},
     {"srs-forged", CLIENT_BAD_SIGNATURE},
     {"srs-future", CLIENT_BAD_SIGNATURE},
     {"srs-malformed", CLIENT_BAD_SIGNATURE},

@@ -78,6 +78,7 @@ void recipient_check_note(struct recipient_findings *findings,
     hidden_address_add(&text, answer->text, target, alias);
     findings->refusal = (struct recipient_answer){
         .is_refused = true,
+        .is_unknown = answer->is_unknown,
         .code = answer->code,
         .enhanced = arena_copy_text(arena, bytes_from_text(answer->enhanced)),
         .text = text.overflowed || text.len == 0 ? BYTES("no such recipient there")
@@ -124,6 +125,7 @@ struct decision recipient_check_decide(const struct recipient_findings *findings
         .code = findings->refusal.code,
         .enhanced = findings->refusal.enhanced,
         .text = findings->refusal.text,
-        .why = "recipient-unknown-there",
+        .why = findings->refusal.is_unknown ? "recipient-unknown-there"
+                                            : "recipient-refused-there",
     };
 }

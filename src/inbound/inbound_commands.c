@@ -29,6 +29,7 @@ void inbound_transaction_reset(struct inbound_session *session)
 
     inbound_auth_reset(session);
     inbound_standing_reset(session);
+    inbound_verify_reset(session);
     inbound_seal_reset(session);
     inbound_rules_reset(session);
     inbound_scan_reset(session);

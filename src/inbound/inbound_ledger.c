@@ -235,6 +235,10 @@ const char *inbound_ledger_refusal_text(enum ledger_refusal refusal)
         return "forward-budget";
     case LEDGER_DESTINATION_BUDGET:
         return "destination-budget";
+    case LEDGER_REFUSED_THERE:
+        return "recipient-refused-there";
+    case LEDGER_UNVERIFIED:
+        return "recipient-unverified";
     case LEDGER_REFUSALS:
         break;
     }

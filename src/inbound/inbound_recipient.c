@@ -155,10 +155,8 @@ static enum inbound_gate sender_gate(struct inbound_session *session,
 static enum inbound_gate (*const gates[])(struct inbound_session *session,
                                           const struct inbound_asked *asked,
                                           struct decision *decision) = {
-    inbound_standing_gate,
-    sender_gate,
-    inbound_budget_gate,
-    inbound_greylist_gate,
+    inbound_standing_gate, sender_gate,           inbound_budget_gate,
+    inbound_verify_gate,   inbound_greylist_gate,
 };
 
 static void pass_gates(struct inbound_session *session)
@@ -198,6 +196,7 @@ static void judge_recipient(struct inbound_session *session)
     asked->policy = policy_for(session, &asked->ruling);
     asked->gate = 0;
     asked->grey.stage = INBOUND_GREY_UNASKED;
+    inbound_verify_reset(session);
     if (!may_join(session, &asked->ruling, &asked->route, asked->policy)) {
         refuse(session, 452, "4.5.3",
                "one policy at a time: send this one in a message of its own");

@@ -58,6 +58,11 @@ void inbound_server_rehearse(struct inbound_server *server,
     server->rehearsal = rehearsal;
 }
 
+void inbound_server_set_prober(struct inbound_server *server, struct recipient_prober *prober)
+{
+    server->prober = prober;
+}
+
 void inbound_server_set_options(struct inbound_server *server,
                                 const struct inbound_options *options)
 {

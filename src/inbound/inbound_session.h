@@ -6,6 +6,7 @@
  * their addresses), inbound_content.c (the content up to its answer), inbound_chunks.c (BDAT),
  * inbound_auth.c (who sent it), inbound_rules.c (what it carries), inbound_scan.c (what scanners say; scan_call.c is one question), inbound_seal.c (what we sign it with), inbound_greylist.c (who is to come again),
  * inbound_trust.c (relays that name their client), inbound_tls.c (STARTTLS), inbound_memory.c (what it holds),
+ * inbound_verify.c (whether the servers behind a recipient take it),
  * inbound_banner.c (the wait before the greeting), inbound_standing.c (what is thought of the client),
  * inbound_limits.c (how much a client may do), inbound_budget.c (how much is sent on).
  */
@@ -113,7 +114,8 @@ struct inbound_server {
     struct state_store *state;
     struct dns_resolver *resolver; /* NULL: nobody is authenticated */
     struct message_checker *checker;
-    struct inbound_ledger *ledger; /* NULL: clients are not counted */
+    struct recipient_prober *prober; /* NULL: nobody is asked about recipients */
+    struct inbound_ledger *ledger;   /* NULL: clients are not counted */
     const struct inbound_options *options;
     const struct inbound_rehearsal *rehearsal; /* NULL: all of it is meant */
     struct list sessions;
@@ -153,6 +155,15 @@ struct inbound_grey {
     struct grey_answer answer;
 };
 
+/* How far the servers behind a recipient have been asked. */
+struct inbound_verify {
+    bool is_done;
+    size_t next;                   /* target */
+    uint64_t until_ms;             /* clock of the loop */
+    struct recipient_probe *probe; /* pending, or NULL */
+    struct recipient_findings findings;
+};
+
 /* A RCPT on its way to its answer; good while that is open. */
 struct inbound_asked {
     struct smtp_mailbox recipient; /* as the client said it */
@@ -160,6 +171,7 @@ struct inbound_asked {
     struct smtp_mailbox ruling; /* the address whose rules hold: that of an alias of ours */
     const struct accept_policy *policy; /* NULL: the default */
     size_t gate;                        /* the control whose turn it is */
+    struct inbound_verify verify;
     struct inbound_grey grey;
 };
 
@@ -476,6 +488,13 @@ bool inbound_trust_find_client(const struct inbound_options *options, struct byt
 enum inbound_gate inbound_greylist_gate(struct inbound_session *session,
                                         const struct inbound_asked *asked,
                                         struct decision *decision);
+
+/* inbound_verify.c */
+enum inbound_gate inbound_verify_gate(struct inbound_session *session,
+                                      const struct inbound_asked *asked,
+                                      struct decision *decision);
+/* Stops asking, and forgets the answers; safe at any time. */
+void inbound_verify_reset(struct inbound_session *session);
 
 /* inbound_tls.c */
 /* It is known who the client is: greets, or begins with TLS where that comes first. */

@@ -343,6 +343,7 @@ static bool read_answer(const struct probe_question *question, struct recipient_
         return false;
     case DELIVERY_PERMANENT:
         answer->is_refused = true;
+        answer->is_unknown = recipient->class == REPLY_CLASS_UNKNOWN_USER;
         if (is_unspeakable(recipient)) {
             answer->code = 553;
             answer->text = recipient->text;

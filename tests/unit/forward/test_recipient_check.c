@@ -95,7 +95,7 @@ static void test_decision(void **state)
         {"?-", DECISION_DEFER, 451, false},  {"-!", DECISION_ACCEPT, 0, true},
         {"?!", DECISION_ACCEPT, 0, true},    {"", DECISION_DEFER, 451, false},
     };
-    static const struct recipient_answer yes = {false, 250, "2.1.5", {"ok", 2}};
+    static const struct recipient_answer yes = {false, false, 250, "2.1.5", {"ok", 2}};
     struct arena *arena = arena_new();
 
     (void)state;
@@ -105,7 +105,7 @@ static void test_decision(void **state)
         unsigned code = 550;
 
         for (const char *at = cases[i].found; *at != '\0'; at++) {
-            struct recipient_answer no = {true, code++, "5.1.1", {"no", 2}};
+            struct recipient_answer no = {true, false, code++, "5.1.1", {"no", 2}};
 
             if (*at == '+' || *at == '-') {
                 recipient_check_note(&findings, *at == '+' ? &yes : &no, BYTES("t@in.example"),
@@ -139,7 +139,7 @@ static void test_the_target_stays_hidden(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct recipient_findings findings = {.is_any_accepted = false};
-        struct recipient_answer no = {true, 551, "5.7.9", cases[i].said};
+        struct recipient_answer no = {true, i % 2 == 0, 551, "5.7.9", cases[i].said};
         struct decision decision;
 
         recipient_check_note(&findings, &no, BYTES("t@in.example"), BYTES("a@example.org"),
@@ -148,7 +148,8 @@ static void test_the_target_stays_hidden(void **state)
         CHECK_INT("code", decision.code, 551);
         CHECK_TEXT("enhanced", decision.enhanced, "5.7.9");
         CHECK_BYTES("text", decision.text, cases[i].want);
-        CHECK_TEXT("why", decision.why, "recipient-unknown-there");
+        CHECK_TEXT("why", decision.why,
+                   i % 2 == 0 ? "recipient-unknown-there" : "recipient-refused-there");
     }
     arena_free(&arena);
 }

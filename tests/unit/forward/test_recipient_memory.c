@@ -4,8 +4,8 @@
 
 static const struct siphash_key key = {{1, 2}};
 
-static const struct recipient_answer refused = {true, 550, "5.1.1", {"no such user", 12}};
-static const struct recipient_answer accepted = {false, 250, "2.1.5", {"ok", 2}};
+static const struct recipient_answer refused = {true, true, 550, "5.1.1", {"no such user", 12}};
+static const struct recipient_answer accepted = {false, false, 250, "2.1.5", {"ok", 2}};
 
 static void test_time(void **state)
 {

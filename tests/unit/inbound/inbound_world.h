@@ -298,6 +298,73 @@ void state_store_count(struct state_store *store, struct event_loop *loop, struc
                                         .key = bytes_from_text(store->counted_key)});
 }
 
+/* -- what asks other servers about recipients, played -- */
+
+struct recipient_probe {
+    struct recipient_prober *prober;
+    void (*on_done)(void *context, const struct probe_result *result);
+    void *context;
+};
+
+/* Addresses that begin with "known" are known at once: "known-no" is refused, others are taken. */
+struct recipient_prober {
+    struct recipient_probe *open; /* the last question, until it is answered */
+    unsigned asked, cancelled;
+    char questions[1024]; /* "address@destination 10000" a line */
+};
+
+static const struct probe_result world_taken = {
+    .verdict = PROBE_ACCEPTED,
+    .answer = {.code = 250, .enhanced = "2.1.5", .text = {"ok", 2}},
+};
+static const struct probe_result world_refused = {
+    .verdict = PROBE_REFUSED,
+    .answer = {true, true, 556, "5.1.99", {"<anna@x.test> is not here", 25}},
+};
+
+struct recipient_probe *
+recipient_probe_start(struct recipient_prober *prober, const struct probe_request *request,
+                      struct probe_result *result,
+                      void (*on_done)(void *context, const struct probe_result *result),
+                      void *context)
+{
+    size_t at = strlen(prober->questions);
+
+    prober->asked++;
+    snprintf(prober->questions + at, sizeof prober->questions - at,
+             "%s" BYTES_FMT " " BYTES_FMT, at > 0 ? "\n" : "", BYTES_ARG(request->address),
+             BYTES_ARG(request->destination));
+    if (bytes_starts_with(request->address, BYTES("known"))) {
+        *result = bytes_starts_with(request->address, BYTES("known-no")) ? world_refused
+                                                                         : world_taken;
+        return NULL;
+    }
+    prober->open = memory_zero(sizeof *prober->open);
+    *prober->open =
+        (struct recipient_probe){.prober = prober, .on_done = on_done, .context = context};
+    return prober->open;
+}
+
+void recipient_probe_cancel(struct recipient_probe **probe)
+{
+    if (*probe != NULL) {
+        (*probe)->prober->cancelled++;
+        (*probe)->prober->open = NULL;
+        free(*probe);
+        *probe = NULL;
+    }
+}
+
+static inline void answer_probe(struct recipient_prober *prober,
+                                const struct probe_result *result)
+{
+    struct recipient_probe probe = *prober->open;
+
+    free(prober->open);
+    prober->open = NULL;
+    probe.on_done(probe.context, result);
+}
+
 /* -- the server -- */
 
 static const char WORLD_ALIASES[] = "postmaster: admin@mail.test\n"
