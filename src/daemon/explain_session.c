@@ -471,6 +471,9 @@ static void open_server(struct explain_call *call)
         note(call,
              "the scanners are not asked: they would learn from a message that never came");
     }
+    if (options->verify.count > 0) {
+        note(call, "the servers behind (\"verify-recipients\") are not asked");
+    }
     if (call->request->client.family == IP_NONE) {
         options->authenticate = false;
         options->clients = (struct client_options){.lists_timeout_ms = 0};

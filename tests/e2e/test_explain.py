@@ -242,6 +242,13 @@ def test_nothing_is_sent_and_nothing_written(world):
     assert [hop.connections for hop in hops] == [0, 0]
 
 
+def test_servers_behind_are_not_asked(world):
+    hops = start(world, extra="verify-recipients dest.test\n", is_started=False)
+    status, said = explain(world, "anna@good.test", "info@fwd.test", "--ip", GOOD)
+    assert status == 0 and "verify-recipients" in said["notes"][0]
+    assert [hop.connections for hop in hops] == [0, 0]
+
+
 def test_scanners_are_not_asked(world):
     scanner = world.make_hop("127.0.0.7")
     start(world, extra=f"scan {{\n    rspamd {scanner.address}:{scanner.port}\n}}", is_started=False)
