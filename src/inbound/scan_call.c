@@ -9,13 +9,16 @@
  */
 #include "scan_call.h"
 
+#include "inbound_session.h"
+
 #include "base/memory.h"
 #include "protocol/clamd_reply.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-enum { HEAD_LIMIT = 1024 * 1024 }; /* thousands of recipients */
+/* What is said of each recipient is less than its route takes, and those are bounded together. */
+enum { HEAD_LIMIT = INBOUND_ROUTE_MEMORY + 64 * 1024 };
 
 const char *scanner_text(enum scanner scanner)
 {
