@@ -353,7 +353,17 @@ static bool is_same_endpoint(const struct ip_endpoint *a, const struct ip_endpoi
     return a->port == b->port && a->port != 0 && ip_address_equal(&a->address, &b->address);
 }
 
-/* Directives that may repeat add to those before. */
+/* Directives that may repeat add to those before: not more than this in all. */
+static bool has_room_beside(struct config_loading *loading, const struct config_option *option,
+                            size_t count, const struct config_word *word)
+{
+    if (count > option->most) {
+        config_error_at(loading, word, NULL, "%s takes at most %llu values in all",
+                        option->name, (unsigned long long)option->most);
+    }
+    return count <= option->most;
+}
+
 static void apply_endpoints(struct config_loading *loading, const struct config_option *option,
                             const struct config_node *node)
 {
@@ -366,9 +376,7 @@ static void apply_endpoints(struct config_loading *loading, const struct config_
     if (!has_room(loading, option, node)) {
         return;
     }
-    if (before + count > option->most) {
-        config_error_at(loading, &words[0], NULL, "%s takes at most %llu values in all",
-                        option->name, (unsigned long long)option->most);
+    if (!has_room_beside(loading, option, before + count, &words[0])) {
         return;
     }
     for (size_t i = 0; i < before; i++) {
@@ -430,9 +438,7 @@ static void apply_names(struct config_loading *loading, const struct config_opti
                         "%s cannot be set for a domain alone", option->name);
         return;
     }
-    if (before + count > option->most) {
-        config_error_at(loading, &words[0], NULL, "%s takes at most %llu values in all",
-                        option->name, (unsigned long long)option->most);
+    if (!has_room_beside(loading, option, before + count, &words[0])) {
         return;
     }
     for (size_t i = 0; i < before; i++) {
@@ -490,9 +496,7 @@ static void apply_patterns(struct config_loading *loading, const struct config_o
     const struct config_word *words = value_words(node, &count);
     struct bytes *items = arena_alloc(loading->arena, (before + count) * sizeof *items);
 
-    if (before + count > option->most) {
-        config_error_at(loading, &words[0], NULL, "%s takes at most %llu values in all",
-                        option->name, (unsigned long long)option->most);
+    if (!has_room_beside(loading, option, before + count, &words[0])) {
         return;
     }
     for (size_t i = 0; i < before; i++) {
