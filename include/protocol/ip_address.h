@@ -29,7 +29,7 @@ struct ip_network {
 };
 
 /* Enough for any text written by ip_address_text and ip_endpoint_text, with NUL. */
-enum { IP_TEXT_SIZE = 64 };
+enum { IP_TEXT_SIZE = 56 };
 
 struct ip_text {
     char text[IP_TEXT_SIZE];

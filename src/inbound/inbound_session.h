@@ -216,18 +216,11 @@ struct inbound_session {
     struct ip_text via_text;    /* who named the client; empty: nobody */
     struct ip_text proxy_text;  /* who did so by a PROXY header; empty: nobody */
     struct strbuf relayed_helo; /* XCLIENT's; stands for that of later greetings */
-    bool awaits_proxy_header;
-    bool may_xclient;
-    uint64_t banner_wait_ms; /* of the listener */
-    bool has_talked_early;   /* before our greeting */
-    bool has_hurried;        /* sent commands behind HELO or EHLO */
-    enum inbound_tls tls;    /* of the listener */
-    const char *tls_version; /* NULL: all is in clear; static */
-    const char *tls_cipher;  /* static */
-    bool was_offered_starttls;
-    bool was_offered_requiretls; /* behind this EHLO */
+    uint64_t banner_wait_ms;    /* of the listener */
+    enum inbound_tls tls;       /* of the listener */
+    const char *tls_version;    /* NULL: all is in clear; static */
+    const char *tls_cipher;     /* static */
     struct smtp_dialogue dialogue;
-    bool is_esmtp;
     struct strbuf helo;
     struct inbound_transaction transaction;
     enum inbound_wait wait;
@@ -243,12 +236,19 @@ struct inbound_session {
     unsigned messages;
     unsigned refused;
     uint64_t started_ms;
-    size_t counted_memory; /* octets, as inbound_memory_count last told */
-    bool has_peer_ended;   /* it closed its side; what it said before still counts */
-    bool is_closed;
-    bool is_again_pending;
+    size_t counted_memory;  /* octets, as inbound_memory_count last told */
     struct loop_task again; /* goes on with input that waits, on the next turn */
     struct loop_task bury;  /* frees the session after this turn */
+    bool awaits_proxy_header;
+    bool may_xclient;
+    bool has_talked_early; /* before our greeting */
+    bool has_hurried;      /* sent commands behind HELO or EHLO */
+    bool was_offered_starttls;
+    bool was_offered_requiretls; /* behind this EHLO */
+    bool is_esmtp;
+    bool has_peer_ended; /* it closed its side; what it said before still counts */
+    bool is_closed;
+    bool is_again_pending;
 };
 
 /* inbound_server.c */
