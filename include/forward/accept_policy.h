@@ -33,7 +33,7 @@
  * Wait    what is only temporary is never refused: when a key or a record is missing that could
  *         save the message from rules 2 to 6, it is deferred, or marked. A refusal that stands
  *         without the missing answer is given at once.
- * Text    names what failed and what helps; printable ASCII, ACCEPT_TEXT_LIMIT octets, in the
+ * Text    names what failed and what helps; printable ASCII, REPLY_TEXT_LIMIT octets, in the
  *         arena.
  * RFC     7208 §8, 7372, 8601, 9989 §7.4
  */
@@ -46,8 +46,9 @@
 #include "base/arena.h"
 #include "forward/content_rule.h"
 #include "forward/decision.h"
+#include "forward/reply_text.h"
 
-enum { ACCEPT_TEXT_LIMIT = 460, ACCEPT_MARK_LIMIT = 7 };
+enum { ACCEPT_MARK_LIMIT = 7 };
 
 /* The first of each is the default. */
 enum spf_fail_rule { SPF_FAIL_REFUSE_UNLESS_DKIM, SPF_FAIL_REFUSE, SPF_FAIL_TAG };

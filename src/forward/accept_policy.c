@@ -1,7 +1,7 @@
 #include "forward/accept_policy.h"
 
-#include "base/strbuf.h"
 #include "forward/outcome_forecast.h"
+#include "forward/reply_text.h"
 
 enum { DOMAIN_TEXT_LIMIT = 200, EXPLANATION_LIMIT = 160 };
 
@@ -37,34 +37,13 @@ static bool is_refused(const struct judge *judge)
     return judge->answer->decision.disposition == DECISION_REFUSE;
 }
 
-/* Names and explanations come from strangers: what cannot stand in a reply becomes "?". */
-static void add_foreign(struct strbuf *out, struct bytes text, size_t limit)
-{
-    text = bytes_first(text, limit);
-    for (size_t i = 0; i < text.len; i++) {
-        char octet = text.data[i];
-
-        strbuf_add_char(out, octet < ' ' || octet > 126 ? '?' : octet);
-    }
-}
-
 /* "%" in the pattern stands for the foreign text. */
 static struct bytes write_text(struct judge *judge, const char *pattern, struct bytes foreign)
 {
-    struct bytes rest = bytes_from_text(pattern);
-    struct bytes before = bytes_cut(&rest, '%');
-    struct strbuf text;
-    struct bytes copy;
-
-    strbuf_init(&text, ACCEPT_TEXT_LIMIT);
-    strbuf_add(&text, before);
-    if (before.len < strlen(pattern)) {
-        add_foreign(&text, foreign.len == 0 ? BYTES("(none)") : foreign, DOMAIN_TEXT_LIMIT);
-    }
-    strbuf_add(&text, rest);
-    copy = arena_copy(judge->arena, strbuf_bytes(&text));
-    strbuf_clear(&text);
-    return copy;
+    return reply_text_make(
+        judge->arena, pattern,
+        foreign.len == 0 ? BYTES("(none)")
+                         : reply_text_clean(judge->arena, foreign, DOMAIN_TEXT_LIMIT, ""));
 }
 
 static void refuse(struct judge *judge, unsigned code, const char *enhanced, const char *why,
@@ -331,17 +310,17 @@ static struct bytes spf_text(struct judge *judge)
     struct strbuf text;
     struct bytes copy;
 
-    strbuf_init(&text, ACCEPT_TEXT_LIMIT);
+    strbuf_init(&text, REPLY_TEXT_LIMIT);
     strbuf_add_text(&text, "SPF: ");
-    add_foreign(&text, sender->client, 45);
+    reply_text_add(&text, sender->client, 45, "");
     strbuf_add_text(&text, " may not send mail for ");
-    add_foreign(&text, sender->spf_domain, DOMAIN_TEXT_LIMIT);
+    reply_text_add(&text, sender->spf_domain, DOMAIN_TEXT_LIMIT, "");
     strbuf_add_text(&text, judge->policy->spf_fail == SPF_FAIL_REFUSE
                                ? "; use the servers its SPF record names"
                                : "; sign with DKIM or use its own servers");
     if (sender->spf_explanation.len != 0) {
         strbuf_add_text(&text, "; it says: ");
-        add_foreign(&text, sender->spf_explanation, EXPLANATION_LIMIT);
+        reply_text_add(&text, sender->spf_explanation, EXPLANATION_LIMIT, "");
     }
     copy = arena_copy(judge->arena, strbuf_bytes(&text));
     strbuf_clear(&text);
@@ -429,9 +408,9 @@ static struct bytes doomed_text(struct judge *judge)
     struct strbuf text;
     struct bytes copy;
 
-    strbuf_init(&text, ACCEPT_TEXT_LIMIT);
+    strbuf_init(&text, REPLY_TEXT_LIMIT);
     strbuf_add_text(&text, "DMARC of ");
-    add_foreign(&text, there->author, DOMAIN_TEXT_LIMIT);
+    reply_text_add(&text, there->author, DOMAIN_TEXT_LIMIT, "");
     strbuf_addf(&text,
                 " (p=%s%s) cannot pass after forwarding: this message has no valid DKIM "
                 "signature of that domain; sign with DKIM",

@@ -1,5 +1,7 @@
 #include "forward/client_score.h"
 
+#include "forward/reply_text.h"
+
 enum { SUBJECT_LIMIT = 200, FINDING_TEXT_LIMIT = 250 };
 
 static const char *const control_names[CLIENT_CONTROLS] = {
@@ -33,17 +35,6 @@ void client_score_add(struct client_judgement *judgement, const struct client_fi
 
 /* ---- texts ------------------------------------------------------------------------------- */
 
-/* Names come from strangers: what cannot stand in a reply becomes "?". */
-static void add_foreign(struct strbuf *out, struct bytes text, size_t limit)
-{
-    text = bytes_first(text, limit);
-    for (size_t i = 0; i < text.len; i++) {
-        char octet = text.data[i];
-
-        strbuf_add_char(out, octet < ' ' || octet > 126 ? '?' : octet);
-    }
-}
-
 /* In the log and the header one word stands for each. */
 static void add_word(struct strbuf *out, struct bytes text)
 {
@@ -70,12 +61,12 @@ void client_finding_add_text(struct strbuf *out, const struct client_finding *fi
 
 static void add_listing(struct strbuf *out, const struct client_finding *finding)
 {
-    add_foreign(out, finding->listed, SUBJECT_LIMIT);
+    reply_text_add(out, finding->listed, SUBJECT_LIMIT, "");
     strbuf_add_text(out, " is in the block list ");
-    add_foreign(out, finding->subject, SUBJECT_LIMIT);
+    reply_text_add(out, finding->subject, SUBJECT_LIMIT, "");
     if (finding->text.len > 0) {
         strbuf_add_text(out, ": ");
-        add_foreign(out, finding->text, SUBJECT_LIMIT);
+        reply_text_add(out, finding->text, SUBJECT_LIMIT, "");
     } else {
         strbuf_add_text(out, "; ask there to be taken off it");
     }
@@ -85,11 +76,11 @@ static void add_reverse_name(struct strbuf *out, const struct client_finding *fi
 {
     if (finding->is_open) {
         strbuf_add_text(out, "The reverse DNS name of ");
-        add_foreign(out, finding->subject, SUBJECT_LIMIT);
+        reply_text_add(out, finding->subject, SUBJECT_LIMIT, "");
         strbuf_add_text(out, " cannot be checked now; try again later");
         return;
     }
-    add_foreign(out, finding->subject, SUBJECT_LIMIT);
+    reply_text_add(out, finding->subject, SUBJECT_LIMIT, "");
     strbuf_add_text(out, " has no reverse DNS name that leads back to it; give it a PTR record "
                          "whose name has this address");
 }
@@ -97,7 +88,7 @@ static void add_reverse_name(struct strbuf *out, const struct client_finding *fi
 static void add_sender_domain(struct strbuf *out, const struct client_finding *finding)
 {
     strbuf_add_text(out, "The sender's domain ");
-    add_foreign(out, finding->subject, SUBJECT_LIMIT);
+    reply_text_add(out, finding->subject, SUBJECT_LIMIT, "");
     strbuf_add_char(out, ' ');
     strbuf_add_text(out, finding->words);
 }
@@ -116,7 +107,7 @@ static void add_text(struct strbuf *out, const struct client_finding *finding)
     case CLIENT_HELO:
     case CLIENT_HELO_LOCAL:
         strbuf_add_text(out, "You call yourself ");
-        add_foreign(out, finding->subject, SUBJECT_LIMIT);
+        reply_text_add(out, finding->subject, SUBJECT_LIMIT, "");
         strbuf_addf(out, ", which %s; say your host's full name in EHLO", finding->words);
         return;
     case CLIENT_REVERSE_NAME:

@@ -1,45 +1,12 @@
 #include "forward/content_rule.h"
 
-#include "base/strbuf.h"
+#include "forward/reply_text.h"
 #include "mail/header_block.h"
 
-enum { TEXT_LIMIT = 460 };
-
-/* Names are strangers' words: what cannot stand in a reply or a field becomes "?". */
-static struct bytes escape(struct arena *arena, struct bytes text)
+/* Names are strangers' words, and stand in quotes. */
+static struct bytes clean_name(struct arena *arena, struct bytes name)
 {
-    struct strbuf out;
-    struct bytes copy;
-
-    strbuf_init(&out, CONTENT_NAME_LIMIT);
-    for (size_t i = 0; i < text.len; i++) {
-        char octet = text.data[i];
-
-        strbuf_add_char(
-            &out, octet < ' ' || octet > 126 || octet == '"' || octet == '\\' ? '?' : octet);
-    }
-    copy = arena_copy(arena, strbuf_bytes(&out));
-    strbuf_clear(&out);
-    return copy;
-}
-
-/* "%" in the pattern stands for what it is about. */
-static struct bytes write_text(struct arena *arena, const char *pattern, struct bytes what)
-{
-    struct bytes rest = bytes_from_text(pattern);
-    struct bytes before = bytes_cut(&rest, '%');
-    struct strbuf text;
-    struct bytes copy;
-
-    strbuf_init(&text, TEXT_LIMIT);
-    strbuf_add(&text, before);
-    if (before.len < strlen(pattern)) {
-        strbuf_add(&text, what);
-    }
-    strbuf_add(&text, rest);
-    copy = arena_copy(arena, strbuf_bytes(&text));
-    strbuf_clear(&text);
-    return copy;
+    return reply_text_clean(arena, name, CONTENT_NAME_LIMIT, "\"\\");
 }
 
 /* ---- files -------------------------------------------------------------------------------- */
@@ -92,8 +59,8 @@ static struct decision refuse_file(const struct content_findings *findings, stru
         pattern = "An attachment is of a kind that is not accepted here: %";
         break;
     }
-    return (struct decision){DECISION_REFUSE, 550, "5.7.1", write_text(arena, pattern, what),
-                             why};
+    return (struct decision){DECISION_REFUSE, 550, "5.7.1",
+                             reply_text_make(arena, pattern, what), why};
 }
 
 /* What is thought of trouble that is there. */
@@ -101,7 +68,7 @@ static struct decision refuse_structure(const char *why, struct arena *arena)
 {
     return (struct decision){
         DECISION_REFUSE, 550, "5.6.0",
-        write_text(
+        reply_text_make(
             arena,
             "The MIME structure of this message cannot be read for certain (%); correct it "
             "and send again",
@@ -121,7 +88,7 @@ void content_rule_for_files(enum blocked_content_rule rule,
         return;
     }
     if (findings->is_blocked) {
-        answer->what = escape(arena, bytes_of(findings->name, findings->name_length));
+        answer->what = clean_name(arena, bytes_of(findings->name, findings->name_length));
         refusal = refuse_file(findings, answer->what, arena);
     } else {
         answer->what = bytes_from_text(trouble_why);
@@ -215,8 +182,9 @@ static struct decision judge_sanity(const struct header_facts *facts, struct byt
     if (facts->twice != NULL) {
         return (struct decision){
             DECISION_REFUSE, 550, "5.6.0",
-            write_text(arena, "A message has at most one % field (RFC 5322); this one has more",
-                       bytes_from_text(facts->twice)),
+            reply_text_make(arena,
+                            "A message has at most one % field (RFC 5322); this one has more",
+                            bytes_from_text(facts->twice)),
             "header-duplicate"};
     }
     if (!facts->has_from) {
@@ -236,11 +204,10 @@ static struct decision judge_caps(const struct content_rules *rules,
                                  BYTES("The header has too many fields"), "too-many-fields"};
     }
     if (rules->field_size > 0 && facts->largest > rules->field_size) {
-        return (struct decision){
-            DECISION_REFUSE, 552, "5.3.4",
-            write_text(arena, "The header field % is too large",
-                       escape(arena, bytes_first(facts->largest_name, CONTENT_NAME_LIMIT))),
-            "field-too-large"};
+        return (struct decision){DECISION_REFUSE, 552, "5.3.4",
+                                 reply_text_make(arena, "The header field % is too large",
+                                                 clean_name(arena, facts->largest_name)),
+                                 "field-too-large"};
     }
     return (struct decision){.disposition = DECISION_ACCEPT};
 }

@@ -1,6 +1,7 @@
 #include "forward/dns_list.h"
 
 #include "base/strbuf.h"
+#include "forward/reply_text.h"
 
 enum { NAME_ROOM = 2 * DNS_NAME_LIMIT };
 
@@ -247,14 +248,8 @@ static void keep_text(const struct dns_answer *answer, struct arena *arena,
         answer->records[0].type != DNS_TYPE_TXT) {
         return;
     }
-    text = bytes_first(answer->records[0].text, DNS_LIST_TEXT_LIMIT);
-    text = arena_copy(arena, bytes_trim(text));
-    for (size_t i = 0; i < text.len; i++) {
-        char *octet = (char *)text.data + i;
-
-        *octet = *octet < ' ' || *octet > 126 ? '?' : *octet;
-    }
-    verdict->text = text;
+    text = bytes_trim(bytes_first(answer->records[0].text, DNS_LIST_TEXT_LIMIT));
+    verdict->text = reply_text_clean(arena, text, DNS_LIST_TEXT_LIMIT, "");
 }
 
 enum auth_status dns_list_check(const struct dns_list *list,

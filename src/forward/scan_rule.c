@@ -1,8 +1,8 @@
 #include "forward/scan_rule.h"
 
-#include <assert.h>
+#include "forward/reply_text.h"
 
-enum { TEXT_LIMIT = 400 };
+#include <assert.h>
 
 static bool is_settled(const struct scan_answer *answer)
 {
@@ -18,49 +18,20 @@ static void refuse(struct scan_answer *answer, unsigned code, const char *enhanc
 
 /* ---- viruses ------------------------------------------------------------------------------ */
 
-/* Names come from whoever wrote the signature. */
-static struct bytes write_name(struct bytes name, struct arena *arena)
-{
-    struct strbuf out;
-    struct bytes copy;
+static const char virus_text[] = "This message carries what our virus scanner knows as \"%\"";
 
-    name = bytes_first(name, SCAN_NAME_LIMIT);
-    strbuf_init(&out, SCAN_NAME_LIMIT);
-    for (size_t i = 0; i < name.len; i++) {
-        char octet = name.data[i];
-
-        strbuf_add_char(
-            &out, octet <= ' ' || octet > '~' || octet == '"' || octet == '\\' ? '?' : octet);
-    }
-    copy = arena_copy(arena, strbuf_bytes(&out));
-    strbuf_clear(&out);
-    return copy;
-}
-
-static struct bytes virus_text(struct bytes name, struct arena *arena)
-{
-    struct strbuf out;
-    struct bytes copy;
-
-    strbuf_init(&out, TEXT_LIMIT);
-    strbuf_add_text(&out, "This message carries what our virus scanner knows as \"");
-    strbuf_add(&out, name);
-    strbuf_add_char(&out, '"');
-    copy = arena_copy(arena, strbuf_bytes(&out));
-    strbuf_clear(&out);
-    return copy;
-}
-
+/* The name comes from whoever wrote the signature. */
 static void judge_virus(enum virus_rule rule, const struct scan_findings *findings,
                         struct arena *arena, struct scan_answer *answer)
 {
     if (findings->virus_state != SCAN_DONE || findings->virus.len == 0) {
         return;
     }
-    answer->virus_name = write_name(findings->virus, arena);
+    answer->virus_name = reply_text_clean(arena, findings->virus, SCAN_NAME_LIMIT, " \"\\");
     switch (rule) {
     case VIRUS_REFUSE:
-        refuse(answer, 550, "5.7.1", virus_text(answer->virus_name, arena), "virus");
+        refuse(answer, 550, "5.7.1", reply_text_make(arena, virus_text, answer->virus_name),
+               "virus");
         break;
     case VIRUS_HOLD:
         answer->held_why = "held: a virus was found";

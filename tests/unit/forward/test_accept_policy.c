@@ -336,12 +336,12 @@ static void test_texts(void **state)
     verdict.author = facts.sender.spf_domain = facts.sender.spf_explanation =
         bytes_of(noise, sizeof noise);
     accept_policy_for_message(&policy, &facts, arena, &answer);
-    CHECK_TRUE("cut", answer.decision.text.len <= ACCEPT_TEXT_LIMIT);
+    CHECK_TRUE("cut", answer.decision.text.len <= REPLY_TEXT_LIMIT);
     CHECK_INT("clean", bytes_find(answer.decision.text, '\n'), answer.decision.text.len);
     verdict.policy = DMARC_POLICY_NONE;
     accept_policy_for_message(&policy, &facts, arena, &answer);
     CHECK_TEXT("spf", answer.decision.why, "spf-fail");
-    CHECK_TRUE("cut", answer.decision.text.len <= ACCEPT_TEXT_LIMIT);
+    CHECK_TRUE("cut", answer.decision.text.len <= REPLY_TEXT_LIMIT);
     CHECK_INT("clean", bytes_find(answer.decision.text, '\n'), answer.decision.text.len);
 }
 
@@ -641,7 +641,7 @@ static void test_doomed_text(void **state)
     accept_policy_for_message(&policy, &facts, arena, &answer);
     CHECK_TRUE("whole", bytes_find_part(answer.decision.text, BYTES("sign with DKIM")) <
                             answer.decision.text.len);
-    CHECK_TRUE("cut", answer.decision.text.len <= ACCEPT_TEXT_LIMIT);
+    CHECK_TRUE("cut", answer.decision.text.len <= REPLY_TEXT_LIMIT);
     CHECK_INT("clean", bytes_find(answer.decision.text, '\n'), answer.decision.text.len);
     CHECK_TEXT("forecast", forecast_text(FORECAST_VOUCHED), "vouched");
 }
