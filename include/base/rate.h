@@ -26,7 +26,5 @@ bool rate_has(const struct rate *rate, struct rate_limit limit, uint64_t count,
               uint64_t now_ms);
 /* Takes them, there or not; what was taken too much has to fill up first. */
 void rate_take(struct rate *rate, struct rate_limit limit, uint64_t count, uint64_t now_ms);
-/* Does it hold nothing back any more? */
-bool rate_is_full(const struct rate *rate, uint64_t now_ms);
 
 #endif

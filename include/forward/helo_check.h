@@ -35,7 +35,6 @@ struct helo_facts {
 };
 
 enum helo_flaw helo_check(const struct helo_facts *facts);
-bool helo_flaw_is_false(enum helo_flaw flaw);
 bool helo_flaw_is_local(enum helo_flaw flaw);
 /* "our-name" ...; for the log; static */
 const char *helo_flaw_text(enum helo_flaw flaw);

@@ -24,8 +24,3 @@ void rate_take(struct rate *rate, struct rate_limit limit, uint64_t count, uint6
         rate->full_us = now_ms * 1000 + owed_us(rate, now_ms) + cost_us(limit, count);
     }
 }
-
-bool rate_is_full(const struct rate *rate, uint64_t now_ms)
-{
-    return owed_us(rate, now_ms) == 0;
-}

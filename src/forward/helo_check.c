@@ -79,11 +79,6 @@ enum helo_flaw helo_check(const struct helo_facts *facts)
     return judge_name(facts, helo_name(helo));
 }
 
-bool helo_flaw_is_false(enum helo_flaw flaw)
-{
-    return flaw != HELO_FINE && !helo_flaw_is_local(flaw);
-}
-
 bool helo_flaw_is_local(enum helo_flaw flaw)
 {
     return flaw == HELO_SINGLE_LABEL || flaw == HELO_LOCAL_NAME || flaw == HELO_OTHER_ADDRESS;

@@ -53,8 +53,8 @@ static void test_it_fills_up_and_no_further(void **state)
     (void)state;
     CHECK_TRUE("all", take(&rate, limit, 10, 0));
     CHECK_TRUE("none left", !take(&rate, limit, 1, 99));
-    CHECK_TRUE("not full", !rate_is_full(&rate, 999));
-    CHECK_TRUE("full", rate_is_full(&rate, 1000));
+    CHECK_TRUE("not full", !rate_has(&rate, limit, 10, 999));
+    CHECK_TRUE("full", rate_has(&rate, limit, 10, 1000));
     CHECK_TRUE("after a year: too many", !take(&rate, limit, 11, UINT64_C(365) * 86400000));
     CHECK_TRUE("after a year", take(&rate, limit, 10, UINT64_C(365) * 86400000));
 }
@@ -77,7 +77,7 @@ static void test_other_limits(void **state)
 
     (void)state;
     CHECK_INT("none", run(&rate, none, 0, 5000), 5000);
-    CHECK_TRUE("none leaves nothing behind", rate_is_full(&rate, 0));
+    CHECK_TRUE("none leaves nothing behind", rate_has(&rate, few, 2, 0));
     CHECK_TRUE("few", take(&rate, few, 2, 0) && !take(&rate, few, 1, 0));
     CHECK_TRUE("raised, but what was taken is taken", !take(&rate, many, 1, 0));
     CHECK_TRUE("a little later", take(&rate, many, 1, 10));
