@@ -16,7 +16,6 @@
  */
 #include "inbound_session.h"
 
-#include "auth/idn_domain.h"
 #include "io/clock.h"
 #include "mail/header_block.h"
 #include "mail/results_field.h"
@@ -257,8 +256,8 @@ static void answer_accepted(struct inbound_session *session)
     strbuf_clear(&text);
 }
 
-static void log_recipient(struct inbound_session *session,
-                          const struct inbound_recipient *recipient, const char *event)
+void inbound_log_recipient(struct inbound_session *session,
+                           const struct inbound_recipient *recipient, const char *event)
 {
     struct log_line line;
 
@@ -318,141 +317,6 @@ static void on_answer(void *context, const struct queue_answer *answer)
         break;
     }
     inbound_session_go_on(session);
-}
-
-/* The protocol name of RFC 3848, and of RFC 6531 §4.3. */
-static struct bytes protocol_name(const struct inbound_session *session)
-{
-    bool is_secure = session->tls_version != NULL;
-
-    if (session->transaction.is_utf8) {
-        return is_secure ? BYTES("UTF8SMTPS") : BYTES("UTF8SMTP");
-    }
-    if (!session->is_esmtp) {
-        return BYTES("SMTP");
-    }
-    return is_secure ? BYTES("ESMTPS") : BYTES("ESMTP");
-}
-
-static void add_received(struct inbound_session *session, struct strbuf *prefix)
-{
-    const struct inbound_transaction *transaction = &session->transaction;
-    struct message_id_text id = message_id_text(transaction->id);
-    struct received_facts facts = {
-        .helo = strbuf_bytes(&session->helo),
-        .client = session->peer.address,
-        .client_name = inbound_auth_client_name(session),
-        .our_name = session->options->hostname,
-        .protocol = protocol_name(session),
-        .id = bytes_from_text(id.text),
-        .unix_seconds = transaction->started_ms / 1000,
-    };
-
-    if (session->tls_version != NULL) {
-        facts.tls_version = bytes_from_text(session->tls_version);
-        facts.tls_cipher = bytes_from_text(session->tls_cipher);
-    }
-    /* Not where our own field would make a message need SMTPUTF8 whose next hop may lack it. */
-    if (transaction->recipient_count == 1 &&
-        bytes_is_ascii(transaction->recipients[0].route.alias)) {
-        facts.recipient = transaction->recipients[0].route.alias;
-    }
-    trace_field_add_received(prefix, &facts);
-}
-
-/* The same for all ways to write one delivery: the case of a domain means nothing. */
-static void add_delivery_key(struct strbuf *key, const struct smtp_mailbox *target,
-                             struct bytes sender)
-{
-    strbuf_add(key, target->local);
-    strbuf_add_char(key, '\0');
-    strbuf_add_lower(key, target->domain);
-    strbuf_add_char(key, '\0');
-    strbuf_add(key, sender);
-}
-
-/* An address as it is sent to: its domain in the form that next hops without SMTPUTF8 take, too. */
-static struct smtp_mailbox with_ascii_domain(const struct smtp_mailbox *target,
-                                             struct arena *arena)
-{
-    struct smtp_mailbox mailbox = *target;
-
-    if (!bytes_is_ascii(target->domain) &&
-        !idn_domain_to_ascii(target->domain, arena, &mailbox.domain)) {
-        mailbox.domain = target->domain; /* DNS will say what it thinks of it */
-    }
-    return mailbox;
-}
-
-/* Of several addresses behind one alias the first alone is to report success: the sender asked for one
- * report (RFC 3461 §5.2.7.3). */
-static unsigned notify_of(const struct inbound_recipient *recipient, bool is_first)
-{
-    return is_first ? recipient->notify : dsn_notify_without_success(recipient->notify);
-}
-
-/* Adds one delivery unless the same address with the same sender is there already. */
-static void add_delivery(struct inbound_session *session, struct hash_table *known,
-                         const struct inbound_recipient *recipient, size_t index,
-                         struct queue_recipient *delivery, size_t *count)
-{
-    struct arena *arena = session->transaction.arena;
-    struct smtp_mailbox address = with_ascii_domain(&recipient->route.targets[index], arena);
-    const struct smtp_mailbox *target = &address;
-    unsigned notify = notify_of(recipient, index == 0);
-    struct queue_recipient *same;
-    struct strbuf text;
-
-    strbuf_init(&text, 2048);
-    add_delivery_key(&text, target, recipient->plan.sender);
-    same = hash_table_get(known, strbuf_bytes(&text));
-    if (same != NULL) {
-        same->notify = dsn_notify_both(same->notify, notify);
-    } else {
-        hash_table_put(known, arena_copy(arena, strbuf_bytes(&text)), delivery);
-        strbuf_reset(&text);
-        smtp_mailbox_add(&text, target);
-        *delivery = (struct queue_recipient){
-            .address = arena_copy(arena, strbuf_bytes(&text)),
-            .destination = delivery_route_destination(session->options->delivery_routes,
-                                                      target->domain, arena),
-            .alias = recipient->route.alias,
-            .sender = recipient->plan.sender,
-            .notify = notify,
-            .orcpt = recipient->orcpt,
-            .fallback = recipient->route.fallbacks == NULL ? BYTES("")
-                                                           : recipient->route.fallbacks[index],
-        };
-        ++*count;
-    }
-    strbuf_clear(&text);
-}
-
-/* All targets of all recipients, each address once. */
-static struct queue_recipient *gather_deliveries(struct inbound_session *session, size_t *count)
-{
-    struct inbound_transaction *transaction = &session->transaction;
-    struct hash_table *known = hash_table_new(session->server->hash_key);
-    struct queue_recipient *deliveries;
-    size_t most = 0;
-
-    for (size_t i = 0; i < transaction->recipient_count; i++) {
-        most += transaction->recipients[i].route.target_count;
-    }
-    deliveries = arena_alloc(transaction->arena, (most + 1) * sizeof *deliveries);
-    *count = 0;
-    for (size_t i = 0; i < transaction->recipient_count; i++) {
-        const struct inbound_recipient *recipient = &transaction->recipients[i];
-        if (recipient->route.kind == ROUTE_DISCARD) {
-            log_recipient(session, recipient, "discarded");
-            continue;
-        }
-        for (size_t t = 0; t < recipient->route.target_count; t++) {
-            add_delivery(session, known, recipient, t, &deliveries[*count], count);
-        }
-    }
-    hash_table_free(&known);
-    return deliveries;
 }
 
 static bool is_auto_submitted(struct bytes header)
@@ -526,7 +390,7 @@ static void submit(struct inbound_session *session)
     };
     struct strbuf trace, prefix;
 
-    submission.recipients = gather_deliveries(session, &submission.count);
+    submission.recipients = inbound_gather_deliveries(session, &submission.count);
     transaction->deliveries = submission.count;
     if (submission.count == 0) {
         log_accepted(session, 0, "discarded");
@@ -539,7 +403,7 @@ static void submit(struct inbound_session *session)
     inbound_rules_add(session, &trace);
     inbound_scan_add(session, &trace);
     inbound_standing_add_results(session, &trace);
-    add_received(session, &trace);
+    inbound_trace_add_received(session, &trace);
     inbound_seal_add(session, strbuf_bytes(&trace), &prefix);
     strbuf_add(&prefix, strbuf_bytes(&trace));
     submission.prefix = strbuf_bytes(&prefix);
@@ -615,7 +479,7 @@ static size_t drop_looping_recipients(struct inbound_session *session, struct by
         struct loop_mark mark = trace_field_loop_mark(session->options->loop_secret,
                                                       transaction->recipients[i].route.alias);
         if (trace_field_has_loop_mark(header, &mark)) {
-            log_recipient(session, &transaction->recipients[i], "loop-stopped");
+            inbound_log_recipient(session, &transaction->recipients[i], "loop-stopped");
         } else {
             transaction->recipients[kept++] = transaction->recipients[i];
         }

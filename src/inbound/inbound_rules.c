@@ -171,18 +171,13 @@ static void add_entry(struct result_entry *entries, size_t *count,
 void inbound_rules_add(const struct inbound_session *session, struct strbuf *prefix)
 {
     const struct inbound_carried *carried = session->transaction.carried;
-    const struct inbound_options *options = session->options;
     struct result_property properties[4];
     struct result_entry entries[2];
     size_t count = 0;
 
     add_entry(entries, &count, properties, "x-content", &carried->file_answer);
     add_entry(entries, &count, properties + 2, "x-header", &carried->header_answer);
-    if (count > 0) {
-        results_field_add(
-            prefix, options->authserv_id.len > 0 ? options->authserv_id : options->hostname,
-            entries, count);
-    }
+    inbound_trace_add_marks(session, prefix, entries, count);
 }
 
 void inbound_rules_log(const struct inbound_session *session, struct log_line *line)

@@ -366,7 +366,6 @@ const char *inbound_scan_held_why(const struct inbound_session *session)
 void inbound_scan_add(const struct inbound_session *session, struct strbuf *prefix)
 {
     const struct inbound_scan *scan = session->transaction.scan;
-    const struct inbound_options *options = session->options;
     struct result_property properties[3];
     struct result_entry entries[2];
     size_t count = 0;
@@ -388,11 +387,7 @@ void inbound_scan_add(const struct inbound_session *session, struct strbuf *pref
                                   .properties = properties + 1,
                                   .property_count = scan->findings.spam.score.len > 0 ? 2 : 1};
     }
-    if (count > 0) {
-        results_field_add(
-            prefix, options->authserv_id.len > 0 ? options->authserv_id : options->hostname,
-            entries, count);
-    }
+    inbound_trace_add_marks(session, prefix, entries, count);
 }
 
 void inbound_scan_log(const struct inbound_session *session, struct log_line *line)

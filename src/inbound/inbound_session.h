@@ -3,7 +3,7 @@
  *
  * Private to room inbound. Files: inbound_session.c (life, deadlines, lines),
  * inbound_commands.c (one function per command), inbound_recipient.c (RCPT and its controls), inbound_parameters.c (what MAIL and RCPT say beside
- * their addresses), inbound_content.c (the content up to its answer), inbound_chunks.c (BDAT),
+ * their addresses), inbound_content.c (the content up to its answer), inbound_trace.c and inbound_deliveries.c (what goes out of it, and to whom), inbound_chunks.c (BDAT),
  * inbound_auth.c (who sent it), inbound_rules.c (what it carries), inbound_scan.c (what scanners say; scan_call.c is one question), inbound_seal.c (what we sign it with), inbound_greylist.c (who is to come again),
  * inbound_trust.c (relays that name their client), inbound_tls.c (STARTTLS), inbound_memory.c (what it holds),
  * inbound_verify.c (whether the servers behind a recipient take it),
@@ -22,6 +22,7 @@
 #include "inbound/inbound_server.h"
 #include "io/log.h"
 #include "mail/received_client.h"
+#include "mail/results_field.h"
 #include "protocol/smtp_content.h"
 #include "protocol/smtp_dialogue.h"
 
@@ -509,7 +510,21 @@ void inbound_answer_starttls(struct inbound_session *session,
 void inbound_tls_failed(struct inbound_session *session, const char *why);
 void inbound_tls_log(const struct inbound_session *session, struct log_line *line);
 
+/* inbound_trace.c */
+void inbound_trace_add_received(struct inbound_session *session, struct strbuf *prefix);
+/* In a results field of ours; nothing when there is none. */
+void inbound_trace_add_marks(const struct inbound_session *session, struct strbuf *prefix,
+                             const struct result_entry *entries, size_t count);
+
+/* inbound_deliveries.c */
+/* In the arena of the transaction. Who is discarded is logged. */
+struct queue_recipient *inbound_gather_deliveries(struct inbound_session *session,
+                                                  size_t *count);
+
 /* inbound_content.c */
+/* A line about a recipient of an accepted message that goes nowhere. */
+void inbound_log_recipient(struct inbound_session *session,
+                           const struct inbound_recipient *recipient, const char *event);
 /* The part of a header that is kept: all but results that claim to be ours. */
 void inbound_content_add_kept(const struct inbound_session *session, struct bytes header,
                               struct strbuf *out);

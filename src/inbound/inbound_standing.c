@@ -632,7 +632,7 @@ void inbound_standing_add_results(const struct inbound_session *session, struct 
     properties[0] = (struct result_property){"policy", "points", strbuf_bytes(&points)};
     properties[1] =
         (struct result_property){"smtp", "remote-ip", bytes_from_text(session->peer_text.text)};
-    results_field_add(out, session->options->authserv_id, &entry, 1);
+    inbound_trace_add_marks(session, out, &entry, 1);
     strbuf_clear(&points);
     strbuf_clear(&found);
 }
