@@ -3,6 +3,7 @@
  *
  *   config_load     reads files, follows includes, walks the tree by the schema, checks the whole
  *   config_apply    one directive into its value
+ *   config_routes   static next hops
  *   config_policies policy blocks of domains and addresses
  *   config_seals    seal blocks and their keys
  *   config_certificates  the tls block: our certificates and keys
@@ -142,6 +143,8 @@ void config_apply_certificate(struct config_loading *loading,
 void config_build_certificates(struct config_loading *loading);
 /* Makes the seals of all domains. */
 void config_build_seals(struct config_loading *loading);
+/* A static next hop. */
+void config_apply_route(struct config_loading *loading, const struct config_node *node);
 /* A TLS file of the delivery block, a delivery-tls line. */
 void config_apply_tls_file(struct config_loading *loading, const struct config_option *option,
                            const struct config_node *node);
