@@ -154,7 +154,7 @@ void auth_report_add_spf_json(struct strbuf *out, const struct auth_report *repo
     add_verdict_of_spf(out, verdict);
     json_open_array(out, "records");
     for (size_t i = 0; i < report->record_count; i++) {
-        strbuf_add_text(out, i == 0 ? "{" : ", {");
+        json_open_object(out, NULL);
         json_number(out, "depth", report->records[i].depth);
         json_text(out, "domain", report->records[i].domain);
         json_text(out, "record", report->records[i].text);
@@ -224,7 +224,7 @@ static void add_signatures(struct strbuf *out, const struct dkim_verdicts *dkim)
     json_open_array(out, "dkim");
     for (size_t i = 0; i < dkim->count; i++) {
         const struct dkim_verdict *verdict = &dkim->verdicts[i];
-        strbuf_add_text(out, i == 0 ? "{" : ", {");
+        json_open_object(out, NULL);
         add_words_json(out, "result", auth_result_text(verdict->result));
         json_text(out, "domain", verdict->domain);
         json_text(out, "selector", verdict->selector);
