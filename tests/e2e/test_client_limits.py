@@ -47,6 +47,14 @@ def refused(world, **settings):
     return answers
 
 
+def is_free(world, address):
+    """Until it names a client, a relay's own place is taken: the last try's may not be free again yet."""
+    try:
+        return refused(world, clients=[address]) == [220]
+    except ConnectionError:
+        return False
+
+
 # --- rates --------------------------------------------------------------------------------
 
 
@@ -79,7 +87,7 @@ def test_one_connection_of_a_relay_for_many_clients(world):
             assert second.first[0] == 220
             assert client.name(OTHER)[0] == 220
             assert client.name(CLIENT)[1].startswith("421 4.7.0 too many connections from your address")
-        wait_until(lambda: refused(world, clients=[CLIENT]) == [220], "the end of the second")
+        wait_until(lambda: is_free(world, CLIENT), "the end of the second")
 
 
 def test_connections_a_minute_in_all(world):
