@@ -28,6 +28,7 @@ struct log_options {
 struct log_line {
     enum log_level level;
     bool is_on;
+    bool is_quiet;  /* private: for the watch only */
     bool has_value; /* private */
     size_t len;
     char text[LOG_LINE_LIMIT];
@@ -44,6 +45,12 @@ void log_flush(void); /* waits until what waits is written; for the end and for 
 /* Lines go to `take`, without their end, and nowhere else; NULL: to the target again. For commands that
  * show what would be logged; no other thread may log meanwhile. */
 void log_divert(void (*take)(void *context, struct bytes line), void *context);
+
+/* Besides the target: whole lines, each with its end, several a call, on the writer's thread, from log_start to
+ * log_stop. Also lines of level info that the level leaves out. Lines are as the target gets them: logfmt or
+ * JSON, with syslog's prefix when it goes there. `take` must not wait for anything, and is not called any more when
+ * log_watch(NULL, NULL) is back. One watch at a time; `take` itself must not set it. */
+void log_watch(void (*take)(void *context, struct bytes lines), void *context);
 
 void log_begin(struct log_line *line, enum log_level level, const char *event);
 void log_bytes(struct log_line *line, const char *key, struct bytes value);

@@ -32,6 +32,11 @@ static _Atomic(enum log_level) current_level = LOG_INFO;
 static _Atomic(enum log_format) current_format = LOG_LOGFMT;
 static _Atomic(enum log_target) current_target = LOG_STDERR;
 
+struct line_queue {
+    char *octets; /* NULL while no writer runs */
+    size_t len;
+};
+
 /* The lines that wait; whole lines only. All under `lock`. */
 static struct {
     pthread_mutex_t lock;
@@ -40,16 +45,21 @@ static struct {
     pthread_t thread;
     bool is_running;
     bool is_stopping;
-    bool is_idle;  /* the writer sleeps until somebody wakes it */
-    bool is_hurry; /* somebody flushes */
-    char *waiting;
-    size_t waiting_len;
+    bool is_idle;     /* the writer sleeps until somebody wakes it */
+    bool is_hurry;    /* somebody flushes */
+    bool is_watching; /* `watch_take` runs */
+    struct line_queue waiting;
+    struct line_queue quiet; /* for the watch only */
+    void (*watch_take)(void *context, struct bytes lines);
+    void *watch_context;
     uint64_t taken;   /* octets ever put in */
     uint64_t written; /* octets ever written or given up */
     uint64_t dropped; /* lines, not yet reported */
 } writer = {.lock = PTHREAD_MUTEX_INITIALIZER,
             .has_work = PTHREAD_COND_INITIALIZER,
             .is_done = PTHREAD_COND_INITIALIZER};
+
+static atomic_bool is_watched; /* there is a watch_take */
 
 /* In the place of all that. */
 static void (*divert_take)(void *context, struct bytes line);
@@ -185,7 +195,13 @@ static struct timespec time_after(unsigned ms)
 
 static bool must_hurry(void)
 {
-    return writer.is_hurry || writer.is_stopping || writer.waiting_len >= HURRY_AT;
+    return writer.is_hurry || writer.is_stopping || writer.waiting.len >= HURRY_AT ||
+           writer.quiet.len >= HURRY_AT;
+}
+
+static bool has_lines(void)
+{
+    return writer.waiting.len > 0 || writer.quiet.len > 0;
 }
 
 /* Asleep until the first line; then lines gather for COLLECT_MS. Only the first line of a quiet
@@ -194,7 +210,7 @@ static void wait_for_lines(void)
 {
     struct timespec until;
 
-    while (writer.waiting_len == 0 && !writer.is_stopping) {
+    while (!has_lines() && !writer.is_stopping) {
         writer.is_idle = true;
         pthread_cond_wait(&writer.has_work, &writer.lock);
     }
@@ -205,63 +221,110 @@ static void wait_for_lines(void)
     }
 }
 
-static void *run_writer(void *spare)
+/* The lock is held, but not while the watch looks: whoever ends it waits for that. */
+static void show_watch(struct bytes waiting, struct bytes quiet)
 {
-    char *batch = spare;
+    void (*take)(void *context, struct bytes lines) = writer.watch_take;
+    void *context = writer.watch_context;
 
+    if (take == NULL) {
+        return;
+    }
+    writer.is_watching = true;
+    pthread_mutex_unlock(&writer.lock);
+    if (waiting.len > 0) {
+        take(context, waiting);
+    }
+    if (quiet.len > 0) {
+        take(context, quiet);
+    }
+    pthread_mutex_lock(&writer.lock);
+    writer.is_watching = false;
+    pthread_cond_broadcast(&writer.is_done);
+}
+
+/* Takes what waits and leaves an empty place for more. */
+static struct bytes swap_queue(struct line_queue *queue, char **spare)
+{
+    struct bytes lines = bytes_of(queue->octets, queue->len);
+
+    queue->octets = *spare;
+    queue->len = 0;
+    *spare = (char *)lines.data;
+    return lines;
+}
+
+static void log_dropped(uint64_t lines)
+{
+    struct log_line line;
+
+    if (lines > 0) {
+        log_begin(&line, LOG_ERROR, "log-dropped");
+        log_number(&line, "lines", (int64_t)lines);
+        log_end(&line);
+    }
+}
+
+static void *run_writer(void *unused)
+{
+    char *spare = memory_alloc(WAITING_LIMIT);
+    char *spare_quiet = memory_alloc(WAITING_LIMIT);
+
+    (void)unused;
     pthread_mutex_lock(&writer.lock);
     for (;;) {
         enum log_target target = atomic_load(&current_target);
-        char *lines;
-        size_t len;
+        struct bytes lines, quiet;
         uint64_t dropped, lost;
 
         wait_for_lines();
-        if (writer.waiting_len == 0 && writer.dropped == 0) {
+        if (!has_lines() && writer.dropped == 0) {
             break;
         }
-        lines = writer.waiting, len = writer.waiting_len;
+        lines = swap_queue(&writer.waiting, &spare);
+        quiet = swap_queue(&writer.quiet, &spare_quiet);
         dropped = writer.dropped;
-        writer.waiting = batch, writer.waiting_len = 0;
         writer.dropped = 0;
+        show_watch(lines, quiet);
         pthread_mutex_unlock(&writer.lock);
 
-        lost = write_lines(target, bytes_of(lines, len));
-        batch = lines;
-        if (dropped > 0) {
-            struct log_line line;
-
-            log_begin(&line, LOG_ERROR, "log-dropped");
-            log_number(&line, "lines", (int64_t)dropped);
-            log_end(&line);
-        }
+        lost = write_lines(target, lines);
+        log_dropped(dropped);
 
         pthread_mutex_lock(&writer.lock);
-        writer.written += len;
+        writer.written += lines.len + quiet.len;
         writer.dropped += writer.is_stopping ? 0 : lost;
         pthread_cond_broadcast(&writer.is_done);
     }
     writer.is_running = false;
     pthread_cond_broadcast(&writer.is_done);
     pthread_mutex_unlock(&writer.lock);
-    free(batch);
+    free(spare);
+    free(spare_quiet);
     return NULL;
 }
 
 /* Signals are the main thread's. */
-static bool start_thread(char *spare)
+static bool start_thread(void)
 {
     sigset_t all, before;
     bool is_started;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    is_started = pthread_create(&writer.thread, NULL, run_writer, spare) == 0;
+    is_started = pthread_create(&writer.thread, NULL, run_writer, NULL) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (is_started) {
         pthread_setname_np(writer.thread, "log");
     }
     return is_started;
+}
+
+static void free_queues(void)
+{
+    free(writer.waiting.octets);
+    free(writer.quiet.octets);
+    writer.waiting = writer.quiet = (struct line_queue){0};
 }
 
 /* A forked child has no writer; what waits is the parent's to write. */
@@ -271,9 +334,10 @@ static void forget_writer(void)
     pthread_cond_init(&writer.has_work, NULL);
     pthread_cond_init(&writer.is_done, NULL);
     writer.is_running = false;
-    free(writer.waiting);
-    writer.waiting = NULL;
-    writer.waiting_len = 0;
+    free_queues();
+    writer.watch_take = NULL;
+    writer.is_watching = false;
+    atomic_store(&is_watched, false);
     writer.dropped = 0;
 }
 
@@ -285,21 +349,16 @@ static void watch_forks(void)
 void log_start(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    char *spare;
 
     pthread_once(&once, watch_forks);
     pthread_mutex_lock(&writer.lock);
     if (!writer.is_running) {
-        spare = memory_alloc(WAITING_LIMIT);
-        writer.waiting = memory_alloc(WAITING_LIMIT);
-        writer.waiting_len = 0;
+        writer.waiting = (struct line_queue){.octets = memory_alloc(WAITING_LIMIT)};
+        writer.quiet = (struct line_queue){.octets = memory_alloc(WAITING_LIMIT)};
         writer.is_stopping = writer.is_hurry = writer.is_idle = false;
-        if (start_thread(spare)) {
-            writer.is_running = true;
-        } else {
-            free(spare); /* lines are written by whoever makes them */
-            free(writer.waiting);
-            writer.waiting = NULL;
+        writer.is_running = start_thread();
+        if (!writer.is_running) {
+            free_queues(); /* lines are written by whoever makes them */
         }
     }
     pthread_mutex_unlock(&writer.lock);
@@ -342,8 +401,7 @@ void log_stop(void)
     writer.is_stopping = true;
     is_done = wait_until_written(UINT64_MAX);
     if (is_done) {
-        free(writer.waiting);
-        writer.waiting = NULL;
+        free_queues();
     }
     pthread_mutex_unlock(&writer.lock);
     if (is_done) {
@@ -353,29 +411,36 @@ void log_stop(void)
     }
 }
 
-static void put_line(struct bytes prefix, struct bytes line)
+/* The lock is held. */
+static void queue_line(struct line_queue *queue, struct bytes prefix, struct bytes line)
 {
     size_t len = prefix.len + line.len;
 
+    if (queue->len + len > WAITING_LIMIT) {
+        writer.dropped++;
+        return;
+    }
+    memcpy(queue->octets + queue->len, prefix.data, prefix.len);
+    memcpy(queue->octets + queue->len + prefix.len, line.data, line.len);
+    queue->len += len;
+    writer.taken += len;
+    if (writer.is_idle || (queue->len >= HURRY_AT && queue->len - len < HURRY_AT)) {
+        writer.is_idle = false;
+        pthread_cond_signal(&writer.has_work);
+    }
+}
+
+static void put_line(struct bytes prefix, struct bytes line, bool is_quiet)
+{
     pthread_mutex_lock(&writer.lock);
-    if (!writer.is_running) {
+    if (writer.is_running) {
+        queue_line(is_quiet ? &writer.quiet : &writer.waiting, prefix, line);
+    } else if (!is_quiet) {
         char whole[PREFIX_SIZE + LOG_LINE_LIMIT];
 
         memcpy(whole, prefix.data, prefix.len);
         memcpy(whole + prefix.len, line.data, line.len);
-        write_lines(atomic_load(&current_target), bytes_of(whole, len));
-    } else if (writer.waiting_len + len > WAITING_LIMIT) {
-        writer.dropped++;
-    } else {
-        memcpy(writer.waiting + writer.waiting_len, prefix.data, prefix.len);
-        memcpy(writer.waiting + writer.waiting_len + prefix.len, line.data, line.len);
-        writer.waiting_len += len;
-        writer.taken += len;
-        if (writer.is_idle ||
-            (writer.waiting_len >= HURRY_AT && writer.waiting_len - len < HURRY_AT)) {
-            writer.is_idle = false;
-            pthread_cond_signal(&writer.has_work);
-        }
+        write_lines(atomic_load(&current_target), bytes_of(whole, prefix.len + line.len));
     }
     pthread_mutex_unlock(&writer.lock);
 }
@@ -577,6 +642,18 @@ void log_divert(void (*take)(void *context, struct bytes line), void *context)
     divert_context = context;
 }
 
+void log_watch(void (*take)(void *context, struct bytes lines), void *context)
+{
+    pthread_mutex_lock(&writer.lock);
+    while (writer.is_watching) {
+        pthread_cond_wait(&writer.is_done, &writer.lock);
+    }
+    writer.watch_take = take;
+    writer.watch_context = context;
+    atomic_store(&is_watched, take != NULL);
+    pthread_mutex_unlock(&writer.lock);
+}
+
 void log_begin(struct log_line *line, enum log_level level, const char *event)
 {
     bool is_json;
@@ -584,7 +661,9 @@ void log_begin(struct log_line *line, enum log_level level, const char *event)
     line->level = level;
     line->len = 0;
     line->has_value = false;
-    line->is_on = level >= atomic_load_explicit(&current_level, memory_order_relaxed);
+    line->is_quiet = level < atomic_load_explicit(&current_level, memory_order_relaxed);
+    line->is_on = !line->is_quiet || (level >= LOG_INFO && divert_take == NULL &&
+                                      atomic_load_explicit(&is_watched, memory_order_relaxed));
     if (!line->is_on) {
         return;
     }
@@ -646,5 +725,6 @@ void log_end(struct log_line *line)
         prefix_len = snprintf(prefix, sizeof prefix, "<%d>postilion[%d]: ",
                               SYSLOG_FACILITY + syslog_severity(line->level), (int)getpid());
     }
-    put_line(bytes_of(prefix, (size_t)prefix_len), bytes_of(line->text, line->len));
+    put_line(bytes_of(prefix, (size_t)prefix_len), bytes_of(line->text, line->len),
+             line->is_quiet);
 }

@@ -345,6 +345,78 @@ static void test_diverted_lines_go_nowhere_else(void **state)
     strbuf_clear(&taken);
 }
 
+struct watched {
+    pthread_mutex_t lock;
+    struct strbuf lines;
+};
+
+static void watch_lines(void *context, struct bytes lines)
+{
+    struct watched *watched = context;
+
+    pthread_mutex_lock(&watched->lock);
+    strbuf_add(&watched->lines, lines);
+    pthread_mutex_unlock(&watched->lock);
+}
+
+static size_t count_of(struct bytes text, const char *what)
+{
+    size_t count = 0;
+
+    for (size_t at; (at = bytes_find_part(text, bytes_from_text(what))) < text.len; count++) {
+        text = bytes_skip(text, at + strlen(what));
+    }
+    return count;
+}
+
+static void log_event(enum log_level level, const char *event)
+{
+    struct log_line line;
+
+    log_begin(&line, level, event);
+    log_text(&line, "key", "value");
+    log_end(&line);
+}
+
+/* What happened is told to whoever keeps it, whatever of it the operator wants to read. */
+static void test_watch_gets_what_the_level_leaves_out(void **state)
+{
+    struct watched watched = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct bytes lines;
+    char *text;
+
+    (void)state;
+    strbuf_init(&watched.lines, 1000000);
+    configure(LOG_WARNING, LOG_LOGFMT);
+    redirect();
+    log_start();
+    log_watch(watch_lines, &watched);
+    for (int i = 0; i < 3000; i++) {
+        log_event(LOG_DEBUG, "never");
+        log_event(LOG_INFO, "kept");
+        if (i % 100 == 0) {
+            log_event(LOG_WARNING, "loud");
+        }
+        if (i % 1000 == 0) {
+            log_flush(); /* or more waits than there is room for */
+        }
+    }
+    log_flush();
+    log_watch(NULL, NULL);
+    log_event(LOG_INFO, "too-late");
+    log_stop();
+    text = restore();
+    lines = strbuf_bytes(&watched.lines);
+    CHECK_INT("kept", count_of(lines, " level=info event=kept key=value\n"), 3000);
+    CHECK_INT("loud", count_of(lines, " level=warning event=loud key=value\n"), 30);
+    CHECK_INT("all", count_of(lines, "\n"), 3030);
+    CHECK_INT("written loud", count_of(bytes_from_text(text), "event=loud"), 30);
+    CHECK_INT("written", count_of(bytes_from_text(text), "\n"), 30);
+    free(text);
+    strbuf_clear(&watched.lines);
+    configure(LOG_INFO, LOG_LOGFMT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_long_values_are_cut),
         cmocka_unit_test(test_diverted_lines_go_nowhere_else),
+        cmocka_unit_test(test_watch_gets_what_the_level_leaves_out),
         cmocka_unit_test(test_many_threads_one_writer),
         cmocka_unit_test(test_flush_and_restart),
         cmocka_unit_test(test_sink_that_takes_nothing),
