@@ -231,9 +231,17 @@ static int64_t days_of(const struct civil *civil)
     return era * 146097 + day_of_era - 719468;
 }
 
+/* Is there such a day? 31 June is none. */
+static bool is_day(const struct civil *civil)
+{
+    struct civil again = to_civil(days_of(civil) * 86400);
+
+    return again.day == civil->day && again.month == civil->month;
+}
+
 bool calendar_read_mail_date(struct bytes text, int64_t *unix_seconds, int *zone_minutes)
 {
-    struct civil civil = {0}, again;
+    struct civil civil = {0};
     struct bytes rest = text;
     int64_t days;
 
@@ -244,12 +252,100 @@ bool calendar_read_mail_date(struct bytes text, int64_t *unix_seconds, int *zone
         !take_zone(&rest, zone_minutes) || rest.len > 0) {
         return false;
     }
-    days = days_of(&civil);
-    again = to_civil(days * 86400);
-    if (again.day != civil.day || again.month != civil.month) {
-        return false; /* 31 June */
+    if (!is_day(&civil)) {
+        return false;
     }
+    days = days_of(&civil);
     *unix_seconds = days * 86400 + civil.hour * 3600 + civil.minute * 60 + civil.second -
                     (int64_t)*zone_minutes * 60;
+    return true;
+}
+
+/* ---- RFC 3339 ---------------------------------------------------------------------------- */
+
+/* So many digits, then one of the marks. */
+static bool take_digits(struct bytes *rest, size_t count, const char *marks, int64_t *number)
+{
+    uint64_t value;
+
+    if (rest->len <= count || strchr(marks, rest->data[count]) == NULL ||
+        rest->data[count] == '\0' || !bytes_to_u64(bytes_first(*rest, count), &value)) {
+        return false;
+    }
+    *number = (int64_t)value;
+    *rest = bytes_skip(*rest, count + 1);
+    return true;
+}
+
+static bool take_field(struct bytes *rest, size_t count, const char *marks, int *field)
+{
+    int64_t number;
+
+    if (!take_digits(rest, count, marks, &number)) {
+        return false;
+    }
+    *field = (int)number;
+    return true;
+}
+
+/* The digits behind the point, as far as they are milliseconds. */
+static bool take_fraction(struct bytes *rest, int *ms)
+{
+    size_t len = 0;
+    int scale = 100;
+
+    *ms = 0;
+    if (rest->len == 0 || rest->data[0] != '.') {
+        return true;
+    }
+    *rest = bytes_skip(*rest, 1);
+    for (; len < rest->len && ascii_is_digit((unsigned char)rest->data[len]); len++) {
+        *ms += scale * (rest->data[len] - '0');
+        scale /= 10;
+    }
+    *rest = bytes_skip(*rest, len);
+    return len > 0;
+}
+
+static bool read_offset(struct bytes text, int64_t *seconds)
+{
+    uint64_t hours, minutes;
+
+    *seconds = 0;
+    if (text.len == 1 && (text.data[0] == 'Z' || text.data[0] == 'z')) {
+        return true;
+    }
+    if (text.len != 6 || (text.data[0] != '+' && text.data[0] != '-') || text.data[3] != ':' ||
+        !bytes_to_u64(bytes_between(text, 1, 3), &hours) || hours > 23 ||
+        !bytes_to_u64(bytes_between(text, 4, 6), &minutes) || minutes > 59) {
+        return false;
+    }
+    *seconds = (int64_t)(hours * 3600 + minutes * 60) * (text.data[0] == '-' ? -1 : 1);
+    return true;
+}
+
+bool calendar_read_timestamp(struct bytes text, int64_t *unix_ms)
+{
+    struct civil civil = {0};
+    int64_t offset;
+    int ms;
+    uint64_t second;
+
+    if (!take_digits(&text, 4, "-", &civil.year) || !take_field(&text, 2, "-", &civil.month) ||
+        !take_field(&text, 2, "Tt ", &civil.day) || !take_field(&text, 2, ":", &civil.hour) ||
+        !take_field(&text, 2, ":", &civil.minute) || text.len < 2 ||
+        !bytes_to_u64(bytes_first(text, 2), &second)) {
+        return false;
+    }
+    text = bytes_skip(text, 2);
+    if (civil.month < 1 || civil.month > 12 || civil.day < 1 || civil.hour > 23 ||
+        civil.minute > 59 || second > 60 || !is_day(&civil) || !take_fraction(&text, &ms) ||
+        !read_offset(text, &offset)) {
+        return false;
+    }
+    *unix_ms = (days_of(&civil) * 86400 + civil.hour * 3600 + civil.minute * 60 +
+                (int64_t)second - offset) *
+                   1000 +
+               ms;
     return true;
 }

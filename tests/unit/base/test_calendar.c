@@ -126,13 +126,79 @@ static void dates_come_back(void **state)
     }
 }
 
+static void timestamps_are_read(void **state)
+{
+    /* clang-format off */
+    static const struct {
+        const char *text;
+        bool is_time;
+        int64_t unix_ms;
+    } CASES[] = {
+        {"1970-01-01T00:00:00Z", true, 0},
+        {"2009-02-13T23:31:30.123Z", true, 1234567890123},
+        {"2009-02-13 23:31:30.1234567z", true, 1234567890123},
+        {"2009-02-13t23:31:30.5+00:00", true, 1234567890500},
+        {"2009-02-14T01:01:30+01:30", true, 1234567890000},
+        {"2009-02-13T15:31:30-08:00", true, 1234567890000},
+        {"1969-12-31T23:59:59.999Z", true, -1},
+        {"2024-02-29T00:00:00Z", true, INT64_C(1709164800000)},
+        {"2023-02-29T00:00:00Z", false, 0},
+        {"2024-06-31T00:00:00Z", false, 0},
+        {"2024-00-10T00:00:00Z", false, 0},
+        {"2024-13-10T00:00:00Z", false, 0},
+        {"2024-01-00T00:00:00Z", false, 0},
+        {"2024-01-01T24:00:00Z", false, 0},
+        {"2024-01-01T00:60:00Z", false, 0},
+        {"2024-01-01T00:00:61Z", false, 0},
+        {"2024-01-01T00:00:00", false, 0},
+        {"2024-01-01T00:00:00.Z", false, 0},
+        {"2024-01-01T00:00:00Z ", false, 0},
+        {"2024-01-01T00:00:00+0100", false, 0},
+        {"2024-01-01T00:00:00+24:00", false, 0},
+        {"2024-01-01T00:00:00+01.00", false, 0},
+        {"2024-1-01T00:00:00Z", false, 0},
+        {"+024-01-01T00:00:00Z", false, 0},
+        {"2024-01-01", false, 0},
+        {"2024-01-01T00:00:", false, 0},
+        {"", false, 0},
+    };
+    /* clang-format on */
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        int64_t unix_ms = 0;
+
+        CHECK_INT(CASES[i].text,
+                  calendar_read_timestamp(bytes_from_text(CASES[i].text), &unix_ms),
+                  CASES[i].is_time);
+        if (CASES[i].is_time) {
+            CHECK_INT(CASES[i].text, unix_ms, CASES[i].unix_ms);
+        }
+    }
+}
+
+static void timestamps_come_back(void **state)
+{
+    (void)state;
+    for (int64_t at = -1000000000; at < INT64_C(12000000000000);
+         at += 86400000 * 17 + 12345678) {
+        int64_t back = 0;
+        struct strbuf text;
+
+        strbuf_init(&text, 100);
+        calendar_add_timestamp(&text, at);
+        CHECK_TRUE(strbuf_text(&text),
+                   calendar_read_timestamp(strbuf_bytes(&text), &back) && back == at);
+        strbuf_clear(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_dates),
-        cmocka_unit_test(dates_are_read),
-        cmocka_unit_test(dates_come_back),
-        cmocka_unit_test(known_timestamps),
+        cmocka_unit_test(known_dates),          cmocka_unit_test(dates_are_read),
+        cmocka_unit_test(dates_come_back),      cmocka_unit_test(timestamps_are_read),
+        cmocka_unit_test(timestamps_come_back), cmocka_unit_test(known_timestamps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
