@@ -1,31 +1,7 @@
-#include "support/check.h"
+#include "config_files.h"
 
-#include "daemon/config.h"
 #include "daemon/config_dump.h"
 #include "daemon/config_schema.h"
-
-#include <stdlib.h>
-#include <unistd.h>
-
-static char secret[] = "/tmp/test-clients-XXXXXX";
-
-static int make_secret(void **state)
-{
-    int fd = mkstemp(secret);
-
-    (void)state;
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, "a secret of sixteen octets and more\n", 36), 36);
-    close(fd);
-    return 0;
-}
-
-static int remove_secret(void **state)
-{
-    (void)state;
-    unlink(secret);
-    return 0;
-}
 
 static struct config *load(const char *lines, struct config_errors *errors)
 {
@@ -33,26 +9,21 @@ static struct config *load(const char *lines, struct config_errors *errors)
     struct config *config;
 
     strbuf_init(&text, 100000);
-    strbuf_addf(&text,
-                "hostname mx.own.test\nsrs {\n secret-file %s\n}\ndomain own.test {\n forward "
-                "postmaster to a@b.test\n forward abuse to a@b.test\n}\n%s",
-                secret, lines);
-    config = config_load_text("postilion.conf", strbuf_bytes(&text), errors);
+    strbuf_addf(&text, CONFIG_FILES_HEAD "%s", lines);
+    config = config_files_load(strbuf_text(&text), errors);
     strbuf_clear(&text);
     return config;
 }
 
 static struct config *load_good(const char *lines)
 {
-    struct config_errors *errors = config_errors_new();
-    struct config *config = load(lines, errors);
     struct strbuf text;
+    struct config *config;
 
     strbuf_init(&text, 100000);
-    config_errors_print(errors, &text);
-    CHECK_TEXT(lines, strbuf_text(&text), "");
+    strbuf_addf(&text, CONFIG_FILES_HEAD "%s", lines);
+    config = config_files_load_good(strbuf_text(&text));
     strbuf_clear(&text);
-    config_errors_free(&errors);
     return config;
 }
 
@@ -238,5 +209,5 @@ int main(void)
         cmocka_unit_test(test_too_many_lists),
     };
 
-    return cmocka_run_group_tests(tests, make_secret, remove_secret);
+    return cmocka_run_group_tests(tests, config_files_make, config_files_remove);
 }

@@ -1,49 +1,20 @@
-#include "support/check.h"
+#include "config_files.h"
 
 #include "daemon/check_command.h"
-#include "daemon/config.h"
 #include "daemon/config_dump.h"
 #include "daemon/config_manual.h"
 #include "daemon/config_schema.h"
 
-#include <stdlib.h>
-#include <sys/stat.h>
 #include <sysexits.h>
-#include <unistd.h>
-
-/* A directory with the files of the tests; removed at the end. */
-static char directory[64];
 
 static void write_file(const char *name, const char *text)
 {
-    char path[256];
-    FILE *file;
-
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-    assert_int_equal(chmod(path, 0600), 0);
-}
-
-static void write_key(const char *name)
-{
-    struct signing_key *key = signing_key_make(SIGNING_RSA_SHA256);
-    struct strbuf pem;
-
-    strbuf_init(&pem, 65536);
-    signing_key_add_pem(key, &pem);
-    write_file(name, strbuf_text(&pem));
-    strbuf_clear(&pem);
-    signing_key_free(&key);
+    config_files_write(name, bytes_from_text(text), 0600);
 }
 
 static int make_files(void **state)
 {
-    (void)state;
-    strcpy(directory, "/tmp/test-config-XXXXXX");
-    assert_non_null(mkdtemp(directory));
+    config_files_make(state);
     write_file("secret", "first secret, 16+\n\n  second secret, 16+  \n");
     write_file("classic", "short\n");
     write_file("weak", "short\n");
@@ -53,31 +24,8 @@ static int make_files(void **state)
     write_file("one.conf", "forward one to a@x.test\nfrward two to a@x.test\n");
     write_file("two.conf", "forward three to a@x.test\n");
     write_file("self.conf", "include self.conf\n");
-    write_key("key");
+    config_files_write_key("key", SIGNING_RSA_SHA256, 0600);
     return 0;
-}
-
-static int remove_files(void **state)
-{
-    static const char *const names[] = {"secret",    "classic",   "weak",     "empty",
-                                        "list",      "badlist",   "one.conf", "two.conf",
-                                        "self.conf", "main.conf", "key"};
-    char path[256];
-
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        snprintf(path, sizeof path, "%s/%s", directory, names[i]);
-        unlink(path);
-    }
-    return rmdir(directory);
-}
-
-static struct config *load(const char *text, struct config_errors *errors)
-{
-    char name[256];
-
-    snprintf(name, sizeof name, "%s/test.conf", directory);
-    return config_load_text(name, bytes_from_text(text), errors);
 }
 
 #define HEAD "hostname mx.test\nsrs { \n secret-file secret\n }\n"            /* lines 1 to 4 */
@@ -232,7 +180,7 @@ static void test_mistakes(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(mistakes); i++) {
         struct config_errors *errors = config_errors_new();
-        struct config *config = load(mistakes[i].text, errors);
+        struct config *config = config_files_load(mistakes[i].text, errors);
         const struct config_error *error = config_errors_get(errors, 0);
         char got[500];
         CHECK_TRUE(mistakes[i].name, error != NULL);
@@ -257,7 +205,7 @@ static void check_error(const char *name, const char *text, const char *want_fil
                         const char *want)
 {
     struct config_errors *errors = config_errors_new();
-    struct config *config = load(text, errors);
+    struct config *config = config_files_load(text, errors);
     struct strbuf out;
 
     strbuf_init(&out, 100000);
@@ -388,7 +336,7 @@ static void test_good(void **state)
 
     (void)state;
     setenv("TEST_CONFIG_USER", "somebody", 1);
-    config = load(GOOD, errors);
+    config = config_files_load(GOOD, errors);
     strbuf_init(&text, 100000);
     config_errors_print(errors, &text);
     if (config == NULL) {
@@ -404,7 +352,7 @@ static void test_good(void **state)
     CHECK_TRUE("secret", strstr(strbuf_text(&text), "{env:TEST_CONFIG_USER}") != NULL);
     CHECK_TRUE("secret", strstr(strbuf_text(&text), "somebody") == NULL);
     CHECK_TRUE("origin", strstr(strbuf_text(&text), "test.conf:3\n") != NULL);
-    again = load(strbuf_text(&text), errors);
+    again = config_files_load(strbuf_text(&text), errors);
     if (again == NULL) {
         fail_msg("the dump is not accepted:\n%s", strbuf_text(&text));
     }
@@ -423,7 +371,7 @@ static void test_stale(void **state)
     uint64_t before;
 
     (void)state;
-    config = load(HEAD DOMAIN " aliases list\n}\n", errors);
+    config = config_files_load(HEAD DOMAIN " aliases list\n}\n", errors);
     assert_non_null(config);
     CHECK_TRUE("fresh", !config_is_stale(config));
     before = config_files_now(config);
@@ -440,7 +388,7 @@ static void test_stale(void **state)
 static void test_not_stale_by_other_files(void **state)
 {
     struct config_errors *errors = config_errors_new();
-    struct config *config = load(HEAD DOMAIN " aliases list\n}\n", errors);
+    struct config *config = config_files_load(HEAD DOMAIN " aliases list\n}\n", errors);
     uint64_t before;
 
     (void)state;
@@ -483,7 +431,7 @@ static void test_sample(void **state)
     }
     for (int i = 0; i < 2; i++) {
         struct config_errors *errors = config_errors_new();
-        struct config *config = load(strbuf_text(i == 0 ? &plain : &full), errors);
+        struct config *config = config_files_load(strbuf_text(i == 0 ? &plain : &full), errors);
         strbuf_reset(&sample);
         config_errors_print(errors, &sample);
         if (config == NULL) {
@@ -618,7 +566,7 @@ static void test_many_errors(void **state)
     for (int i = 0; i < 250; i++) {
         strbuf_add_text(&text, "nonsense\n");
     }
-    assert_null(load(strbuf_text(&text), errors));
+    assert_null(config_files_load(strbuf_text(&text), errors));
     CHECK_INT("counted", config_errors_count(errors, CONFIG_ERROR), 250);
     CHECK_TRUE("kept", config_errors_get(errors, 99) != NULL);
     CHECK_TRUE("not kept", config_errors_get(errors, 100) == NULL);
@@ -644,5 +592,5 @@ int main(void)
         cmocka_unit_test(test_manual_is_current),
     };
 
-    return cmocka_run_group_tests(tests, make_files, remove_files);
+    return cmocka_run_group_tests(tests, make_files, config_files_remove);
 }

@@ -1,43 +1,16 @@
-#include "support/check.h"
+#include "config_files.h"
 
-#include "daemon/config.h"
 #include "daemon/config_dump.h"
 #include "daemon/config_schema.h"
 
-#include <stdlib.h>
-#include <unistd.h>
-
 #define HEAD                                                                                   \
     "hostname mx.test\n"                                                                       \
-    "srs {\n secret-file {env:TEST_POLICY_SECRET}\n}\n"                    /* lines 1 to 4 */
+    "srs {\n secret-file secret\n}\n"                                      /* lines 1 to 4 */
 #define OWN "domain own.test {\n forward /postmaster|abuse/ to a@x.test\n" /* 5 and 6 */
-
-static char secret_path[64];
-
-static struct config *load_expecting_errors(const char *text, struct config_errors *errors)
-{
-    return config_load_text("/test.conf", bytes_from_text(text), errors);
-}
-
-static struct config *load(const char *text)
-{
-    struct config_errors *errors = config_errors_new();
-    struct config *config = load_expecting_errors(text, errors);
-    struct strbuf told;
-
-    strbuf_init(&told, 100000);
-    config_errors_print(errors, &told);
-    if (config == NULL || told.len > 0) {
-        fail_msg("%s", strbuf_text(&told));
-    }
-    strbuf_clear(&told);
-    config_errors_free(&errors);
-    return config;
-}
 
 static void test_defaults(void **state)
 {
-    struct config *config = load(HEAD OWN "}\n");
+    struct config *config = config_files_load_good(HEAD OWN "}\n");
     const struct accept_policy *own =
         config_policy_for(config, BYTES("own.test"), BYTES("info"));
 
@@ -102,7 +75,7 @@ static void test_words(void **state)
 
         snprintf(text, sizeof text, "%s}\ndelivery {\n bounce all\n}\npolicy {\n %s\n}\n",
                  HEAD OWN, cases[i].line);
-        config = load(text);
+        config = config_files_load_good(text);
         memcpy(&got, (const char *)config + cases[i].offset, sizeof got);
         CHECK_INT(cases[i].line, got, cases[i].want);
         config_free(&config);
@@ -163,14 +136,14 @@ static void check_several(const struct config *config)
 
 static void test_domains(void **state)
 {
-    struct config *config = load(SEVERAL), *again;
+    struct config *config = config_files_load_good(SEVERAL), *again;
     struct strbuf dump;
 
     (void)state;
     check_several(config);
     strbuf_init(&dump, 100000);
     config_dump(config, &dump);
-    again = load(strbuf_text(&dump)); /* the dump says the same */
+    again = config_files_load_good(strbuf_text(&dump)); /* the dump says the same */
     check_several(again);
     strbuf_clear(&dump);
     config_free(&again);
@@ -222,7 +195,7 @@ static void test_mistakes(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct config_errors *errors = config_errors_new();
-        struct config *config = load_expecting_errors(cases[i].text, errors);
+        struct config *config = config_files_load(cases[i].text, errors);
         const struct config_error *error = config_errors_get(errors, 0);
 
         CHECK_TRUE(cases[i].name, config == NULL && error != NULL);
@@ -252,12 +225,12 @@ static void test_addresses(void **state)
         {"other.test", "abuse", SPF_FAIL_REFUSE_UNLESS_DKIM, IPREV_TAG},
         {"x.test", "abuse", SPF_FAIL_REFUSE_UNLESS_DKIM, IPREV_TAG},
     };
-    struct config *config =
-        load(HEAD "domain other.test {\n forward /postmaster|abuse/ to a@x.test\n}\n" OWN
-                  " policy-for abuse+other {\n  spf-fail refuse\n }\n"
-                  " policy-for Abuse {\n  spf-fail tag\n }\n"
-                  " forward abuse+other to a@x.test\n"
-                  " policy {\n  iprev refuse\n }\n}\n");
+    struct config *config = config_files_load_good(
+        HEAD "domain other.test {\n forward /postmaster|abuse/ to a@x.test\n}\n" OWN
+             " policy-for abuse+other {\n  spf-fail refuse\n }\n"
+             " policy-for Abuse {\n  spf-fail tag\n }\n"
+             " forward abuse+other to a@x.test\n"
+             " policy {\n  iprev refuse\n }\n}\n");
     struct strbuf dump;
 
     (void)state;
@@ -278,13 +251,13 @@ static void test_addresses(void **state)
 /* Blocks of listeners stand beside plain ones; trust says who is believed. */
 static void test_content(void **state)
 {
-    struct config *usual = load(HEAD OWN "}\n");
-    struct config *config =
-        load(HEAD OWN " policy {\n  blocked-content hold\n }\n}\n"
-                      "content {\n block-extension exe .SCR\n"
-                      " block-extension *.Tar.gz\n block-type Video/*\n"
-                      " fields 100\n field-size 4K\n}\n"
-                      "policy {\n header-sanity refuse\n header-8bit tag\n}\n");
+    struct config *usual = config_files_load_good(HEAD OWN "}\n");
+    struct config *config = config_files_load_good(
+        HEAD OWN " policy {\n  blocked-content hold\n }\n}\n"
+                 "content {\n block-extension exe .SCR\n"
+                 " block-extension *.Tar.gz\n block-type Video/*\n"
+                 " fields 100\n field-size 4K\n}\n"
+                 "policy {\n header-sanity refuse\n header-8bit tag\n}\n");
     const struct accept_policy *policy =
         config_policy_for(config, BYTES("own.test"), BYTES("abuse"));
 
@@ -314,12 +287,13 @@ static void test_scanners(void **state)
     static const char *const wrong[] = {"clamd clamd.ctl", "clamd 127.0.0.1",
                                         "rspamd 127.0.0.1:0", "rspamd localhost:11333",
                                         "clamd /a /b"};
-    struct config *usual = load(HEAD OWN "}\n");
-    struct config *config = load(HEAD OWN "}\nscan {\n clamd /run/clamd.ctl\n"
-                                          " rspamd [::1]:11333\n timeout 3s\n virus hold\n"
-                                          " spam tag\n on-failure accept\n max-size 1M\n"
-                                          " too-large refuse\n concurrency 3\n}\n");
-    struct config *off = load(HEAD OWN "}\nscan {\n clamd off\n}\n");
+    struct config *usual = config_files_load_good(HEAD OWN "}\n");
+    struct config *config =
+        config_files_load_good(HEAD OWN "}\nscan {\n clamd /run/clamd.ctl\n"
+                                        " rspamd [::1]:11333\n timeout 3s\n virus hold\n"
+                                        " spam tag\n on-failure accept\n max-size 1M\n"
+                                        " too-large refuse\n concurrency 3\n}\n");
+    struct config *off = config_files_load_good(HEAD OWN "}\nscan {\n clamd off\n}\n");
 
     (void)state;
     CHECK_TRUE("off", !usual->scan.clamd.is_set && !usual->scan.rspamd.is_set);
@@ -346,7 +320,7 @@ static void test_scanners(void **state)
         char text[1000];
 
         snprintf(text, sizeof text, HEAD OWN "}\nscan {\n %s\n}\n", wrong[i]);
-        assert_null(config_load_text("test.conf", bytes_from_text(text), errors));
+        assert_null(config_files_load(text, errors));
         CHECK_INT(wrong[i], config_errors_count(errors, CONFIG_ERROR), 1);
         config_errors_free(&errors);
     }
@@ -354,12 +328,12 @@ static void test_scanners(void **state)
 
 static void test_listeners(void **state)
 {
-    struct config *config =
-        load(HEAD OWN "}\n"
-                      "listen 127.0.0.1:25 {\n proxy-protocol no\n}\n"
-                      "listen 127.0.0.1:26 [::1]:26 {\n proxy-protocol yes\n}\n"
-                      "listen [::1]:27 {\n tls off\n}\n"
-                      "trust 10.0.0.0/8 ::1\n");
+    struct config *config = config_files_load_good(
+        HEAD OWN "}\n"
+                 "listen 127.0.0.1:25 {\n proxy-protocol no\n}\n"
+                 "listen 127.0.0.1:26 [::1]:26 {\n proxy-protocol yes\n}\n"
+                 "listen [::1]:27 {\n tls off\n}\n"
+                 "trust 10.0.0.0/8 ::1\n");
     struct strbuf dump;
 
     (void)state;
@@ -375,7 +349,7 @@ static void test_listeners(void **state)
                            strstr(strbuf_text(&dump), "    proxy-protocol yes") != NULL);
     strbuf_clear(&dump);
     config_free(&config);
-    config = load(HEAD OWN "}\n");
+    config = config_files_load_good(HEAD OWN "}\n");
     CHECK_INT("none", config->proxy_listeners, 0);
     CHECK_INT("none", config->trusted.count, 0);
     CHECK_INT("the usual ones", config->listen.count, 2);
@@ -394,24 +368,6 @@ static void test_explained(void **state)
     strbuf_clear(&text);
 }
 
-static int make_secret(void **state)
-{
-    static const char secret[] = "a secret of sixteen octets and more\n";
-    int fd;
-
-    (void)state;
-    strcpy(secret_path, "/tmp/test-policy-XXXXXX");
-    fd = mkstemp(secret_path);
-    return fd < 0 || write(fd, secret, sizeof secret - 1) < 0 || close(fd) != 0 ||
-           setenv("TEST_POLICY_SECRET", secret_path, 1) != 0;
-}
-
-static int remove_secret(void **state)
-{
-    (void)state;
-    return unlink(secret_path);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -422,5 +378,5 @@ int main(void)
         cmocka_unit_test(test_addresses),
     };
 
-    return cmocka_run_group_tests(tests, make_secret, remove_secret);
+    return cmocka_run_group_tests(tests, config_files_make, config_files_remove);
 }

@@ -1,54 +1,14 @@
-#include "support/check.h"
+#include "config_files.h"
 
-#include "daemon/config.h"
-
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-/* A directory with a secret, a spool, a state and a place for the control socket. */
-static char directory[64];
-
-static const char *path_of(const char *name)
-{
-    static char path[256];
-
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    return path;
-}
-
-static void write_file(const char *name, const char *text)
-{
-    FILE *file = fopen(path_of(name), "w");
-
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-    assert_int_equal(chmod(path_of(name), 0600), 0);
-}
-
+/* With a spool, a state and a place for the control socket. */
 static int make_files(void **state)
 {
-    (void)state;
-    strcpy(directory, "/tmp/test-rights-XXXXXX");
-    assert_non_null(mkdtemp(directory));
-    write_file("secret", "a secret of sixteen octets and more\n");
-    write_file("aliases", "info: anna@dest.test\n");
-    mkdir(path_of("spool"), 0700);
-    mkdir(path_of("state"), 0700);
-    mkdir(path_of("run"), 0700);
+    config_files_make(state);
+    config_files_write("aliases", BYTES("info: anna@dest.test\n"), 0600);
+    mkdir(config_files_path("spool"), 0700);
+    mkdir(config_files_path("state"), 0700);
+    mkdir(config_files_path("run"), 0700);
     return 0;
-}
-
-static int remove_files(void **state)
-{
-    (void)state;
-    unlink(path_of("secret"));
-    unlink(path_of("aliases"));
-    rmdir(path_of("spool"));
-    rmdir(path_of("state"));
-    rmdir(path_of("run"));
-    return rmdir(directory);
 }
 
 /* Every message of a load and of config_report_rights, one a line. */
@@ -66,7 +26,7 @@ static void report(const char *user, const char *spool, struct strbuf *told)
                 "domain fwd.test {\n forward postmaster to a@dest.test\n forward abuse to "
                 "a@dest.test\n aliases aliases\n}\n",
                 user, spool);
-    config = config_load_text(path_of("test.conf"), strbuf_bytes(&text), errors);
+    config = config_files_load(strbuf_text(&text), errors);
     if (config != NULL) {
         config_report_rights(config, errors);
     }
@@ -116,9 +76,9 @@ static void test_modes(void **state)
             strbuf_addf(&want, "%s%s", gap == NULL ? "" : directory,
                         gap == NULL ? "" : gap + 2);
         }
-        assert_int_equal(chmod(path_of(modes[i].what), modes[i].mode), 0);
+        assert_int_equal(chmod(config_files_path(modes[i].what), modes[i].mode), 0);
         report("root", "spool", &told);
-        assert_int_equal(chmod(path_of(modes[i].what), modes[i].usual), 0);
+        assert_int_equal(chmod(config_files_path(modes[i].what), modes[i].usual), 0);
         CHECK_BYTES(modes[i].name, strbuf_bytes(&told), strbuf_bytes(&want));
         strbuf_clear(&told);
         strbuf_clear(&want);
@@ -147,13 +107,13 @@ static void test_owner(void **state)
     }
     check_spool("ours, but the worker is another", "nobody", "spool",
                 "spool belongs to another account than the one that works in it");
-    assert_int_equal(chown(path_of("spool"), 65534, 65534), 0);
-    assert_int_equal(chown(path_of("state"), 65534, 65534), 0);
+    assert_int_equal(chown(config_files_path("spool"), 65534, 65534), 0);
+    assert_int_equal(chown(config_files_path("state"), 65534, 65534), 0);
     check_spool("the worker's", "nobody", "spool", "");
     check_spool("another's", "root", "spool",
                 "spool belongs to another account than the one that works in it");
-    assert_int_equal(chown(path_of("spool"), 0, 0), 0);
-    assert_int_equal(chown(path_of("state"), 0, 0), 0);
+    assert_int_equal(chown(config_files_path("spool"), 0, 0), 0);
+    assert_int_equal(chown(config_files_path("state"), 0, 0), 0);
 }
 
 int main(void)
@@ -163,5 +123,5 @@ int main(void)
         cmocka_unit_test(test_owner),
     };
 
-    return cmocka_run_group_tests(tests, make_files, remove_files);
+    return cmocka_run_group_tests(tests, make_files, config_files_remove);
 }

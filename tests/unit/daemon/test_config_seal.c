@@ -1,92 +1,18 @@
-#include "support/check.h"
+#include "config_files.h"
 
-#include "daemon/config.h"
 #include "daemon/config_dump.h"
 #include "daemon/config_schema.h"
 
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-/* A directory with keys; removed at the end. */
-static char directory[64];
-
-static const char *const files[] = {"secret", "rsa", "rsa2", "ed", "bad", "open", "changing"};
-
-static void write_file(const char *name, struct bytes text, unsigned mode)
-{
-    char path[256];
-    FILE *file;
-
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    file = fopen(path, "w");
-    assert_non_null(file);
-    assert_int_equal(fwrite(text.data, 1, text.len, file), text.len);
-    assert_int_equal(fclose(file), 0);
-    assert_int_equal(chmod(path, mode), 0);
-}
-
-static void write_key(const char *name, enum signing_algorithm algorithm, unsigned mode)
-{
-    struct signing_key *key = signing_key_make(algorithm);
-    struct strbuf pem;
-
-    strbuf_init(&pem, 65536);
-    signing_key_add_pem(key, &pem);
-    write_file(name, strbuf_bytes(&pem), mode);
-    strbuf_clear(&pem);
-    signing_key_free(&key);
-}
-
 static int make_files(void **state)
 {
-    (void)state;
-    strcpy(directory, "/tmp/test-seal-XXXXXX");
-    assert_non_null(mkdtemp(directory));
-    write_file("secret", BYTES("a secret of sixteen octets and more\n"), 0600);
-    write_file("bad", BYTES("-----BEGIN PRIVATE KEY-----\nsecret octets\n"), 0600);
-    write_key("rsa", SIGNING_RSA_SHA256, 0600);
-    write_key("rsa2", SIGNING_RSA_SHA256, 0600);
-    write_key("ed", SIGNING_ED25519_SHA256, 0600);
-    write_key("open", SIGNING_ED25519_SHA256, 0604);
-    write_key("changing", SIGNING_ED25519_SHA256, 0600);
+    config_files_make(state);
+    config_files_write("bad", BYTES("-----BEGIN PRIVATE KEY-----\nsecret octets\n"), 0600);
+    config_files_write_key("rsa", SIGNING_RSA_SHA256, 0600);
+    config_files_write_key("rsa2", SIGNING_RSA_SHA256, 0600);
+    config_files_write_key("ed", SIGNING_ED25519_SHA256, 0600);
+    config_files_write_key("open", SIGNING_ED25519_SHA256, 0604);
+    config_files_write_key("changing", SIGNING_ED25519_SHA256, 0600);
     return 0;
-}
-
-static int remove_files(void **state)
-{
-    char path[256];
-
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(files); i++) {
-        snprintf(path, sizeof path, "%s/%s", directory, files[i]);
-        unlink(path);
-    }
-    return rmdir(directory);
-}
-
-static struct config *load_expecting(const char *text, struct config_errors *errors)
-{
-    char name[256];
-
-    snprintf(name, sizeof name, "%s/test.conf", directory);
-    return config_load_text(name, bytes_from_text(text), errors);
-}
-
-static struct config *load(const char *text)
-{
-    struct config_errors *errors = config_errors_new();
-    struct config *config = load_expecting(text, errors);
-    struct strbuf told;
-
-    strbuf_init(&told, 100000);
-    config_errors_print(errors, &told);
-    if (config == NULL || told.len > 0) {
-        fail_msg("%s", strbuf_text(&told));
-    }
-    strbuf_clear(&told);
-    config_errors_free(&errors);
-    return config;
 }
 
 #define HEAD "hostname mx.test\nsrs {\n secret-file secret\n domain srs.test\n}\n" /* 1 to 5 */
@@ -96,7 +22,7 @@ static struct config *load(const char *text)
 
 static void test_none(void **state)
 {
-    struct config *config = load(HEAD OWN "}\n");
+    struct config *config = config_files_load_good(HEAD OWN "}\n");
 
     (void)state;
     CHECK_TRUE("own", config_seal_for(config, BYTES("own.test")) == NULL);
@@ -199,7 +125,7 @@ static void check_several(const struct config *config)
 /* The dump says the same, without a word of a key. */
 static void test_several(void **state)
 {
-    struct config *config = load(SEVERAL), *again;
+    struct config *config = config_files_load_good(SEVERAL), *again;
     struct strbuf dump;
 
     (void)state;
@@ -210,7 +136,7 @@ static void test_several(void **state)
     CHECK_TRUE("usual domain", strstr(strbuf_text(&dump), "    domain srs.test  ") != NULL);
     CHECK_TRUE("own domain", strstr(strbuf_text(&dump), "        domain own.test  ") != NULL);
     CHECK_TRUE("default", strstr(strbuf_text(&dump), "        arc yes  ") != NULL);
-    again = load(strbuf_text(&dump));
+    again = config_files_load_good(strbuf_text(&dump));
     check_several(again);
     strbuf_clear(&dump);
     config_free(&again);
@@ -282,7 +208,7 @@ static void test_mistakes(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct config_errors *errors = config_errors_new();
-        struct config *config = load_expecting(cases[i].text, errors);
+        struct config *config = config_files_load(cases[i].text, errors);
         const struct config_error *error = config_errors_get(errors, 0);
         bool is_warning = strstr(cases[i].want, " warning ") != NULL;
         char got[600];
@@ -330,7 +256,7 @@ static void test_munging(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct config *config = load(cases[i]);
+        struct config *config = config_files_load_good(cases[i]);
         config_free(&config);
     }
 }
@@ -338,14 +264,14 @@ static void test_munging(void **state)
 /* A key that changes changes the state of the files; it is not read again by itself. */
 static void test_changed_key(void **state)
 {
-    struct config *config =
-        load(HEAD OWN "}\nseal {\n arc no\n selector s1\n key-file changing\n}\n");
+    struct config *config = config_files_load_good(
+        HEAD OWN "}\nseal {\n arc no\n selector s1\n key-file changing\n}\n");
     uint64_t before = config_files_now(config);
 
     (void)state;
     CHECK_TRUE("steady", config_files_now(config) == before);
-    write_file("changing", BYTES("something else that is longer than before, and no key\n"),
-               0600);
+    config_files_write("changing",
+                       BYTES("something else that is longer than before, and no key\n"), 0600);
     CHECK_TRUE("changed", config_files_now(config) != before);
     CHECK_INT("not by itself", config_is_stale(config), false);
     for (const struct config_file *file = config->files; file != NULL; file = file->next) {
@@ -376,5 +302,5 @@ int main(void)
         cmocka_unit_test(test_changed_key), cmocka_unit_test(test_explained),
     };
 
-    return cmocka_run_group_tests(tests, make_files, remove_files);
+    return cmocka_run_group_tests(tests, make_files, config_files_remove);
 }

@@ -1,80 +1,41 @@
-#include "support/check.h"
+#include "config_files.h"
 
-#include "daemon/config.h"
 #include "daemon/config_dump.h"
 #include "daemon/config_schema.h"
 #include "support/tls_certificates.h"
-
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-/* A directory with the files; removed at the end. */
-static char directory[64];
-static const char *const files[] = {"secret", "cert", "key",     "open",
-                                    "other",  "old",  "old.key", "none"};
-
-static void write_file(const char *name, struct bytes text, unsigned mode)
-{
-    char path[256];
-    FILE *file;
-
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    file = fopen(path, "w");
-    assert_non_null(file);
-    assert_int_equal(fwrite(text.data, 1, text.len, file), text.len);
-    assert_int_equal(fclose(file), 0);
-    assert_int_equal(chmod(path, mode), 0);
-}
 
 static int make_files(void **state)
 {
     struct test_certificate good, other, old;
 
-    (void)state;
-    strcpy(directory, "/tmp/test-tls-XXXXXX");
-    assert_non_null(mkdtemp(directory));
+    config_files_make(state);
     make_certificate(&good, "DNS:mx.example", NULL, false, 24 * 60);
     make_certificate(&other, "DNS:other.example", NULL, false, 24 * 60);
     make_certificate(&old, "DNS:old.example", NULL, false, 0);
-    write_file("secret", BYTES("a secret of sixteen octets and more\n"), 0600);
-    write_file("cert", strbuf_bytes(&good.chain), 0644);
-    write_file("key", strbuf_bytes(&good.key_text), 0600);
-    write_file("open", strbuf_bytes(&good.key_text), 0604);
-    write_file("other", strbuf_bytes(&other.key_text), 0600);
-    write_file("old", strbuf_bytes(&old.chain), 0600);
-    write_file("old.key", strbuf_bytes(&old.key_text), 0600);
-    write_file("none", BYTES("nothing\n"), 0600);
+    config_files_write("cert", strbuf_bytes(&good.chain), 0644);
+    config_files_write("key", strbuf_bytes(&good.key_text), 0600);
+    config_files_write("open", strbuf_bytes(&good.key_text), 0604);
+    config_files_write("other", strbuf_bytes(&other.key_text), 0600);
+    config_files_write("old", strbuf_bytes(&old.chain), 0600);
+    config_files_write("old.key", strbuf_bytes(&old.key_text), 0600);
+    config_files_write("none", BYTES("nothing\n"), 0600);
     clear_certificate(&good);
     clear_certificate(&other);
     clear_certificate(&old);
     return 0;
 }
 
-static int remove_files(void **state)
-{
-    char path[256];
-
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(files); i++) {
-        snprintf(path, sizeof path, "%s/%s", directory, files[i]);
-        unlink(path);
-    }
-    return rmdir(directory);
-}
-
 static struct config *load(const char *top, const char *delivery, struct config_errors *errors)
 {
-    char name[256], text[4096];
+    char text[4096];
 
-    snprintf(name, sizeof name, "%s/test.conf", directory);
     snprintf(
         text, sizeof text,
         "hostname mx.example\nsrs {\nsecret-file secret\n}\n"
         "domain example.org {\nforward postmaster to a@x.test\nforward abuse to a@x.test\n}\n"
         "delivery {\n%s\n}\n%s\n",
         delivery, top);
-    return config_load_text(name, bytes_from_text(text), errors);
+    return config_files_load(text, errors);
 }
 
 static void test_values(void **state)
@@ -177,5 +138,5 @@ int main(void)
         cmocka_unit_test(test_messages),
     };
 
-    return cmocka_run_group_tests(tests, make_files, remove_files);
+    return cmocka_run_group_tests(tests, make_files, config_files_remove);
 }

@@ -1,45 +1,15 @@
-#include "support/check.h"
-
-#include "daemon/config.h"
-
-#include <stdlib.h>
-#include <unistd.h>
-
-static char secret[] = "/tmp/test-verify-XXXXXX";
-
-static int make_secret(void **state)
-{
-    int fd = mkstemp(secret);
-
-    (void)state;
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, "a secret of sixteen octets and more\n", 36), 36);
-    close(fd);
-    return 0;
-}
-
-static int remove_secret(void **state)
-{
-    (void)state;
-    return unlink(secret);
-}
+#include "config_files.h"
 
 /* `told`: what the loader says about it. */
 static struct config *load(const char *lines, struct strbuf *told)
 {
-    struct config_errors *errors = config_errors_new();
     struct config *config;
     struct strbuf text;
 
     strbuf_init(&text, 100000);
     strbuf_init(told, 100000);
-    strbuf_addf(&text,
-                "hostname mx.own.test\nsrs {\n secret-file %s\n}\ndomain own.test {\n forward "
-                "postmaster to a@b.test\n forward abuse to a@b.test\n}\n%s",
-                secret, lines);
-    config = config_load_text("postilion.conf", strbuf_bytes(&text), errors);
-    config_errors_print(errors, told);
-    config_errors_free(&errors);
+    strbuf_addf(&text, CONFIG_FILES_HEAD "%s", lines);
+    config = config_files_load_telling(strbuf_text(&text), told);
     strbuf_clear(&text);
     return config;
 }
@@ -135,5 +105,5 @@ int main(void)
         cmocka_unit_test(test_rules),
         cmocka_unit_test(test_mistakes),
     };
-    return cmocka_run_group_tests(tests, make_secret, remove_secret);
+    return cmocka_run_group_tests(tests, config_files_make, config_files_remove);
 }
