@@ -29,8 +29,8 @@ static bool is_text(struct bytes value)
         size_t len = utf8_length(value);
         struct bytes character = bytes_first(value, len);
 
-        if (len == 0 ||
-            (utf8_is_control(character) && strchr("\r\n\t", character.data[0]) == NULL)) {
+        if (len == 0 || (utf8_is_control(character) &&
+                         bytes_find(BYTES("\r\n\t"), character.data[0]) == 3)) {
             return false;
         }
         value = bytes_skip(value, len);
