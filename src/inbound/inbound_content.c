@@ -211,24 +211,11 @@ static void take_octets(void *context, struct bytes octets)
 static void answer_content(struct inbound_session *session, unsigned code, const char *enhanced,
                            struct bytes text, const char *why)
 {
-    struct inbound_transaction *transaction = &session->transaction;
-    struct log_line line;
-
     if (code >= 400) {
         session->refused++;
-        inbound_session_log(session, &line, LOG_INFO,
-                            code >= 500 ? "message-refused" : "message-deferred");
-        log_address(&line, "from", transaction->sender_text);
-        log_number(&line, "rcpts", (int64_t)transaction->recipient_count);
-        log_number(&line, "size", (int64_t)transaction->decoder.octets);
-        log_number(&line, "code", code);
-        log_text(&line, "why", why);
-        inbound_rules_log(session, &line);
-        inbound_scan_log(session, &line);
-        if (transaction->is_judged) {
-            inbound_auth_log(session, &line);
-        }
-        log_end(&line);
+        inbound_log_not_accepted(
+            session,
+            &(struct decision){.code = code, .enhanced = enhanced, .text = text, .why = why});
     }
     session->wait = INBOUND_WAITS_NOTHING;
     smtp_dialogue_content_done(&session->dialogue);
@@ -256,41 +243,6 @@ static void answer_accepted(struct inbound_session *session)
     strbuf_clear(&text);
 }
 
-void inbound_log_recipient(struct inbound_session *session,
-                           const struct inbound_recipient *recipient, const char *event)
-{
-    struct log_line line;
-
-    inbound_session_log(session, &line, LOG_INFO, event);
-    log_address(&line, "from", session->transaction.sender_text);
-    log_address(&line, "orig_to", recipient->route.alias);
-    log_end(&line);
-}
-
-static void log_accepted(struct inbound_session *session, size_t deliveries, const char *how)
-{
-    struct inbound_transaction *transaction = &session->transaction;
-    struct log_line line;
-
-    inbound_session_log(session, &line, LOG_INFO, "accepted");
-    log_bytes(&line, "helo", strbuf_bytes(&session->helo));
-    inbound_tls_log(session, &line);
-    log_address(&line, "from", transaction->sender_text);
-    for (size_t i = 0; i < transaction->recipient_count && i < 20; i++) {
-        log_address(&line, "orig_to", transaction->recipients[i].route.alias);
-    }
-    log_number(&line, "rcpts", (int64_t)transaction->recipient_count);
-    log_number(&line, "deliveries", (int64_t)deliveries);
-    log_text(&line, "how", how);
-    log_number(&line, "size", (int64_t)transaction->decoder.octets);
-    log_number(&line, "ms", clock_unix_ms() - transaction->started_ms);
-    inbound_rules_log(session, &line);
-    inbound_scan_log(session, &line);
-    inbound_auth_log(session, &line);
-    inbound_standing_log(session, &line);
-    log_end(&line);
-}
-
 static void on_answer(void *context, const struct queue_answer *answer)
 {
     struct inbound_session *session = context;
@@ -299,8 +251,8 @@ static void on_answer(void *context, const struct queue_answer *answer)
     switch (answer->verdict) {
     case QUEUE_SAFE:
     case QUEUE_DELIVERED:
-        log_accepted(session, session->transaction.deliveries,
-                     answer->verdict == QUEUE_SAFE ? "stored" : "delivered");
+        inbound_log_accepted(session, session->transaction.deliveries,
+                             answer->verdict == QUEUE_SAFE ? "stored" : "delivered");
         answer_accepted(session);
         break;
     case QUEUE_REFUSED:
@@ -356,7 +308,7 @@ static void hand_over(struct inbound_session *session,
         return;
     }
     rehearsal->on_message(rehearsal->context, submission);
-    log_accepted(session, submission->count, "rehearsed");
+    inbound_log_accepted(session, submission->count, "rehearsed");
     answer_accepted(session);
 }
 
@@ -393,7 +345,7 @@ static void submit(struct inbound_session *session)
     submission.recipients = inbound_gather_deliveries(session, &submission.count);
     transaction->deliveries = submission.count;
     if (submission.count == 0) {
-        log_accepted(session, 0, "discarded");
+        inbound_log_accepted(session, 0, "discarded");
         answer_accepted(session); /* everything is to be discarded */
         return;
     }

@@ -36,6 +36,7 @@ static void log_refused_recipient(struct inbound_session *session,
     log_address(&line, "to", strbuf_bytes(&text));
     log_number(&line, "code", decision->code);
     log_text(&line, "why", decision->why);
+    inbound_log_reply(&line, decision);
     log_end(&line);
     strbuf_clear(&text);
 }

@@ -3,7 +3,7 @@
  *
  * Private to room inbound. Files: inbound_session.c (life, deadlines, lines),
  * inbound_commands.c (one function per command), inbound_recipient.c (RCPT and its controls), inbound_parameters.c (what MAIL and RCPT say beside
- * their addresses), inbound_content.c (the content up to its answer), inbound_trace.c and inbound_deliveries.c (what goes out of it, and to whom), inbound_chunks.c (BDAT),
+ * their addresses), inbound_content.c (the content up to its answer), inbound_outcome.c (what the log says of that), inbound_trace.c and inbound_deliveries.c (what goes out of it, and to whom), inbound_chunks.c (BDAT),
  * inbound_auth.c (who sent it), inbound_rules.c (what it carries), inbound_scan.c (what scanners say; scan_call.c is one question), inbound_seal.c (what we sign it with), inbound_greylist.c (who is to come again),
  * inbound_trust.c (relays that name their client), inbound_tls.c (STARTTLS), inbound_memory.c (what it holds),
  * inbound_verify.c (whether the servers behind a recipient take it),
@@ -521,10 +521,16 @@ void inbound_trace_add_marks(const struct inbound_session *session, struct strbu
 struct queue_recipient *inbound_gather_deliveries(struct inbound_session *session,
                                                   size_t *count);
 
-/* inbound_content.c */
+/* inbound_outcome.c */
 /* A line about a recipient of an accepted message that goes nowhere. */
 void inbound_log_recipient(struct inbound_session *session,
                            const struct inbound_recipient *recipient, const char *event);
+void inbound_log_accepted(struct inbound_session *session, size_t deliveries, const char *how);
+void inbound_log_not_accepted(struct inbound_session *session, const struct decision *decision);
+/* dsn and reply: what the client is told. */
+void inbound_log_reply(struct log_line *line, const struct decision *decision);
+
+/* inbound_content.c */
 /* The part of a header that is kept: all but results that claim to be ours. */
 void inbound_content_add_kept(const struct inbound_session *session, struct bytes header,
                               struct strbuf *out);
