@@ -610,6 +610,7 @@ void inbound_content_end(struct inbound_session *session)
     struct inbound_transaction *transaction = &session->transaction;
     bool is_known;
 
+    transaction->ended_ms = event_loop_now_ms(session->server->loop);
     if (!transaction->has_header) {
         end_header(session, transaction->header.len);
     }

@@ -27,6 +27,30 @@ static void add_recipients(const struct inbound_transaction *transaction, struct
     log_number(line, "rcpts", (int64_t)transaction->recipient_count);
 }
 
+/* Recipients that are senders of before: bounces on their way back. */
+static void add_returns(const struct inbound_transaction *transaction, struct log_line *line)
+{
+    int64_t count = 0;
+
+    for (size_t i = 0; i < transaction->recipient_count; i++) {
+        count += transaction->recipients[i].route.kind == ROUTE_RETURN;
+    }
+    if (count > 0) {
+        log_number(line, "returns", count);
+    }
+}
+
+/* Since the final dot, or the last chunk; some are refused before that. */
+static void add_answer_time(const struct inbound_session *session, struct log_line *line)
+{
+    uint64_t ended_ms = session->transaction.ended_ms;
+
+    if (ended_ms != 0) {
+        log_number(line, "answer_ms",
+                   (int64_t)(event_loop_now_ms(session->server->loop) - ended_ms));
+    }
+}
+
 /* "<id>", with whatever stands around it. */
 static struct bytes without_brackets(struct bytes text)
 {
@@ -65,10 +89,12 @@ void inbound_log_accepted(struct inbound_session *session, size_t deliveries, co
     inbound_tls_log(session, &line);
     log_address(&line, "from", transaction->sender_text);
     add_recipients(transaction, &line);
+    add_returns(transaction, &line);
     log_number(&line, "deliveries", (int64_t)deliveries);
     log_text(&line, "how", how);
     log_number(&line, "size", (int64_t)transaction->decoder.octets);
     log_number(&line, "ms", clock_unix_ms() - transaction->started_ms);
+    add_answer_time(session, &line);
     add_message_id(transaction, &line);
     inbound_rules_log(session, &line);
     inbound_scan_log(session, &line);
@@ -89,6 +115,7 @@ void inbound_log_not_accepted(struct inbound_session *session, const struct deci
     log_number(&line, "size", (int64_t)transaction->decoder.octets);
     log_number(&line, "code", decision->code);
     log_text(&line, "why", decision->why);
+    add_answer_time(session, &line);
     inbound_log_reply(&line, decision);
     add_message_id(transaction, &line);
     inbound_rules_log(session, &line);

@@ -68,6 +68,7 @@ struct inbound_transaction {
     uint64_t id;        /* of the message; 0 before DATA */
     int64_t started_ms; /* unix */
     uint64_t begun_ms;  /* the same moment on the clock of the loop, for deadlines */
+    uint64_t ended_ms;  /* its end was read; clock of the loop, 0: not yet */
     bool is_chunked;    /* it comes by BDAT */
     struct smtp_content_decoder decoder;
     struct content *content;
