@@ -9,13 +9,15 @@ PEER_PACKAGES := unbound exim4-daemon-light exim4-base libnss-wrapper postfix po
 SCANNER_PACKAGES := clamav-daemon rspamd
 PYTEST_ARGUMENTS ?= tests/e2e
 TESTS = $(PYTHON) tests/support/run_tests.py
+# Tests are built on all cores, unless the call says how many.
+BUILD_TESTS = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 -include $(wildcard tests/targets_*.mk)
 
 .PHONY: test
-test: deps peers ## every test; the last line says N passed, N failed
-	@$(MAKE) --no-print-directory $(PROGRAM) unit $(EXTRA_TEST_PROGRAMS)
-	@$(MAKE) --no-print-directory fuzzers
+test: deps ## every test; the last line says N passed, N failed
+	@$(BUILD_TESTS) peers $(PROGRAM) unit $(EXTRA_TEST_PROGRAMS)
+	@$(BUILD_TESTS) fuzzers
 	@$(TESTS) --command "rooms=$(MAKE) --no-print-directory rooms" "format=$(MAKE) --no-print-directory format" \
 	    "named-tests=$(MAKE) --no-print-directory named-tests" \
 	    --unit $(UNIT_TESTS) $(SIM_TESTS) \
@@ -23,7 +25,7 @@ test: deps peers ## every test; the last line says N passed, N failed
 
 .PHONY: check
 check: deps ## the quick part of make test: build, rooms, format, unit tests
-	@$(MAKE) --no-print-directory $(PROGRAM) unit
+	@$(BUILD_TESTS) $(PROGRAM) unit
 	@$(TESTS) --command "rooms=$(MAKE) --no-print-directory rooms" "format=$(MAKE) --no-print-directory format" \
 	    "named-tests=$(MAKE) --no-print-directory named-tests" \
 	    --unit $(UNIT_TESTS) $(SIM_TESTS)
@@ -37,11 +39,11 @@ peers:
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 .PHONY: asan
 asan: deps peers ## the whole suite under the address and undefined-behaviour sanitizers
-	@$(MAKE) --no-print-directory BUILD=build-asan SAN="$(ASAN)" CFLAGS="-O1 -g -fno-omit-frame-pointer" sanitized
+	@$(BUILD_TESTS) BUILD=build-asan SAN="$(ASAN)" CFLAGS="-O1 -g -fno-omit-frame-pointer" sanitized
 
 .PHONY: tsan
 tsan: deps peers ## the whole suite under the thread sanitizer
-	@$(MAKE) --no-print-directory BUILD=build-tsan SAN="-fsanitize=thread" CFLAGS="-O1 -g" sanitized
+	@$(BUILD_TESTS) BUILD=build-tsan SAN="-fsanitize=thread" CFLAGS="-O1 -g" sanitized
 
 .PHONY: sanitized
 sanitized: $(PROGRAM) $(UNIT_TESTS) $(SIM_TESTS) $(EXTRA_TEST_PROGRAMS)
@@ -50,8 +52,8 @@ sanitized: $(PROGRAM) $(UNIT_TESTS) $(SIM_TESTS) $(EXTRA_TEST_PROGRAMS)
 # Fuzz targets link everything, compiled by clang with coverage and sanitizers.
 .PHONY: fuzzers
 fuzzers:
-	@$(MAKE) --no-print-directory BUILD=$(FUZZ_BUILD) CC=clang SAN="$(FUZZ_FLAGS)" CFLAGS="-O1 -g" \
-	    $(FUZZERS:%=$(FUZZ_BUILD)/%)
+	@$(if $(FUZZERS),$(MAKE) --no-print-directory BUILD=$(FUZZ_BUILD) CC=clang SAN="$(FUZZ_FLAGS)" CFLAGS="-O1 -g" \
+	    $(FUZZERS:%=$(FUZZ_BUILD)/%))
 
 $(FUZZ_BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(call archives_of,daemon inbound queue outbound io forward auth mail protocol base)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -fsanitize=fuzzer -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
@@ -59,7 +61,7 @@ $(FUZZ_BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(call archives_of,daemon inbound queu
 
 .PHONY: fuzz
 fuzz: deps ## fuzz every parser for FUZZ_MINUTES (10) each
-	@$(MAKE) --no-print-directory fuzzers
+	@$(BUILD_TESTS) fuzzers
 	@$(TESTS) --fuzz $(FUZZERS:%=$(FUZZ_BUILD)/%) --fuzz-seconds $$(( $${FUZZ_MINUTES:-10} * 60 ))
 
 .PHONY: demo

@@ -4,6 +4,10 @@ import pytest
 import harness
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: measures this machine's time or memory; nothing else runs beside it")
+
+
 @pytest.fixture
 def next_hop():
     """Makes scripted next hops; all are stopped at the end."""

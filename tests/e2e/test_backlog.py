@@ -22,6 +22,7 @@ FEW = 1000
 # A sanitizer's memory and speed are not ours; it looks for other things.
 IS_PLAIN = not any(word in str(harness.program()) for word in ("asan", "tsan"))
 figures = {}
+pytestmark = pytest.mark.alone
 
 
 def note(name, value):

@@ -8,6 +8,7 @@ import pytest
 import harness
 from harness import Client, NextHop, a_message, stuff, wait_until
 
+pytestmark = pytest.mark.alone
 SLOW = "127.0.0.4"
 ZONE = {"slow.test": [("MX", "10 mx.slow.test.")], "mx.slow.test": [("A", SLOW)]}
 ALIASES = "    forward info to anna@dest.test\n" + "".join(

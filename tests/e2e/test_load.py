@@ -11,6 +11,7 @@ import harness
 from harness import wait_until
 from test_starttls import make_certificate, tls_block
 
+pytestmark = pytest.mark.alone
 PLAIN, SECURE = 5000, 5000
 PLAIN_KIB, SECURE_KIB = 4, 25
 VISIT_MS = 50

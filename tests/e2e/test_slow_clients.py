@@ -13,6 +13,7 @@ import pytest
 from harness import PATIENCE, a_message, wait_until
 from test_starttls import implicit_port, make_certificate, tls_block
 
+pytestmark = pytest.mark.alone
 TIMEOUT = 2  # seconds; of commands, of content, and so of a handshake
 LIMITS = f"    command-timeout {TIMEOUT}s\n    data-timeout {TIMEOUT}s\n    per-client 1000\n"
 ENVELOPE = b"EHLO slow.test\r\nMAIL FROM:<slow@sender.test>\r\nRCPT TO:<info@fwd.test>\r\n"
