@@ -61,7 +61,8 @@ struct worker {
     struct loop_timer *alias_timer;
     struct loop_timer *drain_timer;
     struct loop_timer *heart_timer; /* or NULL */
-    struct reload *reload;          /* running, or NULL */
+    struct reload *reload;          /* running, until all loops have what came of it, or NULL */
+    size_t loops_taking;
     bool reload_again;
     bool has_bad_files; /* `bad_files` failed: not tried again before they change */
     uint64_t bad_files;
@@ -262,13 +263,37 @@ static struct acceptor_limits connection_limits(const struct worker *worker)
     return limits;
 }
 
+static void end_reload(struct worker *worker)
+{
+    free(worker->reload);
+    worker->reload = NULL;
+    tell_supervisor(worker, WORKER_READY);
+    if (worker->reload_again) {
+        worker->reload_again = false;
+        start_reload(worker);
+    }
+}
+
+/* "reloaded" is a promise: from here on no client meets what was configured before. */
+static void on_loop_has_taken(void *context)
+{
+    struct worker *worker = context;
+    struct log_line line;
+
+    worker->loops_taking--;
+    if (worker->loops_taking == 0) {
+        log_begin(&line, LOG_INFO, "reloaded");
+        log_end(&line);
+        end_reload(worker);
+    }
+}
+
 static void take_configuration(struct worker *worker, struct config *config)
 {
     struct ip_endpoint listening[LISTENERS_MOST];
     size_t count = worker->setup->listener_count;
     struct snapshot *before = worker->snapshot;
     struct acceptor_limits limits;
-    struct log_line line;
 
     for (size_t i = 0; i < count; i++) {
         listening[i] = listener_address(worker->setup->listeners[i]);
@@ -280,12 +305,12 @@ static void take_configuration(struct worker *worker, struct config *config)
     limits = connection_limits(worker);
     acceptor_set_limits(worker->acceptor, &limits);
     memory_use_set_limit((size_t)config->limits.memory);
+    worker->loops_taking = worker->loop_count;
     for (size_t i = 0; i < worker->loop_count; i++) {
-        worker_loop_set_snapshot(&worker->loops[i], worker->snapshot);
+        worker_loop_set_snapshot(&worker->loops[i], worker->snapshot, on_loop_has_taken,
+                                 worker);
     }
     snapshot_drop(&before);
-    log_begin(&line, LOG_INFO, "reloaded");
-    log_end(&line);
 }
 
 static void on_reload_done(void *context)
@@ -295,24 +320,21 @@ static void on_reload_done(void *context)
     struct log_line line;
 
     process_thread_join(&reload->thread);
-    worker->reload = NULL;
     worker->has_bad_files = reload->config == NULL;
     worker->bad_files = reload->files;
     if (worker->is_draining) {
         config_free(&reload->config); /* it comes too late; the listeners are closed */
     } else if (reload->config != NULL) {
-        take_configuration(worker, reload->config);
+        struct config *config = reload->config;
+        reload->config = NULL;
+        take_configuration(worker, config);
+        return; /* it ends in on_loop_has_taken */
     } else {
         log_begin(&line, LOG_ERROR, "reload-failed");
         log_text(&line, "why", "the configuration has errors; the old one stays in force");
         log_end(&line);
     }
-    free(reload);
-    tell_supervisor(worker, WORKER_READY);
-    if (worker->reload_again) {
-        worker->reload_again = false;
-        start_reload(worker);
-    }
+    end_reload(worker);
 }
 
 /* NULL: it has errors, which have been logged. */

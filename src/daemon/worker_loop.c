@@ -23,6 +23,14 @@ static void take_snapshot(void *context)
     inbound_server_set_options(loop->inbound, &snapshot->inbound);
     shared_drop(&snapshot->shared);
     free(handover);
+    event_loop_post(loop->main_loop, &loop->taken_task);
+}
+
+static void report_taken(void *context)
+{
+    struct worker_loop *loop = context;
+
+    loop->on_taken(loop->on_taken_context);
 }
 
 static void start_queue(void *context)
@@ -80,6 +88,7 @@ bool worker_loop_init(struct worker_loop *loop, size_t index,
     loop->ids.loop = (unsigned)index;
     loop->start_task = (struct loop_task){.run = start_queue, .context = loop};
     loop->turn_task = (struct loop_task){.run = note_turn, .context = loop};
+    loop->taken_task = (struct loop_task){.run = report_taken, .context = loop};
     atomic_init(&loop->has_turned, true);
     loop->drain_task = (struct loop_task){.run = begin_drain, .context = loop};
     loop->drained_task = (struct loop_task){.run = report_drained, .context = loop};
@@ -117,10 +126,13 @@ void worker_loop_start(struct worker_loop *loop)
     loop->thread = process_thread_start(name, run_loop, loop);
 }
 
-void worker_loop_set_snapshot(struct worker_loop *loop, struct snapshot *snapshot)
+void worker_loop_set_snapshot(struct worker_loop *loop, struct snapshot *snapshot,
+                              void (*on_taken)(void *context), void *context)
 {
     struct handover *handover = memory_zero(sizeof *handover);
 
+    loop->on_taken = on_taken;
+    loop->on_taken_context = context;
     shared_hold(&snapshot->shared);
     handover->loop = loop;
     handover->snapshot = snapshot;

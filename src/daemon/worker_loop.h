@@ -23,10 +23,12 @@ struct worker_loop {
     struct queue *queue;
     struct inbound_server *inbound;
     struct message_id_source ids;
-    struct loop_task start_task, drain_task, drained_task, turn_task;
+    struct loop_task start_task, drain_task, drained_task, turn_task, taken_task;
     atomic_bool has_turned;            /* since it was asked to */
     void (*on_drained)(void *context); /* on the main loop */
     void *on_drained_context;
+    void (*on_taken)(void *context); /* on the main loop */
+    void *on_taken_context;
 };
 
 struct worker_loop_parts {
@@ -41,8 +43,10 @@ struct worker_loop_parts {
 bool worker_loop_init(struct worker_loop *loop, size_t index,
                       const struct worker_loop_parts *parts, struct strbuf *why);
 void worker_loop_start(struct worker_loop *loop);
-/* Hands a new configuration over; the snapshot is held until the loop has taken it. */
-void worker_loop_set_snapshot(struct worker_loop *loop, struct snapshot *snapshot);
+/* Hands a new configuration over; the snapshot is held until the loop has taken it. Then on_taken runs
+ * on the main loop; until then there is no other one. */
+void worker_loop_set_snapshot(struct worker_loop *loop, struct snapshot *snapshot,
+                              void (*on_taken)(void *context), void *context);
 /* Whether mail is taken; before worker_loop_start: from the start. */
 void worker_loop_pause_inbound(struct worker_loop *loop, bool is_paused);
 /* No new mail, open work is finished; then on_drained runs on the main loop. */
