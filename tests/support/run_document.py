@@ -1,8 +1,9 @@
-"""Runs the command blocks of docs/OPERATING.md as they stand, inside tests/support/private_host.
+"""Does what a document tells its reader to do, as it stands, inside tests/support/private_host.
 
     run_document.py DOCUMENT
 
-Around them are the example's world: its DNS, the next hop of its targets, and a `systemctl` that starts what the
+First its blocks of commands, then every command in its sentences and tables, then every piece of configuration by
+`check`. Around them are the examples' world: its DNS, the next hop of its targets, and a `systemctl` that does what the
 installed unit says. Prints what happened as JSON.
 """
 import ctypes
@@ -10,10 +11,12 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+import document_text  # noqa: E402
 import harness  # noqa: E402
 from dnslib import QTYPE, RCODE, RR  # noqa: E402
 from dnslib.server import BaseResolver, DNSLogger, DNSServer  # noqa: E402
@@ -25,6 +28,8 @@ example.org. 60 IN MX 10 mx.example.org.
 srs.example.org. 60 IN MX 10 mx.example.org.
 srs.example.org. 60 IN TXT "v=spf1 ip4:192.0.2.25 -all"
 mail.example. 60 IN MX 10 in.mail.example.
+mailbox.example. 60 IN MX 10 in.mail.example.
+corp.example. 60 IN MX 10 in.mail.example.
 in.mail.example. 60 IN A 203.0.113.5
 """
 SYSTEMCTL = r"""#!/bin/bash
@@ -39,12 +44,60 @@ start | enable)
     done
     cat /tmp/postilion.log >&2
     exit 1 ;;
+reload)
+    command=$(sed -n 's/^ExecReload=//p' /usr/lib/systemd/system/postilion.service)
+    eval "${command//\$MAINPID/$(pgrep -o -x -f '.*postilion serve -c /etc/postilion/postilion.conf')}" ;;
+edit)
+    test -f "/usr/lib/systemd/system/$2.service" ;;
 stop)
     pids=$(pgrep -x -f '.*postilion serve -c /etc/postilion/postilion.conf')
     kill -TERM $(head -n 1 <<<"$pids")
     for pid in $pids; do tail --pid="$pid" -f /dev/null; done ;;
+*)
+    echo "systemctl: no $1 here" >&2
+    exit 1 ;;
 esac
 """
+# The journal of the service is what it wrote.
+JOURNALCTL = r"""#!/bin/bash
+[ "$1 $2 $3" = "-u postilion -g" ] && exec grep -E "$4" /tmp/postilion.log
+echo "journalctl: no $* here" >&2
+exit 1
+"""
+MESSAGE = b"""Received: from mail.sender.example (mail.sender.example [192.0.2.9])
+\tby mx.example.org with ESMTP id 1; Sat, 21 Nov 2026 12:00:01 +0000
+From: Bob <bob@sender.example>
+To: info@example.org
+Subject: hello
+Date: Sat, 21 Nov 2026 12:00:00 +0000
+Message-ID: <hello@sender.example>
+
+hello
+"""
+# What the words in capitals of a synopsis stand for; the longest beginning of a command that is here decides.
+PLACES = {
+    "postilion": {"FROM": "bob@sender.example", "TO": "info@example.org", "A": "192.0.2.9", "FILE": "/tmp/message.eml",
+                  "NAME": "delivery.concurrency", "ADDRESS": "bob@sender.example", "DIR": "/tmp/salvaged",
+                  "DESTINATION": "mail.example", "SELECTOR": "s9", "DOMAIN": "example.org"},
+    "postilion srs reverse": {"ADDRESS": "$(postilion srs forward bob@sender.example)"},
+    "postilion key show": {"FILE": "/etc/postilion/s1.pem"},
+    "postilion queue salvage": {"DIR": "/var/spool/postilion/salvaged"},
+}
+QUEUED = """swaks -s mx.example.org -f bob@sender.example -t abuse@example.org >/dev/null
+    postilion queue list --json | /usr/bin/python3 -c 'import json, sys; print(json.loads(sys.stdin.readline())["id"])'"""
+# What sentences call a command by; complete ones stand elsewhere in the document.
+NAMES = ("postilion serve", "postilion explain", "postilion queue salvage")
+# What has to be so before it: only a stopped daemon's spool is salvaged, by its owner; a message that is held ...
+BEFORE = {"postilion queue salvage": "systemctl stop postilion"}
+AFTER = {"postilion queue salvage": "systemctl start postilion", "postilion pause": "postilion resume {last}"}
+# A piece of configuration is loaded with what it lacks of this.
+REST = {
+    "hostname": "hostname mx.example.org",
+    "listen": "listen 0.0.0.0:25",
+    "srs": "srs {\n domain srs.example.org\n secret-file /etc/postilion/srs.secret\n}",
+    "seal": "seal {\n selector s1\n key-file /etc/postilion/s1.pem\n}",
+    "domain": "domain example.org {\n forward postmaster to a@mail.example\n forward abuse to a@mail.example\n}",
+}
 
 
 class Zone(BaseResolver):
@@ -62,15 +115,13 @@ class Zone(BaseResolver):
         return reply
 
 
-def blocks_of(document):
-    return re.findall(r"(?ms)^```sh\n(.*?)^```$", pathlib.Path(document).read_text())
-
-
 def prepare():
     tools = pathlib.Path("/tmp/tools")
     tools.mkdir()
-    (tools / "systemctl").write_text(SYSTEMCTL)
-    (tools / "systemctl").chmod(0o755)
+    for name, text in {"systemctl": SYSTEMCTL, "journalctl": JOURNALCTL}.items():
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    pathlib.Path("/tmp/message.eml").write_bytes(MESSAGE)
     os.environ["PATH"] = f"{tools}:{os.environ['PATH']}:/usr/sbin:/sbin"
     for path in (pathlib.Path("/etc/resolv.conf"), pathlib.Path("/etc/hosts")):
         path.unlink(missing_ok=True)
@@ -101,24 +152,145 @@ def far_host():
     return hop
 
 
+def run(command, patience=60, stdin=subprocess.DEVNULL):
+    with open("/tmp/output", "w+b") as output:  # a daemon it starts may keep it open
+        done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", command], stdout=output, stderr=subprocess.STDOUT,
+                              stdin=stdin, timeout=patience, cwd=harness.ROOT)
+    return {"command": command, "status": done.returncode,
+            "output": pathlib.Path("/tmp/output").read_text(errors="replace")}
+
+
+class Foreground:
+    """A block that ends in `postilion serve`: it works until it is told to stop."""
+
+    def __init__(self, block):
+        self.block = block
+        self.log = open("/tmp/postilion.log", "ab")
+        self.process = subprocess.Popen(["bash", "-e", "-c", block], stdout=self.log, stderr=subprocess.STDOUT,
+                                        stdin=subprocess.DEVNULL, cwd=harness.ROOT)
+        try:
+            harness.wait_until(lambda: self.process.poll() is not None or run("postilion status")["status"] == 0, "status")
+        except AssertionError:
+            pass
+
+    def end(self):
+        """SIGHUP, then SIGTERM, as the text says."""
+        pid = run("pgrep -o -x -f 'postilion serve -c postilion.conf'")["output"].strip()
+        if pid and self.process.poll() is None:
+            os.kill(int(pid), signal.SIGHUP)
+            harness.wait_until(lambda: "event=reloaded" in pathlib.Path("/tmp/postilion.log").read_text(), "the reload")
+            os.kill(int(pid), signal.SIGTERM)
+        self.log.close()
+        return {"command": self.block, "status": self.process.wait(60),
+                "output": pathlib.Path("/tmp/postilion.log").read_text(errors="replace")[-4000:]}
+
+
+def run_blocks(document):
+    results = []
+    for block in document_text.blocks_of(document, "sh"):
+        last = block.strip().splitlines()[-1]
+        results.append(Foreground(block).end() if last.startswith("postilion serve") else run(block, 300))
+        if results[-1]["status"] != 0:
+            break
+        if "--to info@example.org" in block:
+            run("swaks -s mx.example.org -f bob@sender.example -t abuse@example.org")
+    return results
+
+
+def look_up(table, command):
+    fitting = [words for words in table if command == words or command.startswith(words + " ")]
+    return table[max(fitting, key=len)] if fitting else {}
+
+
+def filled_in(command):
+    """Without its placeholders; None when one is new."""
+    places = {**PLACES["postilion"], **look_up(PLACES, command)}
+    for place in document_text.placeholders_of(command):
+        if place == "ID":
+            places["ID"] = run(QUEUED)["output"].strip()
+        if place not in places:
+            return None
+    return " ".join(places.get(word, word) if word in document_text.placeholders_of(command) else word
+                    for word in command.split())
+
+
+def is_name(command, commands, blocks):
+    return command in NAMES and (any(other.startswith(command + " ") for other in commands) or command + " " in blocks)
+
+
+def run_spans(document):
+    spans = document_text.command_spans(document)
+    commands = list(dict.fromkeys(command for span in spans for command in document_text.commands_of(span)))
+    blocks = "\n".join(document_text.blocks_of(document, "sh"))
+    results = []
+    for command in commands:
+        if is_name(command, commands, blocks):
+            continue
+        text = filled_in(command)
+        if text is None:
+            results.append({"command": command, "status": 1, "output": "what do its words in capitals stand for?"})
+            continue
+        run(look_up(BEFORE, command) or "true")
+        with open("/tmp/message.eml", "rb") as message:
+            results.append(run(text, 120, message))
+        run((look_up(AFTER, command) or "true").format(last=text.split()[-1]))
+    return results
+
+
+def check_configs(document):
+    results = []
+    spans = document_text.config_spans(document)
+    for piece in [*document_text.blocks_of(document, "conf"), *spans]:
+        named = re.fullmatch(r"([a-z-]+) \{ ([a-z-]*) ?\}", piece)
+        if named:  # a block, or an option of one: nothing is set
+            results.append(run("postilion explain-option " + ".".join(filter(None, named.groups()))))
+            continue
+        words = {line.split()[0] for line in piece.splitlines() if line[:1].isalpha()}
+        text = piece + "\n" + "\n".join(rest for word, rest in REST.items() if word not in words)
+        pathlib.Path("/tmp/piece.conf").write_text(text + "\n")
+        results.append({**run("postilion check --no-dns -c /tmp/piece.conf"), "command": piece})
+    return results
+
+
+def files_of_examples():
+    """The files that pieces of configuration name."""
+    run("""touch /etc/postilion/example.org.aliases
+        mkdir -p /etc/postilion/tls
+        openssl req -x509 -newkey rsa:2048 -nodes -days 90 -subj /CN=mx.example.org -addext subjectAltName=DNS:mx.example.org \\
+            -out /etc/postilion/tls/fullchain.pem -keyout /etc/postilion/tls/privkey.pem
+        chgrp -R postilion /etc/postilion
+        chmod -R o-rwx /etc/postilion""")
+
+
+def begin_with_configuration(document):
+    """A document that installs nothing itself: as after the first block of OPERATING.md, with its first configuration."""
+    results = [run(document_text.blocks_of(harness.ROOT / "docs/OPERATING.md", "sh")[0])]
+    text = document_text.blocks_of(document, "conf")[0]
+    files_of_examples()
+    for path in ("/etc/postilion/postilion.conf", harness.ROOT / "postilion.conf"):
+        pathlib.Path(path).write_text(text)
+    return [result for result in results if result["status"] != 0]
+
+
 def main():
+    document = sys.argv[1]
     pathlib.Path("/tmp").chmod(0o1777)
     prepare()
     hop = far_host()
-    told = {"blocks": [], "senders": []}
-    for block in blocks_of(sys.argv[1]):
-        with open("/tmp/output", "w+b") as output:  # a daemon it starts may keep it open
-            done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", block], stdout=output, stderr=subprocess.STDOUT,
-                                  stdin=subprocess.DEVNULL, timeout=60, cwd=harness.ROOT)
-        text = pathlib.Path("/tmp/output").read_text(errors="replace")
-        told["blocks"].append({"block": block, "status": done.returncode, "output": text})
-        if done.returncode != 0:
-            break
-        if "--to info@example.org" in block:
-            subprocess.run(["swaks", "-s", "mx.example.org", "-f", "bob@sender.example", "-t", "abuse@example.org"],
-                           stdout=subprocess.DEVNULL, timeout=60, check=True)
+    told = {"blocks": [], "spans": [], "configs": []}
+    installs = "make install" in "".join(document_text.blocks_of(document, "sh"))
+    if not installs:
+        told["blocks"] = begin_with_configuration(document)
+    told["blocks"] = told["blocks"] or run_blocks(document)
     told["senders"] = [message.sender for message in hop.messages]
-    told["queue"] = subprocess.run(["postilion", "queue", "list"], capture_output=True, text=True).stdout
+    told["queue"] = run("postilion queue list")["output"]
+    if all(block["status"] == 0 for block in told["blocks"]):
+        if not installs:
+            run("systemctl enable --now postilion")
+        told["spans"] = run_spans(document)
+        files_of_examples()
+        run("test -e /etc/postilion/s1.pem || postilion key make s1 --domain srs.example.org --out /etc/postilion/s1.pem")
+        told["configs"] = check_configs(document)
     log = pathlib.Path("/tmp/postilion.log")
     told["log"] = log.read_text(errors="replace")[-4000:] if log.exists() else ""
     print(json.dumps(told))
