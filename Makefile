@@ -19,7 +19,7 @@ USES_ctl      := ctl queue outbound io forward auth mail protocol base
 LIBS_protocol := -ljansson
 LIBS_mail := -lcrypto
 LIBS_auth := -lspf2 -lopendkim -lidn2 -lcrypto
-LIBS_io   := -lssl -lcrypto -levent_core -levent_pthreads -lcares -lsqlite3 -lseccomp -lpthread
+LIBS_io   := -lssl -lcrypto -levent_core -levent_extra -levent_pthreads -lcares -lsqlite3 -lseccomp -lpthread
 
 BUILD  ?= build
 CC     ?= gcc

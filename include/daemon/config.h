@@ -83,6 +83,12 @@ struct config_limits {
     uint64_t penalty_ms;
 };
 
+/* Where the status page is served; both empty: nowhere. */
+struct config_admin {
+    struct ip_endpoint endpoint;
+    struct bytes path; /* of a Unix socket */
+};
+
 /* What a listener has for itself, by its number; 0: nothing. */
 struct config_door {
     uint64_t connections;
@@ -158,7 +164,7 @@ struct config {
     int requiretls;                    /* bool */
     struct config_endpoints resolvers; /* none: those of resolv.conf */
     struct bytes spool, state, control;
-    int admin;      /* always off */
+    struct config_admin admin;
     int core_dumps; /* bool */
     int sandbox;    /* enum config_sandbox */
     struct log_options log;

@@ -35,6 +35,7 @@ enum config_type {
     CONFIG_SECRETS,     /* file of SRS secrets */
     CONFIG_CLIENT_RULE, /* struct client_rule */
     CONFIG_SCANNER,     /* struct scanner_place */
+    CONFIG_ADMIN,       /* struct config_admin */
     CONFIG_BLOCKLIST,
     CONFIG_ALLOWLIST,
     CONFIG_VERIFY,  /* verify-recipients */

@@ -32,6 +32,7 @@ struct worker_setup {
     struct listener **listeners; /* bound, not started; borrowed */
     size_t listener_count;
     struct listener *control;    /* bound, or NULL */
+    struct listener *admin;      /* the same */
     struct notice_pipe *notices; /* to the supervisor */
     uint64_t heartbeat_ms;       /* WORKER_ALIVE so often; 0: never */
 };

@@ -27,6 +27,10 @@ struct queue_ages;
 struct queue_ages *queue_ages_new(size_t limit); /* 0: QUEUE_AGES_LIMIT */
 void queue_ages_free(struct queue_ages **ages);  /* safe on NULL */
 void queue_ages_add(struct queue_ages *ages, const struct queue_ages_row *row); /* copies */
+/* The `index`th, the most first; false: there are no more. Good until the next one is added. */
+bool queue_ages_get(struct queue_ages *ages, size_t index, struct queue_ages_row *row);
+/* Of all, those that were not kept included; without a destination. */
+void queue_ages_sum(const struct queue_ages *ages, struct queue_ages_row *row);
 void queue_ages_print(struct queue_ages *ages, struct strbuf *out, bool is_json);
 
 #endif

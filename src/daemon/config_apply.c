@@ -146,6 +146,7 @@ static void add_range_text(struct strbuf *out, const struct config_option *optio
     case CONFIG_TLS_RULE:
     case CONFIG_CLIENT_RULE:
     case CONFIG_SCANNER:
+    case CONFIG_ADMIN:
     case CONFIG_BLOCKLIST:
     case CONFIG_ALLOWLIST:
     case CONFIG_VERIFY:
@@ -262,8 +263,7 @@ static void report_choice(struct config_loading *loading, const struct config_op
                                : memchr(rest.data, '|', rest.len) ? ", "
                                                                   : " or ");
     }
-    if (option->later != NULL && (config_value_choice(word->text, option->later) >= 0 ||
-                                  strcmp(option->name, "admin") == 0)) {
+    if (option->later != NULL && config_value_choice(word->text, option->later) >= 0) {
         config_error_at(loading, word, strbuf_text(&hint), "\"%.*s\" is not in this version",
                         BYTES_ARG(word->text));
     } else {
@@ -689,6 +689,9 @@ void config_apply(struct config_loading *loading, const struct config_option *op
         return;
     case CONFIG_SCANNER:
         config_apply_scanner(loading, option, node);
+        return;
+    case CONFIG_ADMIN:
+        config_apply_admin(loading, option, node);
         return;
     case CONFIG_BLOCKLIST:
     case CONFIG_ALLOWLIST:

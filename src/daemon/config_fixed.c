@@ -68,6 +68,17 @@ static bool keep_endpoints(struct arena *arena, struct config_endpoints *fresh,
     return has_changed;
 }
 
+static bool keep_admin(struct arena *arena, struct config_admin *fresh,
+                       const struct config_admin *running)
+{
+    bool has_changed = keep_text(arena, &fresh->path, &running->path) ||
+                       fresh->endpoint.port != running->endpoint.port ||
+                       !ip_address_equal(&fresh->endpoint.address, &running->endpoint.address);
+
+    fresh->endpoint = running->endpoint;
+    return has_changed;
+}
+
 /* True: it had changed. */
 static bool keep(struct config *fresh, const struct config *running,
                  const struct config_option *option)
@@ -94,6 +105,8 @@ static bool keep(struct config *fresh, const struct config *running,
         return keep_choice(value, *(const int *)wanted);
     case CONFIG_ENDPOINTS:
         return keep_endpoints(fresh->arena, value, wanted);
+    case CONFIG_ADMIN:
+        return keep_admin(fresh->arena, value, wanted);
     case CONFIG_BLOCK:
     case CONFIG_DOMAIN:
     case CONFIG_POLICY_FOR:

@@ -11,6 +11,7 @@
  *   config_tls      TLS of outgoing connections: files and rules
  *   config_clients  what is thought of clients: rules, block lists and allow lists
  *   config_scanners where messages are shown to scanners
+ *   config_admin    where the status page is served
  *   config_verify   whose servers are asked about recipients
  *   config_aliases  domain blocks and alias files into the alias table
  */
@@ -143,6 +144,9 @@ void config_apply_certificate(struct config_loading *loading,
 void config_build_certificates(struct config_loading *loading);
 /* Makes the seals of all domains. */
 void config_build_seals(struct config_loading *loading);
+/* Where the status page is served. */
+void config_apply_admin(struct config_loading *loading, const struct config_option *option,
+                        const struct config_node *node);
 /* A static next hop. */
 void config_apply_route(struct config_loading *loading, const struct config_node *node);
 /* A TLS file of the delivery block, a delivery-tls line. */

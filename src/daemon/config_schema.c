@@ -72,8 +72,12 @@ const struct config_option config_options[] = {
      "losing mail."},
     {"", "control", CONFIG_PATH, AT(control), "PATH", NULL, NULL, NO_RANGE, "/run/postilion/control.sock", ONCE, RESTART, NULL,
      "The socket the operator's commands talk to."},
-    {"", "admin", CONFIG_CHOICE, AT(admin), "off", "off", "ADDR:PORT", NO_RANGE, "off", ONCE, RESTART, NULL,
-     "Status over HTTP. This version has none: \"off\" is the only value."},
+    {"", "admin", CONFIG_ADMIN, AT(admin), "ADDR:PORT|unix:PATH|off", NULL, NULL, NO_RANGE, "off", ONCE, RESTART,
+     "#admin 127.0.0.1:8025",
+     "Where the status page is served over HTTP: what the daemon does, its queue and its history, to look at, not to change "
+     "anything (/, /status.json, /metrics, /trace). There are no passwords and no TLS: whoever can connect can read it, so let it "
+     "listen on loopback (\"ssh -L 8025:127.0.0.1:8025 HOST\" leads there) or on a Unix socket (mode 660). Over TCP it is served "
+     "to who asks for an address, for localhost or for our hostname. Port 0 takes a free one."},
     {"", "core-dumps", CONFIG_CHOICE, AT(core_dumps), "no|yes", "no|yes", NULL, NO_RANGE, "no", ONCE, RESTART, NULL,
      "Whether a crash may leave a core file, and a debugger of the same account may look into the daemon. Both show keys and mail."},
     {"", "sandbox", CONFIG_CHOICE, AT(sandbox), "on|strict|off", "on|strict|off", NULL, NO_RANGE, "on", ONCE, RESTART, NULL,
@@ -756,6 +760,7 @@ static void add_range(struct strbuf *out, const struct config_option *option)
     case CONFIG_TLS_RULE:
     case CONFIG_CLIENT_RULE:
     case CONFIG_SCANNER:
+    case CONFIG_ADMIN:
     case CONFIG_BLOCKLIST:
     case CONFIG_ALLOWLIST:
     case CONFIG_VERIFY:

@@ -25,7 +25,7 @@ struct supervisor {
     struct loop_timer *restart_timer;
     struct listener **listeners;
     size_t listener_count;
-    struct listener *control;
+    struct listener *control, *admin;
     struct inherited_sockets inherited;
     struct notice_pipe *notices; /* the worker's; or NULL */
     enum restart_step step;
@@ -57,6 +57,7 @@ static int run_worker(void *context)
         .listeners = supervisor->listeners,
         .listener_count = supervisor->listener_count,
         .control = supervisor->control,
+        .admin = supervisor->admin,
         .notices = supervisor->notices,
         .heartbeat_ms = service_watchdog_ms() / HEARTBEATS,
     };
@@ -163,6 +164,9 @@ static void pass_sockets(const struct supervisor *supervisor, bool on)
     }
     if (supervisor->control != NULL) {
         handles[count++] = listener_handle(supervisor->control);
+    }
+    if (supervisor->admin != NULL) {
+        handles[count++] = listener_handle(supervisor->admin);
     }
     inherited_sockets_pass(handles, count, process_id(), on);
 }
@@ -341,6 +345,34 @@ static void open_control(struct supervisor *supervisor)
     strbuf_clear(&why);
 }
 
+/* Nor is a status page that cannot be served; `before` root's rights are given up a port may need them,
+ * and a socket file would belong to the wrong account. */
+static void open_admin(struct supervisor *supervisor, bool before)
+{
+    const struct config_admin *admin = &supervisor->config->admin;
+    struct strbuf why;
+
+    strbuf_init(&why, 1024);
+    if (before && admin->endpoint.address.family != IP_NONE) {
+        supervisor->admin = inherited_socket_take(&supervisor->inherited, &admin->endpoint);
+        if (supervisor->admin == NULL) {
+            supervisor->admin =
+                listener_open_patiently(&admin->endpoint, SUPERVISOR_PATIENCE_MS, &why);
+        }
+    } else if (!before && admin->path.len > 0) {
+        supervisor->admin =
+            inherited_socket_take_unix(&supervisor->inherited, admin->path.data);
+        if (supervisor->admin == NULL) {
+            supervisor->admin = listener_open_unix_patiently(admin->path.data, CONTROL_MODE,
+                                                             SUPERVISOR_PATIENCE_MS, &why);
+        }
+    }
+    if (why.len > 0) {
+        log_why(LOG_ERROR, "admin-unusable", &why);
+    }
+    strbuf_clear(&why);
+}
+
 /* `user root` is somebody's explicit wish (a container, a test); without root there is nothing to
  * drop. */
 static bool drop_privileges(const struct config *config, struct strbuf *why)
@@ -395,12 +427,17 @@ static int prepare(struct supervisor *supervisor)
     if (!open_listeners(supervisor, &why)) {
         log_why(LOG_FATAL, "cannot-listen", &why);
         status = EX_UNAVAILABLE;
-    } else if (!drop_privileges(supervisor->config, &why)) {
+        strbuf_clear(&why);
+        return status;
+    }
+    open_admin(supervisor, true);
+    if (!drop_privileges(supervisor->config, &why)) {
         log_why(LOG_FATAL, "cannot-drop-privileges", &why);
         status = EX_NOPERM;
     } else {
         harden(supervisor->config);
         open_control(supervisor);
+        open_admin(supervisor, false);
         report_unused(supervisor);
     }
     strbuf_clear(&why);
@@ -412,6 +449,7 @@ static void clear(struct supervisor *supervisor)
     close_listeners(supervisor);
     free(supervisor->listeners);
     listener_close(&supervisor->control);
+    listener_close(&supervisor->admin);
     notice_pipe_free(&supervisor->notices);
     config_free(&supervisor->config);
 }

@@ -15,9 +15,11 @@
 #include "worker_sandbox.h"
 
 #include "base/memory.h"
+#include "daemon/admin_server.h"
 #include "daemon/config_fixed.h"
 #include "daemon/control_server.h"
 #include "daemon/descriptors.h"
+#include "daemon/version_command.h"
 #include "io/clock.h"
 #include "io/hardening.h"
 #include "io/log.h"
@@ -56,8 +58,11 @@ struct worker {
     struct acceptor_target *targets;
     struct acceptor *acceptor;
     struct control_server *control;
+    struct admin_server *admin; /* or NULL */
     struct pauses *pauses;
     int64_t started_ms; /* unix */
+    int64_t reload_ms;  /* unix: of the last one; 0: there was none */
+    bool reload_failed;
     struct loop_timer *alias_timer;
     struct loop_timer *drain_timer;
     struct loop_timer *heart_timer; /* or NULL */
@@ -321,6 +326,8 @@ static void on_reload_done(void *context)
 
     process_thread_join(&reload->thread);
     worker->has_bad_files = reload->config == NULL;
+    worker->reload_ms = clock_unix_ms();
+    worker->reload_failed = reload->config == NULL;
     worker->bad_files = reload->files;
     if (worker->is_draining) {
         config_free(&reload->config); /* it comes too late; the listeners are closed */
@@ -534,6 +541,50 @@ static void obey(void *context, enum control_request request)
     }
 }
 
+static void add_pauses(const struct worker *worker, struct arena *arena,
+                       struct page_health *health)
+{
+    static const char *const kinds[] = {"inbound", "outbound", "destination"};
+    struct pause_target target;
+    struct page_pause *pauses;
+    int64_t since_ms;
+
+    while (pauses_get(worker->pauses, health->pause_count, &target, &since_ms)) {
+        health->pause_count++;
+    }
+    pauses = arena_alloc(arena, (health->pause_count + 1) * sizeof *pauses);
+    for (size_t i = 0; pauses_get(worker->pauses, i, &target, &since_ms); i++) {
+        pauses[i] = (struct page_pause){kinds[target.kind],
+                                        arena_copy(arena, target.destination), since_ms};
+    }
+    health->pauses = pauses;
+}
+
+/* For the status page. */
+static void describe_for_page(void *context, struct arena *arena, struct page_health *health)
+{
+    struct worker *worker = context;
+    const struct config *config = worker->snapshot->config;
+
+    health->version = POSTILION_VERSION;
+    health->hostname = arena_copy(arena, config->hostname);
+    health->started_ms = worker->started_ms;
+    health->disk_floor = config->limits.free_space;
+    health->reload_ms = worker->reload_ms;
+    health->reload_failed = worker->reload_failed;
+    for (size_t i = 0; i < worker->loop_count; i++) {
+        health->sessions += inbound_session_count(worker->loops[i].inbound);
+    }
+    for (size_t i = 0; i < config->certificate_count; i++) {
+        int64_t expires = config->certificates[i].expires;
+        if (!health->has_certificate || expires < health->certificate_expires) {
+            health->certificate_expires = expires;
+            health->has_certificate = true;
+        }
+    }
+    add_pauses(worker, arena, health);
+}
+
 static void open_control(struct worker *worker)
 {
     struct control_server_options options = {.spool = worker->spool,
@@ -546,6 +597,28 @@ static void open_control(struct worker *worker)
     if (worker->setup->control != NULL) {
         worker->control =
             control_server_new(worker->main_loop, worker->setup->control, &options);
+    }
+}
+
+static void open_admin(struct worker *worker)
+{
+    struct admin_server_options options = {
+        .spool = worker->spool,
+        .spool_directory = worker->snapshot->config->spool.data,
+        .main_loop = worker->main_loop,
+        .describe = describe_for_page,
+        .context = worker,
+    };
+    struct log_line line;
+
+    if (worker->setup->admin != NULL) {
+        struct ip_endpoint address = listener_address(worker->setup->admin);
+        worker->admin = admin_server_new(worker->setup->admin, &options);
+        log_begin(&line, LOG_INFO, "admin-listening");
+        log_text(&line, "address",
+                 address.address.family == IP_NONE ? worker->snapshot->config->admin.path.data
+                                                   : ip_endpoint_text(&address).text);
+        log_end(&line);
     }
 }
 
@@ -574,6 +647,7 @@ static void serve(struct worker *worker)
         acceptor_add(worker->acceptor, worker->setup->listeners[i], &door, &own);
     }
     open_control(worker);
+    open_admin(worker);
     worker->alias_timer = loop_timer_new(worker->main_loop, check_alias_files, worker);
     loop_timer_set(worker->alias_timer, ALIAS_CHECK_MS);
     start_heart(worker);
@@ -583,6 +657,7 @@ static void serve(struct worker *worker)
 
     stop_listening(worker);
     control_server_free(&worker->control);
+    admin_server_stop(worker->admin);
     for (size_t i = 0; i < worker->loop_count; i++) {
         worker_loop_stop(&worker->loops[i]);
     }
@@ -599,6 +674,7 @@ static void clear(struct worker *worker)
     }
     spool_close(&worker->spool);
     state_store_close(&worker->state);
+    admin_server_free(&worker->admin);
     for (size_t i = 0; i < worker->loop_count; i++) {
         worker_loop_clear(&worker->loops[i]);
     }
@@ -623,12 +699,13 @@ static size_t add_handles(int *handles, size_t count, const struct listener *lis
 /* Before any thread: what the supervisor held open, and what this process may never do. */
 static void harden(const struct worker_setup *setup)
 {
-    int handles[2 * LISTENERS_MOST + 3];
+    int handles[2 * LISTENERS_MOST + 5];
     size_t count = add_handles(handles, 0, setup->control);
 
     for (size_t i = 0; i < setup->listener_count; i++) {
         count = add_handles(handles, count, setup->listeners[i]);
     }
+    count = add_handles(handles, count, setup->admin);
     handles[count++] = notice_pipe_sending_handle(setup->notices);
     log_close_syslog();
     hardening_close_all_but(handles, count);

@@ -99,6 +99,23 @@ void queue_ages_add(struct queue_ages *ages, const struct queue_ages_row *row)
     }
 }
 
+bool queue_ages_get(struct queue_ages *ages, size_t index, struct queue_ages_row *row)
+{
+    if (index == 0) {
+        keep_the_most(ages);
+    }
+    if (index >= ages->count || index >= ages->limit) {
+        return false;
+    }
+    *row = ages->rows[index].row;
+    return true;
+}
+
+void queue_ages_sum(const struct queue_ages *ages, struct queue_ages_row *row)
+{
+    *row = ages->sum;
+}
+
 static void add_cell(struct strbuf *out, const char *text)
 {
     strbuf_addf(out, " %*s", COLUMN_WIDTH - 1, text);

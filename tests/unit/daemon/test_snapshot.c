@@ -179,6 +179,8 @@ static void test_what_a_reload_cannot_change(void **state)
          "proxy-protocol "},
         {"resolver 127.0.0.1:53", "resolver "},
         {"limits {\nfree-space 5M\n}", "free-space "},
+        {"admin 127.0.0.1:8025", "admin "},
+        {"admin unix:/tmp/a", "admin "},
     };
     struct strbuf changes;
 
@@ -200,6 +202,8 @@ static void test_what_a_reload_cannot_change(void **state)
         CHECK_INT(cases[i].lines, running->listen.count, 2);
         CHECK_INT(cases[i].lines, running->listen.items[1].port, 25);
         CHECK_INT(cases[i].lines, running->resolvers.count, 0);
+        CHECK_INT(cases[i].lines, running->admin.endpoint.port, 0);
+        CHECK_INT(cases[i].lines, running->admin.path.len, 0);
         config_free(&running);
     }
     strbuf_clear(&changes);

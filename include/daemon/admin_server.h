@@ -1,0 +1,41 @@
+/*
+ * admin_server - the status page over HTTP (option admin): what is served under which path.
+ *
+ *   /             the page (mail/status_page); ?span=1h|24h|7d
+ *   /status.json  the same as one JSON object
+ *
+ * Threads  requests are answered on the HTTP server's thread. What only the main loop knows is asked
+ *          for by a task and comes back by another; the spool is read by its own thread for long
+ *          readings. No delivery and no session waits for any of it.
+ * Cost     what is gathered serves everybody who asks within ADMIN_FRESH_MS: a page that is asked for
+ *          a thousand times a second reads the spool as often as one that is asked for once.
+ */
+#ifndef DAEMON_ADMIN_SERVER_H
+#define DAEMON_ADMIN_SERVER_H
+
+#include "io/listener.h"
+#include "io/spool.h"
+#include "mail/status_page.h"
+
+enum { ADMIN_FRESH_MS = 1000 };
+
+struct admin_server_options {
+    struct spool *spool;
+    const char *spool_directory; /* copied */
+    struct event_loop *main_loop;
+    /* On the main loop: what is known there. Text lives in `arena`. */
+    void (*describe)(void *context, struct arena *arena, struct page_health *health);
+    void *context;
+};
+
+struct admin_server;
+
+/* Serves at once. `listener` is *borrowed*. */
+struct admin_server *admin_server_new(struct listener *listener,
+                                      const struct admin_server_options *options);
+/* No callback after this. From the thread of the main loop. Safe on NULL, and twice. */
+void admin_server_stop(struct admin_server *server);
+/* After the spool has been closed, before the main loop is freed. Safe on NULL. */
+void admin_server_free(struct admin_server **server);
+
+#endif
