@@ -26,6 +26,7 @@
 #include "forward/rewrite_plan.h"
 #include "forward/tls_policy.h"
 #include "inbound/scan_options.h"
+#include "io/history.h"
 #include "io/log.h"
 #include "io/tls_context.h"
 #include "mail/srs_address.h"
@@ -168,6 +169,7 @@ struct config {
     int core_dumps; /* bool */
     int sandbox;    /* enum config_sandbox */
     struct log_options log;
+    struct history_settings history; /* without free_space: that is in `limits` */
 
     struct srs_options srs;  /* ready: secrets read, own domains known */
     struct bytes srs_domain; /* default: hostname */

@@ -39,6 +39,7 @@ enum config_type {
     CONFIG_BLOCKLIST,
     CONFIG_ALLOWLIST,
     CONFIG_VERIFY,  /* verify-recipients */
+    CONFIG_HISTORY, /* struct history_settings */
     CONFIG_ALIAS,   /* forward, refuse, defer, discard */
     CONFIG_ALIASES, /* file of aliases */
 };
@@ -68,8 +69,6 @@ const struct config_option *config_schema_find(const char *context, struct bytes
 const struct config_option *config_schema_find_any(struct bytes name, size_t from);
 /* May options stand in a block behind it? */
 bool config_schema_has_block(const struct config_option *option);
-/* Names that will come in later versions. */
-bool config_schema_is_planned(const char *context, struct bytes name);
 /* The nearest name in the block, or NULL when none is near. */
 const char *config_schema_suggest(const char *context, struct bytes name);
 const char *config_schema_suggest_any(struct bytes name); /* in any block */

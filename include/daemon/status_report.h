@@ -6,6 +6,7 @@
 
 #include "daemon/pauses.h"
 #include "inbound/inbound_ledger.h"
+#include "io/history.h"
 
 struct status_report {
     int64_t now_ms, started_ms; /* unix */
@@ -15,6 +16,7 @@ struct status_report {
     int64_t oldest_ms; /* when the oldest message came; 0: the queue is empty */
     const struct pauses *pauses;
     const struct inbound_ledger *ledger; /* NULL: nothing was refused */
+    struct history_numbers history;      /* all 0: it is off */
 };
 
 void status_report_add(struct strbuf *out, const struct status_report *report, bool is_json);

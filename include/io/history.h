@@ -42,7 +42,8 @@ struct history_key {
 struct history_facts {
     int64_t time_ms;   /* unix */
     struct bytes line; /* the part that is kept */
-    struct history_key keys[HISTORY_KEYS];
+    struct history_key
+        keys[HISTORY_KEYS]; /* the first: what it belongs to, a message or a session */
     size_t count;
 };
 
@@ -67,7 +68,7 @@ struct history;
 /* `directory` is *copied*; it is made when the first line is to be written, and so is the thread. */
 struct history *history_new(const char *directory, const struct history_settings *settings,
                             history_describe *describe);
-/* From now on. Off: what was kept stays until it is too old for the next span. */
+/* From now on; after trouble the next lines are tried at once. Off: what was kept stays. */
 void history_set(struct history *history, const struct history_settings *settings);
 /* Whole lines, each with its end. The context is the history. */
 void history_take(void *context, struct bytes lines);

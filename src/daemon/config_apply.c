@@ -123,6 +123,7 @@ static void add_range_text(struct strbuf *out, const struct config_option *optio
         return;
     case CONFIG_DURATION:
     case CONFIG_RETRY:
+    case CONFIG_HISTORY:
         config_value_add_duration(out, value);
         return;
     case CONFIG_NUMBER:
@@ -692,6 +693,9 @@ void config_apply(struct config_loading *loading, const struct config_option *op
         return;
     case CONFIG_ADMIN:
         config_apply_admin(loading, option, node);
+        return;
+    case CONFIG_HISTORY:
+        config_apply_history(loading, option, node);
         return;
     case CONFIG_BLOCKLIST:
     case CONFIG_ALLOWLIST:

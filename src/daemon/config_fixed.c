@@ -126,6 +126,7 @@ static bool keep(struct config *fresh, const struct config *running,
     case CONFIG_BLOCKLIST:
     case CONFIG_ALLOWLIST:
     case CONFIG_VERIFY:
+    case CONFIG_HISTORY:
     case CONFIG_SECRETS:
     case CONFIG_ALIAS:
     case CONFIG_ALIASES:

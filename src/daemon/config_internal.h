@@ -13,6 +13,7 @@
  *   config_scanners where messages are shown to scanners
  *   config_admin    where the status page is served
  *   config_verify   whose servers are asked about recipients
+ *   config_history  how long lines are kept
  *   config_aliases  domain blocks and alias files into the alias table
  */
 #ifndef DAEMON_CONFIG_INTERNAL_H
@@ -174,6 +175,9 @@ void config_apply_list(struct config_loading *loading, const struct config_optio
 void config_check_clients(struct config_loading *loading);
 /* Where a scanner listens. */
 void config_apply_scanner(struct config_loading *loading, const struct config_option *option,
+                          const struct config_node *node);
+/* How long the history is, and how big. */
+void config_apply_history(struct config_loading *loading, const struct config_option *option,
                           const struct config_node *node);
 /* Makes the rules of config->verify. */
 void config_build_verify(struct config_loading *loading);

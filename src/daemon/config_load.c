@@ -299,11 +299,6 @@ static void report_unknown(struct config_loading *loading, const char *context,
         (node->parent->is_unclosed && config_schema_find("", word->text) != NULL)) {
         return; /* told already: the block before it is never closed */
     }
-    if (config_schema_is_planned(context, word->text)) {
-        config_error_at(loading, word, NULL, "\"%.*s\" is not in this version",
-                        BYTES_ARG(word->text));
-        return;
-    }
     if (other != NULL) {
         report_elsewhere(loading, context, word, other);
         return;

@@ -161,9 +161,9 @@ static void add_time(struct strbuf *out, uint64_t ms)
 
 static bool has_range(const struct config_option *option)
 {
-    return option->most > 0 &&
-           (option->type == CONFIG_NUMBER || option->type == CONFIG_SIZE ||
-            option->type == CONFIG_DURATION || option->type == CONFIG_RETRY);
+    return option->most > 0 && (option->type == CONFIG_NUMBER || option->type == CONFIG_SIZE ||
+                                option->type == CONFIG_DURATION ||
+                                option->type == CONFIG_RETRY || option->type == CONFIG_HISTORY);
 }
 
 static void add_bound(struct strbuf *out, const struct config_option *option, uint64_t bound)

@@ -70,6 +70,10 @@ const struct config_option config_options[] = {
     {"", "state", CONFIG_PATH, AT(state), "DIRECTORY", NULL, NULL, NO_RANGE, "/var/lib/postilion", ONCE, RESTART, NULL,
      "Other things worth keeping, such as over-long senders behind their SRS tokens. It may be deleted without "
      "losing mail."},
+    {"", "history", CONFIG_HISTORY, AT(history), "SPAN [SIZE]|off", "off", NULL, HOUR, 3650 * DAY, "14d 1G", ONCE, RELOAD, NULL,
+     "How long what the log says about messages is kept for \"postilion trace\", in whole days, and how much of it at most, on disk, in "
+     "\"history\" under the state directory: also the lines that log.level leaves out. It never holds up mail, stops where "
+     "limits.free-space begins, and may be deleted at any time. \"off\" keeps nothing from then on; what was kept stays until it is deleted."},
     {"", "control", CONFIG_PATH, AT(control), "PATH", NULL, NULL, NO_RANGE, "/run/postilion/control.sock", ONCE, RESTART, NULL,
      "The socket the operator's commands talk to."},
     {"", "admin", CONFIG_ADMIN, AT(admin), "ADDR:PORT|unix:PATH|off", NULL, NULL, NO_RANGE, "off", ONCE, RESTART,
@@ -538,14 +542,6 @@ const struct config_option config_options[] = {
 
 const size_t config_option_count = sizeof config_options / sizeof config_options[0];
 
-/* Options of versions to come: they get a clear answer instead of a guess. */
-static const struct {
-    const char *context;
-    const char *name;
-} planned[] = {
-    {"", "history"},
-};
-
 const struct config_option *config_schema_find(const char *context, struct bytes name)
 {
     for (size_t i = 0; i < config_option_count; i++) {
@@ -572,17 +568,6 @@ bool config_schema_has_block(const struct config_option *option)
     for (size_t i = 0; i < config_option_count; i++) {
         if (option->context[0] == '\0' &&
             strcmp(config_options[i].context, option->name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool config_schema_is_planned(const char *context, struct bytes name)
-{
-    for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++) {
-        if (strcmp(planned[i].context, context) == 0 &&
-            bytes_equal(bytes_from_text(planned[i].name), name)) {
             return true;
         }
     }
@@ -737,6 +722,7 @@ static void add_range(struct strbuf *out, const struct config_option *option)
         return;
     case CONFIG_DURATION:
     case CONFIG_RETRY:
+    case CONFIG_HISTORY:
         strbuf_addf(out, "  range     %llus to %llus (units: ms s m h d w)\n",
                     (unsigned long long)(option->least / SECOND),
                     (unsigned long long)(option->most / SECOND));

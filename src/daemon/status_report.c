@@ -70,6 +70,30 @@ static void add_text(struct strbuf *out, const struct status_report *report)
     }
 }
 
+static bool has_history(const struct status_report *report)
+{
+    return report->history.kept > 0 || report->history.dropped > 0;
+}
+
+static void add_history(struct strbuf *out, const struct status_report *report)
+{
+    if (has_history(report)) {
+        strbuf_addf(
+            out, "history    %" PRIu64 " lines kept, %" PRIu64 " lost, %" PRIu64 " MB%s\n",
+            report->history.kept, report->history.dropped, report->history.octets / 1000000,
+            report->history.is_in_trouble ? "; it cannot be written now" : "");
+    }
+}
+
+static void add_json_history(struct strbuf *out, const struct status_report *report)
+{
+    strbuf_addf(out,
+                ",\"history\":{\"kept\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"octets\":%" PRIu64
+                ",\"trouble\":%s}",
+                report->history.kept, report->history.dropped, report->history.octets,
+                report->history.is_in_trouble ? "true" : "false");
+}
+
 static void add_json_refused(struct strbuf *out, const struct status_report *report)
 {
     const char *separator = "";
@@ -109,6 +133,7 @@ static void add_json(struct strbuf *out, const struct status_report *report)
         strbuf_add_text(out, "null");
     }
     add_json_refused(out, report);
+    add_json_history(out, report);
     strbuf_add_text(out, ",\"paused\":[");
     for (size_t i = 0; pauses_get(report->pauses, i, &target, &since_ms); i++) {
         strbuf_addf(out, "%s{\"what\":\"%s\"", i == 0 ? "" : ",", kind_text(target.kind));
@@ -129,5 +154,6 @@ void status_report_add(struct strbuf *out, const struct status_report *report, b
         add_json(out, report);
     } else {
         add_text(out, report);
+        add_history(out, report);
     }
 }

@@ -13,6 +13,7 @@
 
 #include "worker_loop.h"
 #include "worker_sandbox.h"
+#include "worker_watch.h"
 
 #include "base/memory.h"
 #include "daemon/admin_server.h"
@@ -60,6 +61,7 @@ struct worker {
     struct control_server *control;
     struct admin_server *admin; /* or NULL */
     struct pauses *pauses;
+    struct worker_watch watch;
     int64_t started_ms; /* unix */
     int64_t reload_ms;  /* unix: of the last one; 0: there was none */
     bool reload_failed;
@@ -307,6 +309,7 @@ static void take_configuration(struct worker *worker, struct config *config)
     tls_context_take_tickets(config->tls, before->config->tls);
     worker->snapshot = snapshot_new(config, listening, count);
     log_configure(&config->log);
+    worker_watch_reload(&worker->watch, config);
     limits = connection_limits(worker);
     acceptor_set_limits(worker->acceptor, &limits);
     memory_use_set_limit((size_t)config->limits.memory);
@@ -522,6 +525,7 @@ static void describe(void *context, struct status_report *report)
     report->started_ms = worker->started_ms;
     report->pid = process_id();
     report->ledger = worker->ledger;
+    report->history = history_numbers_now(worker->watch.history);
     for (size_t i = 0; i < worker->loop_count; i++) {
         report->sessions += inbound_session_count(worker->loops[i].inbound);
     }
@@ -726,6 +730,7 @@ int worker_run(const struct worker_setup *setup)
     worker.snapshot = snapshot_new(setup->config, listening, setup->listener_count);
     log_configure(&setup->config->log);
     worker_sandbox_enter(setup->config);
+    worker_watch_start(&worker.watch, setup->config);
     log_start();
     worker.main_loop = event_loop_new();
     process_signals_start(worker.main_loop, on_signal, &worker);
@@ -741,5 +746,6 @@ int worker_run(const struct worker_setup *setup)
     log_number(&line, "status", status);
     log_end(&line);
     log_stop();
+    worker_watch_stop(&worker.watch);
     return status;
 }

@@ -28,11 +28,12 @@ def world(world):
 
 
 def start(world, wait="2s", domain="", zone=None, **settings):
-    """A daemon in mode handoff, with some domains more, all of them at the one next hop."""
+    """A daemon in mode handoff, with some domains more, all of them at the one next hop. What it writes is about mail: no history."""
     zone = {**{name: [("MX", "10 mx.dest.test.")] for name in DOMAINS}, **(zone or {})}
     everywhere = " ".join(f"u{i}@{name}" for i, name in enumerate(DOMAINS))
     return world.start(delivery=f"    handoff-wait {wait}\n    retry 1s\n", zone=zone,
-                       domain=f"{world.DOMAIN}\n    forward everywhere to {everywhere}\n{domain}", **settings)
+                       domain=f"{world.DOMAIN}\n    forward everywhere to {everywhere}\n{domain}",
+                       **{**settings, "extra": "history off\n" + settings.get("extra", "")})
 
 
 def send(daemon, recipients="info@fwd.test", data=None):

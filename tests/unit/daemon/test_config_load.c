@@ -68,8 +68,6 @@ static const struct {
      "belongs into a block: delivery"},
     {"top option in a block", HEAD DOMAIN "}\nlog {\n user x\n}\n",
      "9:2 error \"user\" is not known in the block log", "outside of all blocks"},
-    {"of a later version", HEAD DOMAIN "}\nhistory 14d\n",
-     "8:1 error \"history\" is not in this version", NULL},
     {"admin without a port", HEAD DOMAIN "}\nadmin 127.0.0.1\n",
      "8:7 error this is no address with a port", "unix:"},
     {"admin on a name", HEAD DOMAIN "}\nadmin localhost:80\n",
@@ -80,6 +78,18 @@ static const struct {
      "8:7 warning whoever can reach this address can read the status page: it has no passwords "
      "and no TLS",
      "ssh -L"},
+    {"history without a time", HEAD DOMAIN "}\nhistory\n", "8:1 error history needs a value",
+     NULL},
+    {"history for a while", HEAD DOMAIN "}\nhistory long\n", "8:9 error this is not a time",
+     "history 14d 1G"},
+    {"history for a minute", HEAD DOMAIN "}\nhistory 1m\n", "8:9 error the value is too small",
+     "at least 1h"},
+    {"history without bounds", HEAD DOMAIN "}\nhistory 20d much\n",
+     "8:13 error this is not a size", "1G"},
+    {"history too small to be one", HEAD DOMAIN "}\nhistory 20d 1M\n",
+     "8:13 error the value is too small", "at least 16M"},
+    {"history off, but of a size", HEAD DOMAIN "}\nhistory off 1G\n",
+     "8:13 error off has no size", NULL},
     {"TLS without a certificate", HEAD DOMAIN "}\nlisten 0.0.0.0:25 {\n tls implicit\n}\n",
      "9:2 error there is no certificate for TLS", "add: tls {"},
     {"a word that is none", HEAD DOMAIN "}\nlisten 0.0.0.0:25 {\n tls on\n}\n",
@@ -585,12 +595,40 @@ static void test_many_errors(void **state)
     config_errors_free(&errors);
 }
 
+static void test_history(void **state)
+{
+    static const uint64_t DAY = 86400000, MIB = 1048576;
+    static const struct {
+        const char *line;
+        uint64_t span_ms, size;
+    } cases[] = {
+        {"", 14 * DAY, 1024 * MIB},
+        {"history off", 0, 1024 * MIB},
+        {"history 2d", 2 * DAY, 1024 * MIB},
+        {"history 90d 20G", 90 * DAY, 20480 * MIB},
+        {"history 1h 16M", DAY / 24, 16 * MIB},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct config *config;
+        char text[1000];
+
+        snprintf(text, sizeof text, HEAD DOMAIN "}\n%s\n", cases[i].line);
+        config = config_files_load_good(text);
+        CHECK_INT(cases[i].line, config->history.span_ms, cases[i].span_ms);
+        CHECK_INT(cases[i].line, config->history.size, cases[i].size);
+        config_free(&config);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_good),
+        cmocka_unit_test(test_history),
         cmocka_unit_test(test_stale),
         cmocka_unit_test(test_not_stale_by_other_files),
         cmocka_unit_test(test_sample),

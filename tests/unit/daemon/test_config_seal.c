@@ -290,7 +290,6 @@ static void test_explained(void **state)
     CHECK_TRUE("default", strstr(strbuf_text(&text), "default   yes\n") != NULL);
     CHECK_TRUE("domain's", config_schema_explain(BYTES("domain.seal"), &text));
     CHECK_TRUE("trust", config_schema_explain(BYTES("arc-trust"), &text));
-    CHECK_TRUE("not planned any more", !config_schema_is_planned("policy", BYTES("doomed")));
     strbuf_clear(&text);
 }
 
