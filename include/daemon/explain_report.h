@@ -8,22 +8,12 @@
 #ifndef DAEMON_EXPLAIN_REPORT_H
 #define DAEMON_EXPLAIN_REPORT_H
 
-#include "base/arena.h"
-#include "base/strbuf.h"
+#include "daemon/alias_trail.h"
+#include "daemon/lookup_trail.h"
 #include "forward/accept_policy.h"
 #include "forward/next_hop_order.h"
 #include "forward/tls_policy.h"
 #include "protocol/dns_facts.h"
-
-/* One line each: of the log, of a header, a note. */
-struct explain_line {
-    struct explain_line *next;
-    struct bytes text;
-};
-
-struct explain_lines {
-    struct explain_line *first, **end; /* private: &first when there is none */
-};
 
 /* One command and its answer. */
 struct explain_exchange {
@@ -32,28 +22,6 @@ struct explain_exchange {
     struct bytes command;
     unsigned code;
     struct bytes enhanced, text;
-};
-
-struct explain_lookup {
-    struct explain_lookup *next;
-    const char *stage; /* when the answer came; "next-hop" */
-    struct bytes name;
-    uint16_t type;
-    const char *status, *why;
-    bool is_secure;
-    struct explain_lines records;
-};
-
-/* An alias that matched, and below it those that its targets led to. */
-struct explain_alias {
-    struct explain_alias *next;
-    unsigned depth;
-    struct bytes address; /* what was looked for */
-    struct bytes name;    /* what matched */
-    const char *how;      /* "exact", "without +tag", "regex", "any" */
-    const char *action;   /* "forward" ... */
-    struct bytes value;   /* targets, or the reply's text */
-    struct bytes fallback;
 };
 
 struct explain_signature {
@@ -73,7 +41,7 @@ struct explain_checks {
 struct explain_forecast {
     const char *result; /* NULL: there is none */
     const char *why, *manner;
-    struct explain_lines marks;
+    struct report_lines marks;
 };
 
 struct explain_hop {
@@ -97,14 +65,14 @@ struct explain_report {
     struct bytes from, to, client, helo;
     bool is_made_up; /* no message was given */
     struct explain_exchange *session, **session_end;
-    struct explain_lookup *lookups, **lookups_end;
-    struct explain_alias *aliases, **aliases_end;
+    struct lookup_trail lookups;
+    struct alias_trail aliases;
     struct explain_delivery *deliveries, **deliveries_end;
-    struct explain_lines log, notes;
+    struct report_lines log, notes;
     struct explain_checks checks;
     struct explain_forecast forecast;
     struct bytes header; /* what is put in front */
-    struct explain_lines removed,
+    struct report_lines removed,
         changed;     /* fields that are not sent on; new ones in the content */
     bool is_return;  /* it goes back to a sender */
     bool is_handoff; /* the next hops are asked before the answer */
@@ -114,12 +82,8 @@ struct explain_report {
 };
 
 void explain_report_init(struct explain_report *report, struct arena *arena);
-/* Copies the text. */
-void explain_lines_add(struct explain_lines *lines, struct arena *arena, struct bytes text);
 /* Each is put behind the last, and is the caller's to fill in. */
 struct explain_exchange *explain_report_exchange(struct explain_report *report);
-struct explain_lookup *explain_report_lookup(struct explain_report *report);
-struct explain_alias *explain_report_alias(struct explain_report *report);
 struct explain_delivery *explain_report_delivery(struct explain_report *report);
 
 const char *explain_outcome_text(enum disposition outcome); /* "accepted" ... */

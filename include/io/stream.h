@@ -33,6 +33,7 @@
 #include "base/bytes.h"
 #include "io/event_loop.h"
 #include "io/tls_context.h"
+#include "io/tls_peer.h"
 #include "protocol/ip_address.h"
 
 enum {
@@ -107,6 +108,7 @@ struct stream_tls_options {
     enum stream_tls_verify verify;
     const struct tls_session *session; /* to resume, or NULL */
     uint64_t timeout_ms;               /* for the handshake */
+    struct tls_peer *peer;             /* client: what the server shows, or NULL; *borrows* */
     /* Unread input is the handshake's beginning: only where nothing but TLS may come now. */
     bool takes_unread;
     /* Once, when it is protected; otherwise on_end with STREAM_END_TLS. Never from inside

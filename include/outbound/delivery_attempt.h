@@ -26,6 +26,7 @@
  * Asking  a request can be a question: MAIL and RCPT, never content. SENT then means that the RCPT was accepted.
  *         Servers count what is no mail (Exim drops who says RSET eleven times, Postfix who is refused twenty
  *         times): after DELIVERY_QUESTIONS a connection is not kept.
+ * Watch   who names one sees next hops and connections as they come, and may choose among the hosts.
  * Reuse   a kept connection that breaks before the content went out is no failure: a new one to
  *         the same host is tried.
  * Time    per-stage deadlines of RFC 5321 §4.5.3.2; connect 30 s a host.
@@ -43,6 +44,7 @@
 #include "io/event_loop.h"
 #include "io/stream.h"
 #include "mail/trace_field.h"
+#include "outbound/connection_watch.h"
 #include "protocol/dsn_parameter.h"
 
 enum { DELIVERY_QUESTIONS = 8 };
@@ -65,6 +67,7 @@ struct outbound_options {
     uint64_t block_timeout_ms;              /* no progress in the content: 3 min */
     uint64_t dot_timeout_ms;                /* 10 min */
     uint64_t handshake_timeout_ms;          /* 60 s; 0: as command_timeout_ms */
+    uint64_t dns_timeout_ms;                /* of a round of look-ups; 0: 30 s */
 };
 
 struct outbound;
@@ -107,6 +110,14 @@ struct delivery_recipient {
     bool is_dsn_passed; /* SENT, and the next hop has been told what the sender wants to hear */
 };
 
+struct delivery_watch {
+    void *context;
+    /* The next hops, in the order they are tried; once they have been looked up. */
+    void (*on_hops)(void *context, const struct next_hop_list *list);
+    bool (*may_try)(void *context, const struct next_hop *hop); /* NULL: any of them */
+    struct connection_watch connection;
+};
+
 struct delivery_request {
     uint64_t id; /* of the message: log */
     struct bytes destination;
@@ -125,6 +136,7 @@ struct delivery_request {
      * `hosts` names them all, the same for every destination they serve (host_group). False: not now;
      * the attempt ends, report.is_put_off. May be called from inside start. NULL: always. */
     bool (*may_connect)(void *context, struct bytes hosts);
+    const struct delivery_watch *watch; /* borrowed until finish, or NULL: nobody */
 };
 
 struct delivery_report {

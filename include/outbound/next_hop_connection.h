@@ -20,6 +20,7 @@
 #include "base/list.h"
 #include "forward/next_hop_order.h"
 #include "forward/tls_policy.h"
+#include "outbound/connection_watch.h"
 #include "outbound/content_sender.h"
 #include "outbound/tls_memory.h"
 #include "protocol/smtp_exchange.h"
@@ -61,6 +62,7 @@ struct connection_settings {
     const struct ip_address *source; /* or NULL: any */
     struct connection_times times;
     struct connection_tls tls;
+    const struct connection_watch *watch; /* or NULL; *borrows* */
 };
 
 typedef void (*connection_handler)(void *context, enum connection_event event);
@@ -104,6 +106,7 @@ struct next_hop_connection {
     uint64_t dot_mark;    /* stream_output_sent when the final dot will be out */
     uint64_t sent_before; /* stream_output_sent when the deadline was set */
     bool is_resting;
+    const struct connection_watch *watch; /* or NULL */
     connection_handler handler;
     void *context;
 };

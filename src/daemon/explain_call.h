@@ -1,8 +1,7 @@
 /*
  * explain_call - one rehearsal while it runs.
  *
- * Private to room daemon. Files: explain_session.c (server, client and what they show), explain_aliases.c
- * (which aliases lead where), explain_hops.c (where it would be sent).
+ * Private to room daemon. Files: explain_session.c (server, client and what they show), explain_hops.c (where it would be sent).
  */
 #ifndef DAEMON_EXPLAIN_CALL_H
 #define DAEMON_EXPLAIN_CALL_H
@@ -39,9 +38,6 @@ struct explain_call {
     struct state_copy *state; /* NULL: nothing was asked of it, or ... */
     bool has_no_state;        /* ... it cannot be read, and that has been told */
 };
-
-/* explain_aliases.c */
-void explain_aliases_find(struct explain_call *call);
 
 /* explain_hops.c */
 /* The next hops of each delivery of the report. */

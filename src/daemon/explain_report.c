@@ -7,33 +7,18 @@ enum { LABEL_WIDTH = 13 };
 
 /* ---- collecting ---- */
 
-static void init_lines(struct explain_lines *lines)
-{
-    lines->first = NULL;
-    lines->end = &lines->first;
-}
-
 void explain_report_init(struct explain_report *report, struct arena *arena)
 {
     *report = (struct explain_report){.arena = arena};
     report->session_end = &report->session;
-    report->lookups_end = &report->lookups;
-    report->aliases_end = &report->aliases;
+    lookup_trail_init(&report->lookups, arena);
+    alias_trail_init(&report->aliases, arena);
     report->deliveries_end = &report->deliveries;
-    init_lines(&report->log);
-    init_lines(&report->notes);
-    init_lines(&report->removed);
-    init_lines(&report->changed);
-    init_lines(&report->forecast.marks);
-}
-
-void explain_lines_add(struct explain_lines *lines, struct arena *arena, struct bytes text)
-{
-    struct explain_line *line = arena_alloc(arena, sizeof *line);
-
-    line->text = arena_copy(arena, text);
-    *lines->end = line;
-    lines->end = &line->next;
+    report_lines_init(&report->log);
+    report_lines_init(&report->notes);
+    report_lines_init(&report->removed);
+    report_lines_init(&report->changed);
+    report_lines_init(&report->forecast.marks);
 }
 
 struct explain_exchange *explain_report_exchange(struct explain_report *report)
@@ -43,25 +28,6 @@ struct explain_exchange *explain_report_exchange(struct explain_report *report)
     *report->session_end = exchange;
     report->session_end = &exchange->next;
     return exchange;
-}
-
-struct explain_lookup *explain_report_lookup(struct explain_report *report)
-{
-    struct explain_lookup *lookup = arena_alloc(report->arena, sizeof *lookup);
-
-    init_lines(&lookup->records);
-    *report->lookups_end = lookup;
-    report->lookups_end = &lookup->next;
-    return lookup;
-}
-
-struct explain_alias *explain_report_alias(struct explain_report *report)
-{
-    struct explain_alias *alias = arena_alloc(report->arena, sizeof *alias);
-
-    *report->aliases_end = alias;
-    report->aliases_end = &alias->next;
-    return alias;
 }
 
 struct explain_delivery *explain_report_delivery(struct explain_report *report)
@@ -116,15 +82,6 @@ static void add_address(struct strbuf *out, const char *label, struct bytes addr
     strbuf_add_text(out, ">\n");
 }
 
-static void add_lines(struct strbuf *out, const char *indent, const struct explain_lines *lines)
-{
-    for (const struct explain_line *line = lines->first; line != NULL; line = line->next) {
-        strbuf_add_text(out, indent);
-        utf8_add_printable(out, line->text);
-        strbuf_add_char(out, '\n');
-    }
-}
-
 /* Octets of a header: its own line ends, each line printable. */
 static void add_header(struct strbuf *out, struct bytes header)
 {
@@ -144,12 +101,12 @@ static void add_header(struct strbuf *out, struct bytes header)
 }
 
 static void add_fields(struct strbuf *out, const char *heading,
-                       const struct explain_lines *fields)
+                       const struct report_lines *fields)
 {
     if (fields->first != NULL) {
         add_heading(out, heading);
     }
-    for (const struct explain_line *field = fields->first; field != NULL; field = field->next) {
+    for (const struct report_line *field = fields->first; field != NULL; field = field->next) {
         add_header(out, field->text);
     }
 }
@@ -176,27 +133,6 @@ static void add_session(struct strbuf *out, const struct explain_report *report)
         }
         strbuf_add_text(out, "  < ");
         add_reply(out, at);
-    }
-}
-
-static void add_lookups(struct strbuf *out, const struct explain_report *report)
-{
-    const char *stage = NULL;
-
-    add_heading(out, report->lookups == NULL ? "no look-ups" : "look-ups");
-    for (const struct explain_lookup *at = report->lookups; at != NULL; at = at->next) {
-        if (at->stage != stage) {
-            stage = at->stage;
-            strbuf_addf(out, "  (%s)\n", stage);
-        }
-        strbuf_addf(out, "  %-5s ", dns_type_text(at->type));
-        utf8_add_printable(out, at->name);
-        strbuf_addf(out, "  %s", at->status);
-        if (at->why != NULL) {
-            strbuf_addf(out, " (%s)", at->why);
-        }
-        strbuf_add_text(out, at->is_secure ? " (DNSSEC)\n" : "\n");
-        add_lines(out, "          ", &at->records);
     }
 }
 
@@ -249,32 +185,6 @@ static void add_checks(struct strbuf *out, const struct explain_report *report)
     }
 }
 
-static void add_aliases(struct strbuf *out, const struct explain_report *report)
-{
-    if (report->aliases != NULL) {
-        add_heading(out, "aliases");
-    }
-    for (const struct explain_alias *at = report->aliases; at != NULL; at = at->next) {
-        strbuf_addf(out, "  %*s", (int)(2 * at->depth), "");
-        utf8_add_printable(out, at->address);
-        strbuf_addf(out, " (%s", at->how);
-        if (at->name.len > 0) {
-            strbuf_add_text(out, ": ");
-            utf8_add_printable(out, at->name);
-        }
-        strbuf_addf(out, "): %s", at->action);
-        if (at->value.len > 0) {
-            strbuf_add_char(out, ' ');
-            utf8_add_printable(out, at->value);
-        }
-        if (at->fallback.len > 0) {
-            strbuf_add_text(out, ", refused for good: ");
-            utf8_add_printable(out, at->fallback);
-        }
-        strbuf_add_char(out, '\n');
-    }
-}
-
 static void add_hops(struct strbuf *out, const struct explain_delivery *delivery)
 {
     for (size_t i = 0; i < delivery->hop_count; i++) {
@@ -323,7 +233,7 @@ static void add_forecast(struct strbuf *out, const struct explain_report *report
         add_result(out, "forecast", forecast->result, BYTES(""), forecast->why);
         add_line(out, "forwarded", bytes_from_text(forecast->manner));
     }
-    for (const struct explain_line *at = forecast->marks.first; at != NULL; at = at->next) {
+    for (const struct report_line *at = forecast->marks.first; at != NULL; at = at->next) {
         add_line(out, "mark", at->text);
     }
 }
@@ -351,10 +261,14 @@ void explain_report_add_text(struct strbuf *out, const struct explain_report *re
     add_line(out, "message",
              report->is_made_up ? BYTES("made up, since none was given") : BYTES(""));
     add_session(out, report);
-    add_lookups(out, report);
+    add_heading(out, report->lookups.first == NULL ? "no look-ups" : "look-ups");
+    lookup_trail_add_text(out, &report->lookups);
     add_checks(out, report);
     add_forecast(out, report);
-    add_aliases(out, report);
+    if (report->aliases.first != NULL) {
+        add_heading(out, "aliases");
+    }
+    alias_trail_add_text(out, &report->aliases);
     add_deliveries(out, report);
     if (report->header.len > 0) {
         add_heading(out, "put in front");
@@ -363,25 +277,15 @@ void explain_report_add_text(struct strbuf *out, const struct explain_report *re
     add_fields(out, "fields that are left out", &report->removed);
     add_fields(out, "fields that are new in their place", &report->changed);
     add_heading(out, "the log would say");
-    add_lines(out, "  ", &report->log);
+    report_lines_add_text(out, "  ", &report->log);
     if (report->notes.first != NULL) {
         add_heading(out, "notes");
-        add_lines(out, "  ", &report->notes);
+        report_lines_add_text(out, "  ", &report->notes);
     }
     add_answer(out, report);
 }
 
 /* ---- JSON ---- */
-
-static void add_lines_json(struct strbuf *out, const char *key,
-                           const struct explain_lines *lines)
-{
-    json_open_array(out, key);
-    for (const struct explain_line *line = lines->first; line != NULL; line = line->next) {
-        json_text(out, NULL, line->text);
-    }
-    json_close_array(out);
-}
 
 static void add_exchange_json(struct strbuf *out, const char *key,
                               const struct explain_exchange *exchange)
@@ -397,23 +301,6 @@ static void add_exchange_json(struct strbuf *out, const char *key,
     json_text(out, "enhanced", exchange->enhanced);
     json_text(out, "text", exchange->text);
     json_close_object(out);
-}
-
-static void add_lookups_json(struct strbuf *out, const struct explain_report *report)
-{
-    json_open_array(out, "lookups");
-    for (const struct explain_lookup *at = report->lookups; at != NULL; at = at->next) {
-        json_open_object(out, NULL);
-        json_words(out, "stage", at->stage);
-        json_text(out, "name", at->name);
-        json_words(out, "type", dns_type_text(at->type));
-        json_words(out, "status", at->status);
-        json_words(out, "why", at->why);
-        json_bool(out, "secure", at->is_secure);
-        add_lines_json(out, "records", &at->records);
-        json_close_object(out);
-    }
-    json_close_array(out);
 }
 
 static void add_author_json(struct strbuf *out, const struct explain_checks *checks)
@@ -471,24 +358,7 @@ static void add_forecast_json(struct strbuf *out, const struct explain_report *r
         json_words(out, "manner", forecast->manner);
         json_close_object(out);
     }
-    add_lines_json(out, "marks", &forecast->marks);
-}
-
-static void add_aliases_json(struct strbuf *out, const struct explain_report *report)
-{
-    json_open_array(out, "aliases");
-    for (const struct explain_alias *at = report->aliases; at != NULL; at = at->next) {
-        json_open_object(out, NULL);
-        json_number(out, "depth", at->depth);
-        json_text(out, "address", at->address);
-        json_text(out, "name", at->name);
-        json_words(out, "how", at->how);
-        json_words(out, "action", at->action);
-        json_text(out, "value", at->value);
-        json_text(out, "fallback", at->fallback);
-        json_close_object(out);
-    }
-    json_close_array(out);
+    report_lines_add_json(out, "marks", &forecast->marks);
 }
 
 static void add_failure_json(struct strbuf *out, const struct decision *failure)
@@ -553,18 +423,18 @@ void explain_report_add_json(struct strbuf *out, const struct explain_report *re
         add_exchange_json(out, NULL, at);
     }
     json_close_array(out);
-    add_lookups_json(out, report);
+    lookup_trail_add_json(out, &report->lookups);
     add_checks_json(out, report);
     add_forecast_json(out, report);
-    add_aliases_json(out, report);
+    alias_trail_add_json(out, &report->aliases);
     json_bool(out, "return", report->is_return);
     json_bool(out, "handoff", report->is_handoff);
     add_deliveries_json(out, report);
     json_text(out, "header", report->header);
-    add_lines_json(out, "removed", &report->removed);
-    add_lines_json(out, "changed", &report->changed);
-    add_lines_json(out, "log", &report->log);
-    add_lines_json(out, "notes", &report->notes);
+    report_lines_add_json(out, "removed", &report->removed);
+    report_lines_add_json(out, "changed", &report->changed);
+    report_lines_add_json(out, "log", &report->log);
+    report_lines_add_json(out, "notes", &report->notes);
     json_close_object(out);
     strbuf_add_char(out, '\n');
 }

@@ -17,7 +17,6 @@
 #include "io/stream_pair.h"
 #include "mail/header_block.h"
 #include "mail/trace_field.h"
-#include "protocol/dns_record_text.h"
 #include "protocol/smtp_content.h"
 #include "protocol/smtp_reply.h"
 
@@ -33,7 +32,7 @@ static const char *const stage_texts[] = {
 
 static void note(struct explain_call *call, const char *text)
 {
-    explain_lines_add(&call->report->notes, call->report->arena, bytes_from_text(text));
+    report_lines_add(&call->report->notes, call->report->arena, bytes_from_text(text));
 }
 
 static struct bytes copy_words(struct explain_call *call, const char *text)
@@ -47,22 +46,8 @@ static void on_answer(void *context, struct bytes name, uint16_t type,
                       const struct dns_answer *answer)
 {
     struct explain_call *call = context;
-    struct explain_lookup *lookup = explain_report_lookup(call->report);
-    struct strbuf text;
 
-    lookup->stage = call->stage_text;
-    lookup->name = arena_copy(call->report->arena, name);
-    lookup->type = type;
-    lookup->status = dns_status_text(answer->status);
-    lookup->why = answer->why;
-    lookup->is_secure = answer->is_secure;
-    strbuf_init(&text, WIRE_LIMIT);
-    for (size_t i = 0; i < answer->count; i++) {
-        strbuf_reset(&text);
-        dns_record_text_add(&text, &answer->records[i]);
-        explain_lines_add(&lookup->records, call->report->arena, strbuf_bytes(&text));
-    }
-    strbuf_clear(&text);
+    lookup_trail_add(&call->report->lookups, call->stage_text, name, type, answer);
 }
 
 /* ---- 4 who sent it ---- */
@@ -112,8 +97,8 @@ static void keep_judgement(struct explain_call *call, const struct inbound_verdi
                                : NULL;
     }
     for (size_t i = 0; i < shown->judgement->mark_count; i++) {
-        explain_lines_add(&forecast->marks, call->report->arena,
-                          bytes_from_text(shown->judgement->marks[i]));
+        report_lines_add(&forecast->marks, call->report->arena,
+                         bytes_from_text(shown->judgement->marks[i]));
     }
 }
 
@@ -180,13 +165,13 @@ static void keep_header(struct explain_call *call, const struct queue_submission
 
 /* Fields of `header` that `other` has not. */
 static void keep_difference(struct explain_call *call, struct bytes header, struct bytes other,
-                            struct explain_lines *lines)
+                            struct report_lines *lines)
 {
     struct header_field field;
 
     while (header_field_next(&header, &field)) {
         if (bytes_find_part(other, field.whole) == other.len) {
-            explain_lines_add(lines, call->report->arena, field.whole);
+            report_lines_add(lines, call->report->arena, field.whole);
         }
     }
 }
@@ -272,8 +257,8 @@ static void on_log(void *context, struct bytes line)
 {
     struct explain_call *call = context;
 
-    explain_lines_add(&call->report->log, call->report->arena,
-                      bytes_skip(line, bytes_find_part(line, BYTES("event="))));
+    report_lines_add(&call->report->log, call->report->arena,
+                     bytes_skip(line, bytes_find_part(line, BYTES("event="))));
 }
 
 /* ---- 2 the client ---- */
@@ -420,7 +405,8 @@ static void conclude(struct explain_call *call)
     report->outcome = code < 400   ? DECISION_ACCEPT
                       : code < 500 ? DECISION_DEFER
                                    : DECISION_REFUSE;
-    explain_aliases_find(call);
+    alias_trail_follow(&report->aliases, call->snapshot->inbound.routes.aliases,
+                       call->request->to);
     explain_hops_find(call);
     if (report->outcome != DECISION_ACCEPT || !is_hopeless(report)) {
         return;

@@ -103,7 +103,7 @@ void tls_identity_clear(struct tls_identity *identity)
     *identity = (struct tls_identity){.own = NULL};
 }
 
-static int64_t seconds_of(const ASN1_TIME *moment, int64_t otherwise)
+int64_t tls_certificate_seconds(const ASN1_TIME *moment, int64_t otherwise)
 {
     struct tm time;
 
@@ -112,7 +112,7 @@ static int64_t seconds_of(const ASN1_TIME *moment, int64_t otherwise)
 
 int64_t tls_identity_expires(const struct tls_identity *identity)
 {
-    return seconds_of(X509_get0_notAfter(identity->own), INT64_MAX);
+    return tls_certificate_seconds(X509_get0_notAfter(identity->own), INT64_MAX);
 }
 
 bool tls_identity_has_name(const struct tls_identity *identity, struct bytes name)
@@ -170,7 +170,7 @@ bool tls_certificate_look(const struct tls_certificate *certificate, struct byte
         return false;
     }
     *facts = (struct tls_certificate_facts){
-        .begins = seconds_of(X509_get0_notBefore(identity.own), INT64_MIN),
+        .begins = tls_certificate_seconds(X509_get0_notBefore(identity.own), INT64_MIN),
         .expires = tls_identity_expires(&identity),
         .chain = look_at_chain(&identity),
         .has_name = tls_identity_has_name(&identity, name),

@@ -21,6 +21,8 @@ struct tls_identity {
 bool tls_identity_read(struct tls_identity *identity, const struct tls_certificate *certificate,
                        struct strbuf *why);
 void tls_identity_clear(struct tls_identity *identity);
+/* Since 1970. */
+int64_t tls_certificate_seconds(const ASN1_TIME *moment, int64_t otherwise);
 int64_t tls_identity_expires(const struct tls_identity *identity);
 bool tls_identity_has_name(const struct tls_identity *identity, struct bytes name);
 

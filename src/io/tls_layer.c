@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "protocol/ip_address.h"
 #include "tls_certificate.h"
+#include "tls_peer_copy.h"
 
 #include <assert.h>
 #include <openssl/err.h>
@@ -17,10 +18,11 @@ struct tls_layer {
     enum stream_tls_verify verify;
     void (*sink)(void *owner, struct bytes octets);
     void *owner;
-    struct bytes fed;     /* not used yet: lent, or in `kept` */
-    char *kept;           /* or NULL */
-    size_t silent;        /* octets fed since the last that were for the caller */
-    SSL_SESSION *session; /* the last one given, or NULL */
+    struct bytes fed;      /* not used yet: lent, or in `kept` */
+    char *kept;            /* or NULL */
+    struct tls_peer *peer; /* to be told what the other side shows, or NULL */
+    size_t silent;         /* octets fed since the last that were for the caller */
+    SSL_SESSION *session;  /* the last one given, or NULL */
     struct stream_tls_facts facts;
     struct strbuf error;
     bool is_secure;
@@ -104,6 +106,18 @@ static bool set_name(struct tls_layer *layer, struct bytes name)
     return is_set;
 }
 
+/* Looks at what is verified, and leaves the verdict as it is. */
+static int copy_peer(int verdict, X509_STORE_CTX *verification)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls_layer *layer = BIO_get_data(SSL_get_rbio(ssl));
+
+    if (layer->peer->count == 0) {
+        tls_peer_copy(layer->peer, X509_STORE_CTX_get0_untrusted(verification));
+    }
+    return verdict;
+}
+
 static void prepare_client(struct tls_layer *layer, const struct stream_tls_options *options)
 {
     SSL_set_connect_state(layer->ssl);
@@ -111,6 +125,10 @@ static void prepare_client(struct tls_layer *layer, const struct stream_tls_opti
         SSL_set_verify(layer->ssl, SSL_VERIFY_PEER, NULL);
     } else {
         SSL_set_security_level(layer->ssl, 1);
+    }
+    if (options->peer != NULL) {
+        options->peer->count = 0;
+        SSL_set_verify(layer->ssl, SSL_get_verify_mode(layer->ssl), copy_peer);
     }
     if (!set_name(layer, options->name) ||
         (options->verify == STREAM_TLS_VERIFY_NAME && options->name.len == 0)) {
@@ -131,6 +149,7 @@ struct tls_layer *tls_layer_new(const struct stream_tls_options *options,
     strbuf_init(&layer->error, ERROR_LIMIT);
     layer->context = tls_context_hold(options->context);
     layer->verify = options->verify;
+    layer->peer = options->peer;
     layer->sink = sink;
     layer->owner = owner;
     layer->facts.why_unverified = "not asked";

@@ -120,9 +120,12 @@ static void look_up(struct delivery_attempt *attempt)
         fail_next_hops(attempt, &in_circles);
         return;
     }
-    attempt->lookup = dns_lookup_start(
-        attempt->outbound->resolver, attempt->facts,
-        event_loop_now_ms(attempt->outbound->loop) + DNS_DEADLINE_MS, on_dns_done, attempt);
+    attempt->lookup = dns_lookup_start(attempt->outbound->resolver, attempt->facts,
+                                       event_loop_now_ms(attempt->outbound->loop) +
+                                           (attempt->options.dns_timeout_ms == 0
+                                                ? DNS_DEADLINE_MS
+                                                : attempt->options.dns_timeout_ms),
+                                       on_dns_done, attempt);
 }
 
 static void order_next_hops(struct delivery_attempt *attempt)
@@ -148,6 +151,9 @@ static void order_next_hops(struct delivery_attempt *attempt)
         }
         destination_remember(attempt->outbound->pool, attempt->destination, hops);
         destination_order_hops(attempt->destination, &hops->list, attempt->order);
+        if (attempt->request.watch != NULL) {
+            attempt->request.watch->on_hops(attempt->request.watch->context, &hops->list);
+        }
         set_out(attempt);
         return;
     case NEXT_HOP_NEEDS_DNS:
@@ -193,7 +199,11 @@ static void on_dns_done(void *context)
 static bool may_try(const struct delivery_attempt *attempt, size_t index)
 {
     const struct next_hop *hop = &attempt->hops->list.hops[index];
+    const struct delivery_watch *watch = attempt->request.watch;
 
+    if (watch != NULL && watch->may_try != NULL && !watch->may_try(watch->context, hop)) {
+        return false;
+    }
     return !attempt->is_tried[index] &&
            !(attempt->is_second_opinion &&
              bytes_equal_nocase(hop->host, attempt->answered_host));
@@ -252,6 +262,8 @@ static void try_next_host(struct delivery_attempt *attempt)
     source = hop->endpoint.address.family == IP_V6 ? &options->source_v6 : &options->source_v4;
     settings.source = source->family == IP_NONE ? NULL : source;
     settings.tls.level = wanted_level(attempt, hop->host);
+    settings.watch =
+        attempt->request.watch == NULL ? NULL : &attempt->request.watch->connection;
     attempt->connect_began_ms = event_loop_now_ms(attempt->outbound->loop);
     attempt->report.is_reused = false;
     attempt->report.stage = "connect";

@@ -17,6 +17,22 @@
 #include <assert.h>
 #include <stdlib.h>
 
+/* ---- who watches ---- */
+
+static void note(const struct next_hop_connection *connection, enum connection_note what,
+                 struct bytes octets)
+{
+    if (connection->watch != NULL) {
+        connection->watch->note(connection->watch->context, what, connection, octets);
+    }
+}
+
+static void write_out(struct next_hop_connection *connection, const struct strbuf *out)
+{
+    note(connection, CONNECTION_NOTE_SAID, strbuf_bytes(out));
+    stream_write(connection->stream, strbuf_bytes(out));
+}
+
 /* ---- deadlines ---- */
 
 static uint64_t wait_of_stage(const struct connection_times *times, enum smtp_stage stage)
@@ -89,6 +105,9 @@ static void note_fault(struct next_hop_connection *connection, enum connection_f
 
 static void tell(struct next_hop_connection *connection, enum connection_event event)
 {
+    if (event == CONNECTION_BROKEN) {
+        note(connection, CONNECTION_NOTE_BROKEN, BYTES(""));
+    }
     connection->handler(connection->context, event); /* may free the connection */
 }
 
@@ -175,7 +194,7 @@ static void keep_session(struct next_hop_connection *connection)
 
 static void write_and_note(struct next_hop_connection *connection, const struct strbuf *out)
 {
-    stream_write(connection->stream, strbuf_bytes(out));
+    write_out(connection, out);
     note_stage(connection, true);
 }
 
@@ -188,6 +207,7 @@ static void on_secure(void *context)
         return;
     }
     connection->tls = stream_tls_facts(connection->stream);
+    note(connection, CONNECTION_NOTE_SECURED, BYTES(""));
     strbuf_reset(out);
     smtp_exchange_secured(connection->exchange, out);
     write_and_note(connection, out);
@@ -204,6 +224,7 @@ static void start_handshake(struct next_hop_connection *connection)
                                                        : STREAM_TLS_VERIFY_NONE,
         .session = tls_memory_session(wanted->memory, host, connection->endpoint.port),
         .timeout_ms = connection->times.handshake_ms,
+        .peer = connection->watch == NULL ? NULL : connection->watch->peer,
         .on_secure = on_secure,
     };
 
@@ -284,6 +305,7 @@ static void on_connected(void *context)
     connection->is_connected = true;
     connection->local =
         stream_local(connection->stream); /* here, because it is a system call */
+    note(connection, CONNECTION_NOTE_CONNECTED, BYTES(""));
     note_stage(connection, true);
 }
 
@@ -310,6 +332,7 @@ static bool send_content(struct next_hop_connection *connection)
     switch (content_sender_fill(&connection->sender, connection->stream, connection->scratch)) {
     case CONTENT_SENDER_FINISHED:
         smtp_exchange_content_sent(connection->exchange);
+        note(connection, CONNECTION_NOTE_CONTENT, BYTES(""));
         connection->dot_mark =
             stream_output_sent(connection->stream) + stream_output_waiting(connection->stream);
         return true;
@@ -358,10 +381,12 @@ static void read_replies(struct next_hop_connection *connection, struct heard *h
         }
         strbuf_reset(out);
         event = smtp_exchange_input(connection->exchange, input, &used, out);
+        note(connection, CONNECTION_NOTE_HEARD,
+             event == SMTP_EXCHANGE_BROKEN ? input : bytes_first(input, used));
         stream_consume(connection->stream, used);
         if (out->len > 0) {
             heard->has_written = true;
-            stream_write(connection->stream, strbuf_bytes(out));
+            write_out(connection, out);
         }
         switch (event) {
         case SMTP_EXCHANGE_WAIT:
@@ -441,12 +466,14 @@ struct next_hop_connection *next_hop_connection_new(struct event_loop *loop,
     assert(settings->tls.level == TLS_LEVEL_OFF ||
            (settings->tls.context != NULL && settings->tls.memory != NULL));
     tls_context_hold(settings->tls.context);
+    connection->watch = settings->watch;
     connection->handler = handler;
     connection->context = context;
     connection->exchange = smtp_exchange_new(settings->helo_name);
     connection->timer = loop_timer_new(loop, on_timer, connection);
     connection->stream = stream_connect(loop, &hop->endpoint, settings->source,
                                         settings->times.connect_ms, &callbacks, connection);
+    note(connection, CONNECTION_NOTE_BEGUN, BYTES(""));
     return connection;
 }
 
@@ -496,7 +523,7 @@ void next_hop_connection_mail(struct next_hop_connection *connection, struct byt
     strbuf_init(&out, SIZE_MAX / 2);
     smtp_exchange_mail(connection->exchange, mail_line, recipients, count, &out);
     connection->sender.is_chunked = smtp_exchange_is_chunked(connection->exchange);
-    stream_write(connection->stream, strbuf_bytes(&out));
+    write_out(connection, &out);
     strbuf_clear(&out);
     note_stage(connection, true);
 }
@@ -511,7 +538,7 @@ void next_hop_connection_ask(struct next_hop_connection *connection, struct byte
     connection->sender = (struct content_sender){.content = NULL};
     strbuf_init(&out, SIZE_MAX / 2);
     smtp_exchange_ask(connection->exchange, mail_line, recipients, count, &out);
-    stream_write(connection->stream, strbuf_bytes(&out));
+    write_out(connection, &out);
     strbuf_clear(&out);
     note_stage(connection, true);
 }
@@ -547,6 +574,7 @@ static void let_go(struct next_hop_connection **connection)
 {
     struct next_hop_connection *gone = *connection;
 
+    note(gone, CONNECTION_NOTE_ENDED, BYTES(""));
     list_remove(&gone->node);
     loop_timer_free(&gone->timer);
     smtp_exchange_free(&gone->exchange);
@@ -570,7 +598,7 @@ void next_hop_connection_free(struct next_hop_connection **connection)
     out = &(*connection)->scratch->wire;
     strbuf_reset(out);
     smtp_exchange_quit((*connection)->exchange, out);
-    stream_write((*connection)->stream, strbuf_bytes(out));
+    write_out(*connection, out);
     keep_session(*connection);
     stream_finish(&(*connection)->stream);
     let_go(connection);

@@ -46,26 +46,20 @@ static void fill(struct fixture *fixture, struct bytes foreign)
         {.preference = 20, .endpoint = {.port = 26}, .tls = TLS_LEVEL_OFF}};
     static struct explain_signature signature = {.result = "pass"};
     struct explain_report *report = &fixture->report;
-    struct explain_lookup *lookup;
-    struct explain_alias *alias;
+    static struct alias_step alias;
+    struct dns_answer answer = {.status = DNS_OK};
     struct explain_delivery *delivery;
 
     report->from = report->to = report->helo = foreign;
     add_exchange(fixture, "rcpt", "RCPT TO:<b@c>", 250, foreign);
-    lookup = explain_report_lookup(report);
-    *lookup = (struct explain_lookup){.stage = "mail",
-                                      .name = foreign,
-                                      .type = DNS_TYPE_TXT,
-                                      .status = "ok",
-                                      .records = lookup->records};
-    lookup->records.end = &lookup->records.first;
-    explain_lines_add(&lookup->records, fixture->arena, foreign);
-    alias = explain_report_alias(report);
-    *alias = (struct explain_alias){.address = foreign,
-                                    .name = foreign,
-                                    .how = "exact",
-                                    .action = "forward",
-                                    .value = foreign};
+    lookup_trail_add(&report->lookups, "mail", foreign, DNS_TYPE_TXT, &answer);
+    report_lines_add(&report->lookups.first->records, fixture->arena, foreign);
+    alias = (struct alias_step){.address = foreign,
+                                .name = foreign,
+                                .how = "exact",
+                                .action = "forward",
+                                .value = foreign};
+    report->aliases.first = &alias;
     signature.domain = signature.selector = foreign;
     report->checks = (struct explain_checks){.is_known = true,
                                              .has_author = true,
@@ -79,7 +73,7 @@ static void fill(struct fixture *fixture, struct bytes foreign)
                                              .author = foreign,
                                              .signatures = &signature};
     report->forecast.result = "pass";
-    explain_lines_add(&report->forecast.marks, fixture->arena, BYTES("spf-fail"));
+    report_lines_add(&report->forecast.marks, fixture->arena, BYTES("spf-fail"));
     hops[0].host = hops[1].host = foreign;
     delivery = explain_report_delivery(report);
     *delivery = (struct explain_delivery){.address = foreign,
@@ -94,10 +88,10 @@ static void fill(struct fixture *fixture, struct bytes foreign)
     delivery->failure = (struct decision){
         .disposition = DECISION_REFUSE, .enhanced = "5.1.10", .text = foreign};
     report->header = foreign;
-    explain_lines_add(&report->removed, fixture->arena, foreign);
-    explain_lines_add(&report->changed, fixture->arena, foreign);
-    explain_lines_add(&report->log, fixture->arena, foreign);
-    explain_lines_add(&report->notes, fixture->arena, foreign);
+    report_lines_add(&report->removed, fixture->arena, foreign);
+    report_lines_add(&report->changed, fixture->arena, foreign);
+    report_lines_add(&report->log, fixture->arena, foreign);
+    report_lines_add(&report->notes, fixture->arena, foreign);
 }
 
 /* Wherever a stranger's text stands, nothing but printable lines come out. */

@@ -1,0 +1,39 @@
+#include "daemon/report_lines.h"
+
+#include "base/json.h"
+#include "base/utf8.h"
+
+void report_lines_init(struct report_lines *lines)
+{
+    lines->first = NULL;
+    lines->end = &lines->first;
+}
+
+void report_lines_add(struct report_lines *lines, struct arena *arena, struct bytes text)
+{
+    struct report_line *line = arena_alloc(arena, sizeof *line);
+
+    line->text = arena_copy(arena, text);
+    *lines->end = line;
+    lines->end = &line->next;
+}
+
+void report_lines_add_text(struct strbuf *out, const char *indent,
+                           const struct report_lines *lines)
+{
+    for (const struct report_line *line = lines->first; line != NULL; line = line->next) {
+        strbuf_add_text(out, indent);
+        utf8_add_printable(out, line->text);
+        strbuf_add_char(out, '\n');
+    }
+}
+
+void report_lines_add_json(struct strbuf *out, const char *key,
+                           const struct report_lines *lines)
+{
+    json_open_array(out, key);
+    for (const struct report_line *line = lines->first; line != NULL; line = line->next) {
+        json_text(out, NULL, line->text);
+    }
+    json_close_array(out);
+}
