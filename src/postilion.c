@@ -13,6 +13,7 @@
 #include "ctl/srs_command.h"
 #include "daemon/check_command.h"
 #include "daemon/explain_command.h"
+#include "daemon/probe_command.h"
 #include "daemon/supervisor.h"
 #include "daemon/version_command.h"
 #include "io/clock.h"
@@ -120,6 +121,20 @@ static int run_explain(const struct arguments *arguments)
     return config == NULL
                ? EX_CONFIG
                : explain_command_run(config, arguments->argc, arguments->argv, stdout, stderr);
+}
+
+static int run_probe(const struct arguments *arguments)
+{
+    int status = probe_command_check(arguments->argc, arguments->argv, stderr);
+    struct config *config;
+
+    if (status != EX_OK) {
+        return status;
+    }
+    config = load(arguments->config_path);
+    return config == NULL
+               ? EX_CONFIG
+               : probe_command_run(config, arguments->argc, arguments->argv, stdout, stderr);
 }
 
 static int run_srs(const struct arguments *arguments)
@@ -250,6 +265,12 @@ static const struct command commands[] = {
      "what would happen to mail, step by step, and why: nothing is sent "
      "[--resolver HOST:PORT] [--json]; status 0 accepted, 1 refused, 75 deferred",
      run_explain},
+    {"probe", "probe ADDRESS|DOMAIN [--data] [--host HOST[:PORT]] [--all]",
+     "speak with the next hop up to RCPT, each step timed and explained; --data sends a test "
+     "message [--from A] [--tls POLICY] [--timeout S] [--resolver HOST:PORT] [--json]; status "
+     "0 "
+     "accepted, 75 not now, 69 refused, 68 no host",
+     run_probe},
     {"srs", "srs forward|reverse ADDRESS ...",
      "what a sender becomes when it is forwarded, and whom an SRS or reply address stands for",
      run_srs},

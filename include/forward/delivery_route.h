@@ -35,6 +35,10 @@ struct delivery_route_table {
     size_t count;
 };
 
+enum route_hop_result { ROUTE_HOP_OK, ROUTE_HOP_BAD_PORT, ROUTE_HOP_BAD_HOST };
+
+/* HOST[:PORT], [IP][:PORT] or IP[:PORT]; port 0: none is named. `host` is a part of the text. */
+enum route_hop_result route_hop_read(struct bytes text, struct route_hop *hop);
 /* The route for a domain: the exact one, or "*", or NULL (MX). */
 const struct delivery_route *delivery_route_find(const struct delivery_route_table *table,
                                                  struct bytes domain);

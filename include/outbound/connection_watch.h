@@ -2,7 +2,7 @@
  * connection_watch - sees a connection to a next hop as it happens, for commands that show it (`postilion probe`).
  *
  * Use     named in a delivery_request or in connection_settings; must live as long as the connection. It looks
- *         and changes nothing: `note` may read the connection, and must not call anything of it.
+ *         and changes nothing: `note` may read the connection, and must not change anything.
  * Cost    nobody watches a delivery of the daemon: one pointer is compared with NULL.
  * Octets  SAID: the commands as they are written. HEARD: replies as they are read, in pieces; what the dialogue could
  *         not understand is there, too. CONTENT: none, the whole message has been written. Others: none.

@@ -1,47 +1,22 @@
 #include "config_internal.h"
 
-/* HOST[:PORT], [IP][:PORT] or IP[:PORT]; port 0: the delivery port. */
 static bool read_hop(struct config_loading *loading, const struct config_word *word,
                      struct route_hop *hop)
 {
-    struct bytes text = word->text, name;
-    struct ip_endpoint endpoint;
-    size_t colon = bytes_find_last(text, ':');
-    uint64_t port = 0;
-
-    *hop = (struct route_hop){.port = 0};
-    if (ip_address_parse(text, &hop->address)) {
+    switch (route_hop_read(word->text, hop)) {
+    case ROUTE_HOP_OK:
         return true;
-    }
-    if (text.len > 2 && text.data[0] == '[' && text.data[text.len - 1] == ']' &&
-        ip_literal_parse(bytes_between(text, 1, text.len - 1), &hop->address)) {
-        return true;
-    }
-    if (text.len > 2 && text.data[0] == '[' &&
-        ip_address_parse(bytes_between(text, 1, text.len - 1), &hop->address)) {
-        return true;
-    }
-    if (ip_endpoint_parse(text, 0, &endpoint) && endpoint.port != 0) {
-        *hop = (struct route_hop){.address = endpoint.address, .port = endpoint.port};
-        return true;
-    }
-    name = bytes_first(text, colon);
-    if (colon < text.len &&
-        (!bytes_to_u64(bytes_skip(text, colon + 1), &port) || port == 0 || port > UINT16_MAX)) {
+    case ROUTE_HOP_BAD_PORT:
         config_error_at(loading, word, "ports go from 1 to 65535", "this is not a port");
         return false;
-    }
-    if (!smtp_domain_is_valid(name, true)) {
+    case ROUTE_HOP_BAD_HOST:
         config_error_at(
             loading, word,
             "write mail.example.net, mail.example.net:2525, 192.0.2.1:25 or [2001:db8::1]:25",
             "this is not a next hop");
         return false;
     }
-    hop->address = (struct ip_address){.family = IP_NONE};
-    hop->host = name;
-    hop->port = (uint16_t)port;
-    return true;
+    return false;
 }
 
 static struct bytes join_words(struct arena *arena, const struct config_word *words,

@@ -1,6 +1,38 @@
 #include "forward/delivery_route.h"
 
 #include "auth/idn_domain.h"
+#include "protocol/smtp_path.h"
+
+enum route_hop_result route_hop_read(struct bytes text, struct route_hop *hop)
+{
+    bool has_brackets = text.len > 2 && text.data[0] == '[' && text.data[text.len - 1] == ']';
+    struct bytes inside = bytes_between(text, 1, text.len - 1);
+    size_t colon = bytes_find_last(text, ':');
+    struct ip_endpoint endpoint;
+    uint64_t port = 0;
+
+    *hop = (struct route_hop){.port = 0};
+    if (ip_address_parse(text, &hop->address) ||
+        (has_brackets && (ip_literal_parse(inside, &hop->address) ||
+                          ip_address_parse(inside, &hop->address)))) {
+        return ROUTE_HOP_OK;
+    }
+    if (ip_endpoint_parse(text, 0, &endpoint) && endpoint.port != 0) {
+        *hop = (struct route_hop){.address = endpoint.address, .port = endpoint.port};
+        return ROUTE_HOP_OK;
+    }
+    if (colon < text.len &&
+        (!bytes_to_u64(bytes_skip(text, colon + 1), &port) || port == 0 || port > UINT16_MAX)) {
+        return ROUTE_HOP_BAD_PORT;
+    }
+    if (!smtp_domain_is_valid(bytes_first(text, colon), true)) {
+        return ROUTE_HOP_BAD_HOST;
+    }
+    *hop = (struct route_hop){.host = bytes_first(text, colon),
+                              .address = {.family = IP_NONE},
+                              .port = (uint16_t)port};
+    return ROUTE_HOP_OK;
+}
 
 /* Without the trailing dot that a name in full may have. */
 static struct bytes without_dot(struct bytes domain)

@@ -51,6 +51,23 @@ static void copy_names(struct tls_peer_certificate *copy, struct arena *arena,
     GENERAL_NAMES_free(names);
 }
 
+static const char *key_text(const EVP_PKEY *key)
+{
+    switch (key == NULL ? EVP_PKEY_NONE : EVP_PKEY_get_base_id(key)) {
+    case EVP_PKEY_RSA:
+    case EVP_PKEY_RSA_PSS:
+        return "RSA";
+    case EVP_PKEY_EC:
+        return "EC";
+    case EVP_PKEY_ED25519:
+        return "Ed25519";
+    case EVP_PKEY_ED448:
+        return "Ed448";
+    default:
+        return "unknown";
+    }
+}
+
 static void copy_certificate(struct tls_peer_certificate *copy, struct arena *arena,
                              X509 *certificate)
 {
@@ -61,7 +78,7 @@ static void copy_certificate(struct tls_peer_certificate *copy, struct arena *ar
         .issuer = copy_name(arena, X509_get_issuer_name(certificate)),
         .begins = tls_certificate_seconds(X509_get0_notBefore(certificate), INT64_MIN),
         .expires = tls_certificate_seconds(X509_get0_notAfter(certificate), INT64_MAX),
-        .key = key == NULL ? "unknown" : OBJ_nid2sn(EVP_PKEY_get_base_id(key)),
+        .key = key_text(key),
         .key_bits = key == NULL ? 0 : EVP_PKEY_get_bits(key),
     };
     copy_names(copy, arena, certificate);

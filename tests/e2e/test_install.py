@@ -195,6 +195,7 @@ def test_completion_offers_options_and_words(root):
     assert complete(root, "pause", "") == {"inbound", "outbound"}
     assert complete(root, "key", "") == {"make", "show"}
     assert complete(root, "key", "make", "s1", "--type", "e") == {"ed25519"}
+    assert complete(root, "probe", "x.test", "--tls", "o") == {"off", "opportunistic"}
     assert "delivery.retry" in complete(root, "explain-option", "delivery.")
 
 

@@ -79,6 +79,7 @@ PLACES = {
     "postilion": {"FROM": "bob@sender.example", "TO": "info@example.org", "A": "192.0.2.9", "FILE": "/tmp/message.eml",
                   "NAME": "delivery.concurrency", "ADDRESS": "bob@sender.example", "DIR": "/tmp/salvaged",
                   "DESTINATION": "mail.example", "SELECTOR": "s9", "DOMAIN": "example.org"},
+    "postilion probe": {"ADDRESS": "info@example.org"},
     "postilion srs reverse": {"ADDRESS": "$(postilion srs forward bob@sender.example)"},
     "postilion key show": {"FILE": "/etc/postilion/s1.pem"},
     "postilion queue salvage": {"DIR": "/var/spool/postilion/salvaged"},

@@ -55,6 +55,48 @@ static void test_find(void **state)
     }
 }
 
+static void test_hop_read(void **state)
+{
+    static const struct {
+        struct bytes text;
+        enum route_hop_result want;
+        struct bytes host;
+        const char *address;
+        unsigned port;
+    } cases[] = {
+        {BYTES("mail.example.net"), ROUTE_HOP_OK, BYTES("mail.example.net"), NULL, 0},
+        {BYTES("mail.example.net:2525"), ROUTE_HOP_OK, BYTES("mail.example.net"), NULL, 2525},
+        {BYTES("192.0.2.1"), ROUTE_HOP_OK, BYTES(""), "192.0.2.1", 0},
+        {BYTES("192.0.2.1:26"), ROUTE_HOP_OK, BYTES(""), "192.0.2.1", 26},
+        {BYTES("[192.0.2.1]:26"), ROUTE_HOP_OK, BYTES(""), "192.0.2.1", 26},
+        {BYTES("[192.0.2.1]"), ROUTE_HOP_OK, BYTES(""), "192.0.2.1", 0},
+        {BYTES("2001:db8::1"), ROUTE_HOP_OK, BYTES(""), "2001:db8::1", 0},
+        {BYTES("[IPv6:2001:db8::1]"), ROUTE_HOP_OK, BYTES(""), "2001:db8::1", 0},
+        {BYTES("[2001:db8::1]:25"), ROUTE_HOP_OK, BYTES(""), "2001:db8::1", 25},
+        {BYTES("mail.example.net:0"), ROUTE_HOP_BAD_PORT, BYTES(""), NULL, 0},
+        {BYTES("mail.example.net:65536"), ROUTE_HOP_BAD_PORT, BYTES(""), NULL, 0},
+        {BYTES("mail.example.net:"), ROUTE_HOP_BAD_PORT, BYTES(""), NULL, 0},
+        {BYTES("two words"), ROUTE_HOP_BAD_HOST, BYTES(""), NULL, 0},
+        {BYTES(""), ROUTE_HOP_BAD_HOST, BYTES(""), NULL, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const char *name = cases[i].text.data;
+        struct route_hop hop;
+
+        CHECK_INT(name, route_hop_read(cases[i].text, &hop), cases[i].want);
+        if (cases[i].want == ROUTE_HOP_OK) {
+            CHECK_BYTES(name, hop.host, cases[i].host);
+            CHECK_INT(name, hop.port, cases[i].port);
+            CHECK_INT(name, hop.address.family == IP_NONE, cases[i].address == NULL);
+        }
+        if (cases[i].want == ROUTE_HOP_OK && cases[i].address != NULL) {
+            CHECK_TEXT(name, ip_address_text(&hop.address).text, cases[i].address);
+        }
+    }
+}
+
 static void test_by_destination(void **state)
 {
     static const struct {
@@ -85,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find),
+        cmocka_unit_test(test_hop_read),
         cmocka_unit_test(test_by_destination),
     };
 

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <time.h>
 
 enum { CLIENT, SERVER };
 
@@ -342,6 +343,46 @@ static void test_names(void **state)
             CHECK_INT(cases[i].name, facts.is_verified, cases[i].unverified == NULL);
             CHECK_TEXT(cases[i].name, facts.why_unverified, cases[i].unverified);
         }
+        clear_world(world);
+    }
+}
+
+/* Also of a handshake that fails for what is shown. */
+static void test_what_the_server_shows(void **state)
+{
+    static const struct {
+        const char *name;
+        enum stream_tls_verify verify;
+        struct tls_context **serving;
+        bool is_refused, is_expired;
+    } cases[] = {
+        {"verified", STREAM_TLS_VERIFY_NAME, &server_context, false, false},
+        {"nobody minds", STREAM_TLS_VERIFY_NONE, &expired_context, false, true},
+        {"refused", STREAM_TLS_VERIFY_NAME, &expired_context, true, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct world *world = new_world();
+        struct stream_tls_options client = options_for(CLIENT), server = options_for(SERVER);
+        struct tls_peer peer = {.arena = arena_new(), .count = 7};
+        const struct tls_peer_certificate *shown = &peer.certificates[0];
+        int64_t now = time(NULL);
+
+        client.name = BYTES("mx.example");
+        client.verify = cases[i].verify;
+        client.peer = &peer;
+        server.context = *cases[i].serving;
+        stream_start_tls(world->sides[SERVER].stream, &server);
+        stream_start_tls(world->sides[CLIENT].stream, &client);
+        CHECK_TRUE(cases[i].name,
+                   run(world, 5000, cases[i].is_refused ? has_client_ended : are_secure));
+        CHECK_TRUE(cases[i].name, peer.count >= 1);
+        CHECK_BYTES(cases[i].name, shown->issuer, BYTES("CN=test authority"));
+        CHECK_BYTES(cases[i].name, shown->names[0], BYTES("mx.example"));
+        CHECK_INT(cases[i].name, shown->expires < now, cases[i].is_expired);
+        CHECK_TRUE(cases[i].name, shown->begins < now && shown->key_bits >= 256);
+        arena_free(&peer.arena);
         clear_world(world);
     }
 }
@@ -912,6 +953,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_and_byte_by_byte),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_what_the_server_shows),
         cmocka_unit_test(test_refused_verification_is_told),
         cmocka_unit_test(test_clear_octets),
         cmocka_unit_test(test_answer_in_clear_goes_out_first),
