@@ -53,6 +53,8 @@ void log_divert(void (*take)(void *context, struct bytes line), void *context);
 void log_watch(void (*take)(void *context, struct bytes lines), void *context);
 
 void log_begin(struct log_line *line, enum log_level level, const char *event);
+/* A line for the watch only, whatever the level: of level info, nothing when nobody watches. */
+void log_begin_unseen(struct log_line *line, const char *event);
 void log_bytes(struct log_line *line, const char *key, struct bytes value);
 void log_text(struct log_line *line, const char *key, const char *value);
 void log_address(struct log_line *line, const char *key, struct bytes address); /* key=<...> */

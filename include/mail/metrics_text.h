@@ -1,8 +1,8 @@
 /*
  * metrics_text - metrics as Prometheus reads them.
  *
- * Format  text exposition 0.0.4: "# HELP", "# TYPE", then one line for each value. All names begin with
- *         "postilion_"; times are in seconds, sizes in bytes.
+ * Format  text exposition 0.0.4: "# HELP", "# TYPE", then one line for each value. Names begin with
+ *         "postilion_", but for those every program has ("process_"); times are in seconds, sizes in bytes.
  * Labels  words of ours, or names an operator configured (escaped), never a peer's.
  * Use     the head of a metric once, then its values.
  */

@@ -654,14 +654,13 @@ void log_watch(void (*take)(void *context, struct bytes lines), void *context)
     pthread_mutex_unlock(&writer.lock);
 }
 
-void log_begin(struct log_line *line, enum log_level level, const char *event)
+static void begin(struct log_line *line, enum log_level level, const char *event)
 {
     bool is_json;
 
     line->level = level;
     line->len = 0;
     line->has_value = false;
-    line->is_quiet = level < atomic_load_explicit(&current_level, memory_order_relaxed);
     line->is_on = !line->is_quiet || (level >= LOG_INFO && divert_take == NULL &&
                                       atomic_load_explicit(&is_watched, memory_order_relaxed));
     if (!line->is_on) {
@@ -675,6 +674,18 @@ void log_begin(struct log_line *line, enum log_level level, const char *event)
     put_raw(line, is_json ? BYTES("\"") : BYTES(""));
     log_text(line, "level", level_text(level));
     log_text(line, "event", event);
+}
+
+void log_begin(struct log_line *line, enum log_level level, const char *event)
+{
+    line->is_quiet = level < atomic_load_explicit(&current_level, memory_order_relaxed);
+    begin(line, level, event);
+}
+
+void log_begin_unseen(struct log_line *line, const char *event)
+{
+    line->is_quiet = true;
+    begin(line, LOG_INFO, event);
 }
 
 void log_bytes(struct log_line *line, const char *key, struct bytes value)

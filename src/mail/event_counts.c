@@ -143,7 +143,7 @@ static const struct metric {
     size_t first_count, second_count, place;
 } METRIC[EVENT_COUNTS] = {
 #define ROW(id, name, first, second, first_label, second_label, help) \
-    [COUNT_##id] = {name, help, first_label, second_label, first, second, LENGTH(first), LENGTH(second), PLACE_##id},
+    [COUNT_##id] = {"postilion_" name, help, first_label, second_label, first, second, LENGTH(first), LENGTH(second), PLACE_##id},
     METRICS(ROW)
 #undef ROW
 };
@@ -158,19 +158,19 @@ static const struct histogram {
     uint64_t bounds[EVENT_BUCKETS]; /* 0: no more */
 } HISTOGRAM[EVENT_HISTOGRAMS] = {
     [HISTOGRAM_MESSAGE_SIZE] = {
-        "message_size_bytes", NULL, {"", 0}, "Sizes of messages answered 250.", 1,
+        "postilion_message_size_bytes", NULL, {"", 0}, "Sizes of messages answered 250.", 1,
         {1000, 4000, 16000, 64000, 256000, 1000000, 4000000, 16000000, 64000000}},
     [HISTOGRAM_ANSWER] = {
-        "answer_seconds", NULL, {"", 0}, "From the final dot to its answer.", 1000,
+        "postilion_answer_seconds", NULL, {"", 0}, "From the final dot to its answer.", 1000,
         {10, 25, 50, 100, 250, 500, MS(1), 2500, MS(5), MS(10), MS(20), MS(40), MS(60)}},
     [HISTOGRAM_CLAMD] = {
-        "scan_seconds", "scanner", {"clamd", 5}, "From the final dot to what a scanner says.", 1000,
+        "postilion_scan_seconds", "scanner", {"clamd", 5}, "From the final dot to what a scanner says.", 1000,
         {10, 25, 50, 100, 250, 500, MS(1), 2500, MS(5), MS(10), MS(20), MS(40), MS(60)}},
     [HISTOGRAM_RSPAMD] = {
-        "scan_seconds", "scanner", {"rspamd", 6}, "From the final dot to what a scanner says.", 1000,
+        "postilion_scan_seconds", "scanner", {"rspamd", 6}, "From the final dot to what a scanner says.", 1000,
         {10, 25, 50, 100, 250, 500, MS(1), 2500, MS(5), MS(10), MS(20), MS(40), MS(60)}},
     [HISTOGRAM_DELIVERY_DELAY] = {
-        "delivery_delay_seconds", NULL, {"", 0}, "From a message's arrival to its delivery, one for each recipient.", 1000,
+        "postilion_delivery_delay_seconds", NULL, {"", 0}, "From a message's arrival to its delivery, one for each recipient.", 1000,
         {MS(1), 2500, MS(5), MS(10), MS(30), MS(60), MS(300), MS(1800), MS(3600), MS(4 * 3600), MS(12 * 3600),
          MS(24 * 3600), MS(48 * 3600)}},
 };

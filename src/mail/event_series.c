@@ -153,11 +153,14 @@ static void read_values(const struct event_record *record, uint64_t values[EVENT
 bool event_series_take(struct event_series *series, const struct event_record *record,
                        int64_t now_ms)
 {
-    uint64_t start = event_record_number(record, "start");
-    uint64_t values[EVENT_SERIES];
+    uint64_t values[EVENT_SERIES], start;
     int64_t time_ms;
 
-    if (!event_record_is(record, "minute") || start == 0 || start > INT64_MAX / 1000) {
+    if (!event_record_is(record, "minute")) {
+        return false;
+    }
+    start = event_record_number(record, "start");
+    if (start == 0 || start > INT64_MAX / 1000) {
         return false;
     }
     time_ms = (int64_t)start * 1000;

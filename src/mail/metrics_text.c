@@ -2,12 +2,9 @@
 
 #include <inttypes.h>
 
-static const char PREFIX[] = "postilion_";
-
 void metrics_text_head(struct strbuf *out, const char *name, const char *type, const char *help)
 {
-    strbuf_addf(out, "# HELP %s%s %s\n# TYPE %s%s %s\n", PREFIX, name, help, PREFIX, name,
-                type);
+    strbuf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
 static void add_label_value(struct strbuf *out, struct bytes value)
@@ -62,7 +59,7 @@ void metrics_text_number(struct strbuf *out, int64_t value, unsigned unit)
 void metrics_text_value(struct strbuf *out, const char *name, const struct metric_label *labels,
                         int64_t value, unsigned unit)
 {
-    strbuf_addf(out, "%s%s", PREFIX, name);
+    strbuf_add_text(out, name);
     add_labels(out, labels);
     strbuf_add_char(out, ' ');
     metrics_text_number(out, value, unit);

@@ -378,6 +378,36 @@ static void log_event(enum log_level level, const char *event)
     log_end(&line);
 }
 
+static void test_a_line_nobody_but_the_watch_sees(void **state)
+{
+    struct watched watched = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct log_line line;
+    char *text;
+
+    (void)state;
+    strbuf_init(&watched.lines, 100000);
+    configure(LOG_DEBUG, LOG_LOGFMT);
+    redirect();
+    log_start();
+    log_begin_unseen(&line, "too-early");
+    log_end(&line);
+    log_watch(watch_lines, &watched);
+    log_begin_unseen(&line, "minute");
+    log_number(&line, "start", 60);
+    log_end(&line);
+    log_flush();
+    log_watch(NULL, NULL);
+    log_stop();
+    text = restore();
+    CHECK_TEXT("the target", text, "");
+    CHECK_INT("lines", count_of(strbuf_bytes(&watched.lines), "\n"), 1);
+    CHECK_INT("kept",
+              count_of(strbuf_bytes(&watched.lines), " level=info event=minute start=60\n"), 1);
+    free(text);
+    strbuf_clear(&watched.lines);
+    configure(LOG_INFO, LOG_LOGFMT);
+}
+
 /* What happened is told to whoever keeps it, whatever of it the operator wants to read. */
 static void test_watch_gets_what_the_level_leaves_out(void **state)
 {
@@ -425,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_long_values_are_cut),
         cmocka_unit_test(test_diverted_lines_go_nowhere_else),
+        cmocka_unit_test(test_a_line_nobody_but_the_watch_sees),
         cmocka_unit_test(test_watch_gets_what_the_level_leaves_out),
         cmocka_unit_test(test_many_threads_one_writer),
         cmocka_unit_test(test_flush_and_restart),
