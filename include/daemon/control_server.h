@@ -6,13 +6,14 @@
  * Orders   "queue ..." (mail/queue_order.h, queue/queue_clerk.h),
  *          "pause WHAT" and "resume WHAT", WHAT being inbound, outbound or a destination (daemon/pauses.h),
  *          "reload" and "restart": asked for, not waited for,
- *          "status [--json]" (daemon/status_report.h).
+ *          "status [--json]" (daemon/status_report.h), "status --metrics" (daemon/metrics_report.h).
  * Limits   CONTROL_CLIENTS at once, CONTROL_TIMEOUT_MS for an order to come and for each page to be
  *          taken; listings are read from the spool a page at a time, as fast as the client takes them.
  */
 #ifndef DAEMON_CONTROL_SERVER_H
 #define DAEMON_CONTROL_SERVER_H
 
+#include "daemon/metrics_board.h"
 #include "daemon/pauses.h"
 #include "daemon/status_report.h"
 #include "io/listener.h"
@@ -26,6 +27,7 @@ struct control_server_options {
     struct spool *spool;
     struct queue_set *queues;
     struct pauses *pauses;
+    struct metrics_board *metrics; /* NULL: there are none */
     /* Fills in what the server does not know itself: the process and its sessions. */
     void (*describe)(void *context, struct status_report *report);
     /* What is done later and by others; the log says how it went. */

@@ -24,7 +24,8 @@ static bool is_in_order(int argc, char **argv)
         return argc == 1;
     }
     if (strcmp(argv[0], "status") == 0) {
-        return argc == 1 || (argc == 2 && strcmp(argv[1], "--json") == 0);
+        return argc == 1 || (argc == 2 && (strcmp(argv[1], "--json") == 0 ||
+                                           strcmp(argv[1], "--metrics") == 0));
     }
     return argc == 2 && argv[1][0] != '-' && is_word(argv[1]);
 }
@@ -32,7 +33,7 @@ static bool is_in_order(int argc, char **argv)
 static const char *arguments_of(const char *command)
 {
     if (strcmp(command, "status") == 0) {
-        return "[--json]";
+        return "[--json|--metrics]";
     }
     return command[0] == 'p' || strcmp(command, "resume") == 0 ? "inbound|outbound|DESTINATION"
                                                                : "";

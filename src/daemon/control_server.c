@@ -29,8 +29,9 @@ struct client {
     bool has_order;
     bool is_json;
     struct queue_clerk *clerk; /* has the order; or NULL */
-    bool is_asking;            /* the spool owes us an answer (not the clerk) */
-    struct arena *arena;       /* what the change points to */
+    bool is_asking;            /* the spool or the board owes us an answer (not the clerk) */
+    struct metrics_wait wait;
+    struct arena *arena; /* what the change points to */
     struct spool_change change;
     const char *done; /* static: what is said when it is remembered */
     struct loop_task bury;
@@ -289,6 +290,29 @@ static void run_status(struct client *client)
     spool_read_summary(client->server->options.spool, client->server->loop, on_summary, client);
 }
 
+/* ---- metrics ---- */
+
+static void on_metrics(void *context)
+{
+    struct client *client = context;
+    struct strbuf text;
+
+    if (is_heard(client)) {
+        strbuf_init(&text, METRICS_TEXT_LIMIT);
+        metrics_board_add(client->server->options.metrics, &text);
+        stream_write(client->stream, strbuf_bytes(&text));
+        strbuf_clear(&text);
+        end_with_status(client, SPOOL_OK);
+    }
+}
+
+static void run_metrics(struct client *client)
+{
+    client->is_asking = true;
+    client->wait = (struct metrics_wait){.done = on_metrics, .context = client};
+    metrics_board_refresh(client->server->options.metrics, &client->wait);
+}
+
 /* ---- orders ---- */
 
 /* Words of the line, --json apart. */
@@ -330,6 +354,10 @@ static void run_order(struct client *client, struct bytes line)
         run_pause(client, words[1], false);
     } else if (count == 1 && bytes_equal(words[0], BYTES("status"))) {
         run_status(client);
+    } else if (count == 2 && bytes_equal(words[0], BYTES("status")) &&
+               bytes_equal(words[1], BYTES("--metrics")) &&
+               client->server->options.metrics != NULL) {
+        run_metrics(client);
     } else if (count == 1 && bytes_equal(words[0], BYTES("reload"))) {
         run_request(client, CONTROL_RELOAD, "reload asked for; the log says how it went\n");
     } else if (count == 1 && bytes_equal(words[0], BYTES("restart"))) {

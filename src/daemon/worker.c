@@ -20,6 +20,7 @@
 #include "daemon/config_fixed.h"
 #include "daemon/control_server.h"
 #include "daemon/descriptors.h"
+#include "daemon/metrics_board.h"
 #include "daemon/version_command.h"
 #include "io/clock.h"
 #include "io/hardening.h"
@@ -62,6 +63,7 @@ struct worker {
     struct admin_server *admin; /* or NULL */
     struct pauses *pauses;
     struct worker_watch watch;
+    struct metrics_board *metrics;
     int64_t started_ms; /* unix */
     int64_t reload_ms;  /* unix: of the last one; 0: there was none */
     bool reload_failed;
@@ -531,6 +533,40 @@ static void describe(void *context, struct status_report *report)
     }
 }
 
+static void describe_for_metrics(void *context, struct metrics_facts *facts)
+{
+    struct worker *worker = context;
+    const struct config *config = worker->snapshot->config;
+
+    facts->started_ms = worker->started_ms;
+    facts->reload_ms = worker->reload_ms;
+    facts->has_reload_failed = worker->reload_failed;
+    facts->free_space_floor = config->limits.free_space;
+    facts->has_history = config->history.span_ms > 0;
+    facts->history = history_numbers_now(worker->watch.history);
+    for (size_t i = 0; i < worker->loop_count; i++) {
+        facts->sessions += inbound_session_count(worker->loops[i].inbound);
+    }
+    for (size_t i = 0; i < config->certificate_count && i < METRICS_CERTIFICATES; i++) {
+        facts->certificates[facts->certificate_count++] = config->certificates[i].expires;
+    }
+}
+
+static void open_metrics(struct worker *worker)
+{
+    struct metrics_board_options options = {
+        .loop = worker->main_loop,
+        .spool = worker->spool,
+        .spool_directory = worker->snapshot->config->spool.data,
+        .feed = worker->watch.feed,
+        .pauses = worker->pauses,
+        .describe = describe_for_metrics,
+        .context = worker,
+    };
+
+    worker->metrics = metrics_board_new(&options);
+}
+
 static void obey(void *context, enum control_request request)
 {
     struct worker *worker = context;
@@ -594,6 +630,7 @@ static void open_control(struct worker *worker)
     struct control_server_options options = {.spool = worker->spool,
                                              .queues = worker->queues,
                                              .pauses = worker->pauses,
+                                             .metrics = worker->metrics,
                                              .describe = describe,
                                              .request = obey,
                                              .context = worker};
@@ -650,6 +687,7 @@ static void serve(struct worker *worker)
         };
         acceptor_add(worker->acceptor, worker->setup->listeners[i], &door, &own);
     }
+    open_metrics(worker);
     open_control(worker);
     open_admin(worker);
     worker->alias_timer = loop_timer_new(worker->main_loop, check_alias_files, worker);
@@ -662,6 +700,7 @@ static void serve(struct worker *worker)
     stop_listening(worker);
     control_server_free(&worker->control);
     admin_server_stop(worker->admin);
+    metrics_board_stop(worker->metrics);
     for (size_t i = 0; i < worker->loop_count; i++) {
         worker_loop_stop(&worker->loops[i]);
     }
@@ -677,6 +716,7 @@ static void clear(struct worker *worker)
         free(worker->reload);
     }
     spool_close(&worker->spool);
+    metrics_board_free(&worker->metrics);
     state_store_close(&worker->state);
     admin_server_free(&worker->admin);
     for (size_t i = 0; i < worker->loop_count; i++) {
