@@ -102,8 +102,8 @@ void inbound_session_log(const struct inbound_session *session, struct log_line 
         log_text(line, "id", message_id_text(session->transaction.id).text);
     }
     log_text(line, "client", session->peer_text.text);
-    if (session->via_text.text[0] != '\0') {
-        log_text(line, "via", session->via_text.text);
+    if (session->via.family != IP_NONE) {
+        log_text(line, "via", ip_address_text(&session->via).text);
     }
 }
 
@@ -212,6 +212,7 @@ void inbound_session_take_options(struct inbound_session *session)
         return;
     }
     session->options = session->server->options;
+    inbound_standing_forget(session);
     if (session->options->snapshot != NULL) {
         shared_hold(session->options->snapshot);
     }

@@ -215,8 +215,8 @@ struct inbound_session {
     struct ip_endpoint peer; /* the client, as a trusted relay says it or as it connected */
     struct ip_text peer_text;
     struct ip_endpoint relay;   /* who speaks: the peer, until XCLIENT names another one */
-    struct ip_text via_text;    /* who named the client; empty: nobody */
-    struct ip_text proxy_text;  /* who did so by a PROXY header; empty: nobody */
+    struct ip_address via;      /* who named the client; IP_NONE: nobody */
+    struct ip_address proxy;    /* who did so by a PROXY header; IP_NONE: nobody */
     struct strbuf relayed_helo; /* XCLIENT's; stands for that of later greetings */
     uint64_t banner_wait_ms;    /* of the listener */
     enum inbound_tls tls;       /* of the listener */
@@ -370,6 +370,8 @@ void inbound_banner_end(struct inbound_session *session);
 /* inbound_standing.c */
 /* Nothing is asked about who is trusted or comes from a network that is allowed. */
 bool inbound_standing_is_exempt(const struct inbound_session *session);
+/* The rules have changed: what they said of the client is not theirs any more. */
+void inbound_standing_forget(struct inbound_session *session);
 /* At MAIL: look-ups begin. */
 void inbound_standing_begin(struct inbound_session *session);
 /* Stops asking; what is known about the client stays. Safe at any time. */

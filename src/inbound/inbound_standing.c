@@ -34,8 +34,8 @@ struct inbound_standing {
     struct arena *arena; /* what was found out about the client */
     struct ip_address client;
     struct strbuf helo;
-    const struct inbound_options *options; /* only compared */
-    uint64_t lists_until_ms;               /* clock of the loop */
+    uint64_t lists_until_ms; /* clock of the loop */
+    bool is_current;         /* by the options of the session */
     bool is_client_settled;
     bool is_allowed;
     size_t kept;   /* findings about the client */
@@ -493,8 +493,7 @@ static struct inbound_standing *new_standing(struct inbound_session *session)
 /* Another client, another name, other rules: all is forgotten. */
 static void take_client(struct inbound_session *session, struct inbound_standing *standing)
 {
-    if (standing->options == session->options &&
-        ip_address_equal(&standing->client, &session->peer.address) &&
+    if (standing->is_current && ip_address_equal(&standing->client, &session->peer.address) &&
         bytes_equal(strbuf_bytes(&standing->helo), strbuf_bytes(&session->helo))) {
         return;
     }
@@ -502,9 +501,16 @@ static void take_client(struct inbound_session *session, struct inbound_standing
     strbuf_reset(&standing->helo);
     strbuf_add(&standing->helo, strbuf_bytes(&session->helo));
     standing->client = session->peer.address;
-    standing->options = session->options;
+    standing->is_current = true;
     standing->is_client_settled = standing->is_allowed = false;
     standing->kept = standing->logged = 0;
+}
+
+void inbound_standing_forget(struct inbound_session *session)
+{
+    if (session->standing != NULL) {
+        session->standing->is_current = false;
+    }
 }
 
 void inbound_standing_begin(struct inbound_session *session)

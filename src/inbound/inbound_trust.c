@@ -24,7 +24,7 @@ bool inbound_trusts(const struct inbound_options *options, const struct ip_addre
 /* From now on the session is this client's, as `via` says. */
 static void set_client(struct inbound_session *session, const struct ip_endpoint *client)
 {
-    session->via_text = ip_address_text(&session->relay.address);
+    session->via = session->relay.address;
     session->peer = *client;
     session->peer_text = ip_address_text(&client->address);
 }
@@ -76,7 +76,7 @@ bool inbound_proxy_input(struct inbound_session *session, struct bytes input)
     if (header.client.address.family != IP_NONE) {
         set_client(session, &header.client);
         session->relay = header.client;
-        session->proxy_text = session->via_text;
+        session->proxy = session->via;
         if (!inbound_limits_take_proxied(session)) {
             return true;
         }
@@ -112,7 +112,7 @@ void inbound_trust_forget(struct inbound_session *session)
     strbuf_reset(&session->relayed_helo);
     session->peer = session->relay;
     session->peer_text = ip_address_text(&session->peer.address);
-    session->via_text = session->proxy_text;
+    session->via = session->proxy;
     ledger_stay_end(&session->named);
 }
 

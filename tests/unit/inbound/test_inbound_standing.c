@@ -567,6 +567,32 @@ static void test_points_add_up(void **state)
     world_clear(&world);
 }
 
+/* What was said of a client under rules that have gone, and whose place in memory others have now. */
+static void test_a_verdict_came_back_with_the_place_of_its_rules(void **state)
+{
+    struct inbound_options between, *first;
+    struct dns_resolver resolver;
+    struct world world;
+    struct client *client;
+
+    (void)state;
+    begin(&world, &resolver, LISTED TEST);
+    block_by(&world, a_list(BYTES("bl.test"), CLIENT_REFUSE, 0));
+    client = world_greet(&world);
+    say(&world, client, MAIL_RCPT, "250/2.1.0 550/5.7.1");
+    say(&world, client, "RSET\r\n", "250/2.0.0");
+    first = &world.options;
+    between = world.options;
+    between.clients = (struct client_options){.blocklists = lists};
+    inbound_server_set_options(world.server, &between);
+    say(&world, client, MAIL_RCPT "RSET\r\n", "250/2.1.0 250/2.1.5 250/2.0.0");
+    lists[0].rule.action = CLIENT_TAG;
+    set_rule(&world, CLIENT_HELO, CLIENT_DEFER);
+    inbound_server_set_options(world.server, first);
+    say(&world, client, MAIL_RCPT "RSET\r\n", "250/2.1.0 250/2.1.5 250/2.0.0");
+    world_clear(&world);
+}
+
 static void test_lists_of_names(void **state)
 {
     struct dns_resolver resolver;
@@ -743,6 +769,7 @@ int main(void)
         cmocka_unit_test(test_each_control),
         cmocka_unit_test(test_waiting_for_the_answer_to_ehlo),
         cmocka_unit_test(test_points_add_up),
+        cmocka_unit_test(test_a_verdict_came_back_with_the_place_of_its_rules),
         cmocka_unit_test(test_lists_of_names),
         cmocka_unit_test(test_gone_while_it_waits),
         cmocka_unit_test(test_no_questions_for_nothing),
