@@ -229,6 +229,8 @@ void config_report_expired(const struct config *config, struct config_errors *er
 /* Who may read and write spool, state, control socket and files: adds warnings, and errors that must
  * stop a daemon that would start. */
 void config_report_rights(const struct config *config, struct config_errors *errors);
+/* Where the history is, whether it is on or off: for history_search. */
+const char *config_history_directory(const struct config *config, struct arena *arena);
 /* What holds for mail to this address, whatever its case: its own policy, that of its domain, or the
  * common one. Equal policies of domains are one and the same. The context is the config (inbound_options.policy_for). */
 const struct accept_policy *config_policy_for(const void *config, struct bytes domain,

@@ -2,6 +2,8 @@
 
 #include "daemon/config_value.h"
 
+#include <stdio.h>
+
 static const uint64_t SIZE_LEAST = UINT64_C(16) << 20, SIZE_MOST = UINT64_C(1) << 50,
                       DEFAULT_SIZE = UINT64_C(1) << 30;
 
@@ -62,4 +64,13 @@ void config_apply_history(struct config_loading *loading, const struct config_op
         (count == 1 || read_size(loading, &words[1], &size))) {
         *history = (struct history_settings){.span_ms = span_ms, .size = size};
     }
+}
+
+const char *config_history_directory(const struct config *config, struct arena *arena)
+{
+    size_t size = config->state.len + sizeof "/history";
+    char *directory = arena_alloc(arena, size);
+
+    snprintf(directory, size, "%s/history", config->state.data);
+    return directory;
 }

@@ -1,13 +1,9 @@
 #include "worker_watch.h"
 
-#include "base/memory.h"
 #include "daemon/event_keys.h"
 #include "io/clock.h"
 #include "io/history_search.h"
 #include "io/process.h"
-
-#include <stdio.h>
-#include <stdlib.h>
 
 static const int64_t RECALLED_MS = INT64_C(7) * 24 * 3600 * 1000;
 
@@ -26,15 +22,6 @@ static struct history_settings settings_of(const struct config *config)
 
     settings.free_space = config->limits.free_space;
     return settings;
-}
-
-char *worker_watch_directory(const struct config *config)
-{
-    size_t size = config->state.len + sizeof "/history";
-    char *directory = memory_alloc(size);
-
-    snprintf(directory, size, "%s/history", config->state.data);
-    return directory;
 }
 
 /* Lines since the start come by themselves. A history that cannot be read leaves charts empty. */
@@ -63,7 +50,8 @@ void worker_watch_start(struct worker_watch *watch, const struct config *config)
 {
     struct history_settings settings = settings_of(config);
 
-    watch->directory = worker_watch_directory(config);
+    watch->arena = arena_new();
+    watch->directory = config_history_directory(config, watch->arena);
     watch->history = history_new(watch->directory, &settings, event_keys_describe);
     watch->started_ms = clock_unix_ms();
     atomic_init(&watch->is_kept, settings.span_ms > 0);
@@ -85,5 +73,5 @@ void worker_watch_stop(struct worker_watch *watch)
     event_feed_stop(watch->feed);
     event_feed_free(&watch->feed);
     history_free(&watch->history);
-    free(watch->directory);
+    arena_free(&watch->arena);
 }

@@ -16,8 +16,9 @@ struct worker_watch {
     struct history *history;
     struct event_feed *feed;
     atomic_bool is_kept; /* in the history; else it is off */
-    char *directory;     /* of the history */
-    int64_t started_ms;  /* unix */
+    struct arena *arena;
+    const char *directory; /* of the history */
+    int64_t started_ms;    /* unix */
     struct process_thread *recall;
 };
 
@@ -26,8 +27,5 @@ void worker_watch_start(struct worker_watch *watch, const struct config *config)
 void worker_watch_reload(struct worker_watch *watch, const struct config *config);
 /* When the log has stopped. */
 void worker_watch_stop(struct worker_watch *watch);
-
-/* Where the history is; to be freed. */
-char *worker_watch_directory(const struct config *config);
 
 #endif

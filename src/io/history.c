@@ -427,8 +427,9 @@ static void serve_once(struct history *history)
     history->batch = (char *)lines.data;
     history->is_told_to_retry = false;
     pthread_mutex_unlock(&history->mutex);
-    if (is_told_to_retry && history->retry_at_ms > 0) {
-        history->retry_at_ms = clock_now_ms();
+    if (is_told_to_retry) {
+        history->retry_at_ms = history->retry_at_ms == 0 ? 0 : clock_now_ms();
+        history->look_at_ms = 0;
     }
     if (lines.len > 0) {
         keep(history, &settings, lines);
