@@ -5,7 +5,7 @@ FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 3
 PEERS := build/peers
-PEER_PACKAGES := unbound exim4-daemon-light exim4-base libnss-wrapper postfix postsrsd fail2ban
+PEER_PACKAGES := unbound exim4-daemon-light exim4-base libnss-wrapper postfix postsrsd fail2ban prometheus
 SCANNER_PACKAGES := clamav-daemon rspamd
 PYTEST_ARGUMENTS ?= tests/e2e
 TESTS = $(PYTHON) tests/support/run_tests.py

@@ -262,17 +262,22 @@ static void observe_number(struct event_counts *counts, enum event_histogram whi
     }
 }
 
-/* "12.3" */
+/* "12.34": as ms; digits beyond them are left out. */
 static void observe_seconds(struct event_counts *counts, enum event_histogram which,
                             struct bytes text)
 {
     struct bytes whole = bytes_cut(&text, '.');
-    uint64_t seconds, tenths = 0;
+    uint64_t seconds, fraction = 0;
 
-    if (bytes_to_u64(whole, &seconds) && seconds < UINT64_C(1) << 30 &&
-        (text.len == 0 || (text.len == 1 && bytes_to_u64(text, &tenths)))) {
-        observe(counts, which, seconds * 1000 + tenths * 100);
+    text = bytes_first(text, 3);
+    if (!bytes_to_u64(whole, &seconds) || seconds >= UINT64_C(1) << 30 ||
+        (text.len > 0 && !bytes_to_u64(text, &fraction))) {
+        return;
     }
+    for (size_t digits = text.len; digits < 3; digits++) {
+        fraction *= 10;
+    }
+    observe(counts, which, seconds * 1000 + fraction);
 }
 
 /* A session or a delivery without the field was in clear text. */
