@@ -7,6 +7,7 @@ FUZZ_SECONDS ?= 3
 PEERS := build/peers
 PEER_PACKAGES := unbound exim4-daemon-light exim4-base libnss-wrapper postfix postsrsd fail2ban prometheus
 SCANNER_PACKAGES := clamav-daemon rspamd
+INNER_PACKAGES := exim4-daemon-heavy dovecot-core dovecot-lmtpd dovecot-sieve postfix-policyd-spf-python python3-spf-engine
 PYTEST_ARGUMENTS ?= tests/e2e
 TESTS = $(PYTHON) tests/support/run_tests.py
 # Tests are built on all cores, unless the call says how many.
@@ -33,6 +34,7 @@ check: deps ## the quick part of make test: build, rooms, format, unit tests
 .PHONY: peers
 peers:
 	@tests/support/unpack_packages $(PEERS) $(PEER_PACKAGES)
+	@tests/support/unpack_packages $(PEERS)/inner $(INNER_PACKAGES)
 	@tests/support/unpack_packages $(PEERS) $(SCANNER_PACKAGES) || \
 	    echo "no scanners: tests/e2e/test_scanners.py skips what needs them"
 

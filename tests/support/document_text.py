@@ -1,6 +1,6 @@
 """What our documents tell a reader to type or to write into a configuration, as it is printed.
 
-Fenced blocks are `sh` (run as they stand), `conf` (of postilion.conf), or `text` (neither). In sentences and tables,
+Fenced blocks are `sh` (run as they stand), `conf` (of postilion.conf), a file of another program, or `text` (none of them). In sentences and tables,
 a code span is a command when its first word is a program of PROGRAMS, and a piece of configuration when it is a
 block in braces. Synopses (`key make SELECTOR`, `queue hold\\|release ID`, `[--json]`) stand for several commands.
 """
@@ -9,6 +9,8 @@ import pathlib
 import re
 
 LANGUAGES = ("sh", "conf", "text")
+# Of other programs: what file it is, or goes into; tests/support/run_inner_servers.py loads them.
+FILES = ("main.cf", "postilion.cidr", "policyd-spf.conf", "exim.main", "exim.acl", "dovecot.main.cf", "dovecot.conf", "postilion.sieve")
 PROGRAMS = ("postilion", "make", "systemctl", "apt", "apt-get", "journalctl", "swaks", "runuser", "tar", "dig", "openssl", "sudo",
             "postmap", "postfix", "exim", "doveconf")
 FENCE = re.compile(r"(?ms)^```([^\n]*)\n(.*?)^```$")
@@ -22,12 +24,18 @@ def blocks_of(document, language):
     return [text for name, text in FENCE.findall(read(document)) if name == language]
 
 
+def block_of(document, language):
+    """The only one."""
+    (text,) = blocks_of(document, language)
+    return text
+
+
 def unknown_blocks(document):
     """Those of which nobody says what they are, and those that hide commands."""
     wrong = []
     for name, text in FENCE.findall(read(document)):
         hidden = name != "sh" and any(line.split()[:1] and line.split()[0] in PROGRAMS for line in text.splitlines())
-        if name not in LANGUAGES or hidden:
+        if name not in LANGUAGES + FILES or hidden:
             wrong.append(text)
     return wrong
 

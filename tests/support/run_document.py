@@ -102,8 +102,8 @@ REST = {
 
 
 class Zone(BaseResolver):
-    def __init__(self):
-        self.records = RR.fromZone(ZONE)
+    def __init__(self, text):
+        self.records = RR.fromZone(text)
 
     def resolve(self, request, handler):
         reply = request.reply()
@@ -116,7 +116,7 @@ class Zone(BaseResolver):
         return reply
 
 
-def prepare():
+def prepare(zone=ZONE, resolver="127.0.0.1"):
     tools = pathlib.Path("/tmp/tools")
     tools.mkdir()
     for name, text in {"systemctl": SYSTEMCTL, "journalctl": JOURNALCTL}.items():
@@ -126,10 +126,10 @@ def prepare():
     os.environ["PATH"] = f"{tools}:{os.environ['PATH']}:/usr/sbin:/sbin"
     for path in (pathlib.Path("/etc/resolv.conf"), pathlib.Path("/etc/hosts")):
         path.unlink(missing_ok=True)
-    pathlib.Path("/etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
+    pathlib.Path("/etc/resolv.conf").write_text(f"nameserver {resolver}\n")
     pathlib.Path("/etc/hosts").write_text("127.0.0.1 localhost\n192.0.2.25 mx.example.org\n")
     for is_tcp in (False, True):
-        DNSServer(Zone(), address="127.0.0.1", port=53, tcp=is_tcp,
+        DNSServer(Zone(zone), address=resolver, port=53, tcp=is_tcp,
                   logger=DNSLogger(logf=lambda text: None)).start_thread()
 
 
