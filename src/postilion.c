@@ -262,7 +262,9 @@ static const struct command commands[] = {
     {"explain-option", "explain-option [NAME]", "what an option does, its range and default",
      run_explain_option},
     {"explain", "explain FROM TO [--ip A] [--helo H] [--message FILE|-]",
-     "what would happen to mail, step by step, and why: nothing is sent "
+     "what would happen to mail, step by step, and why: nothing is sent, but with --scan to "
+     "the "
+     "scanners and with --ask a question to servers behind "
      "[--resolver HOST:PORT] [--json]; status 0 accepted, 1 refused, 75 deferred",
      run_explain},
     {"probe", "probe ADDRESS|DOMAIN [--data] [--host HOST[:PORT]] [--all]",

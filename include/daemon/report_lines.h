@@ -24,6 +24,11 @@ void report_lines_add(struct report_lines *lines, struct arena *arena, struct by
 /* "indent", the line made printable, LF; each. */
 void report_lines_add_text(struct strbuf *out, const char *indent,
                            const struct report_lines *lines);
+enum { REPORT_WIDTH = 98 };
+
+/* "  label   words": words of ours, over several lines where they need it; nothing when there are none. */
+void report_words_add(struct strbuf *out, const char *label, int label_width,
+                      const char *words);
 /* An array of strings. */
 void report_lines_add_json(struct strbuf *out, const char *key,
                            const struct report_lines *lines);

@@ -21,6 +21,7 @@ struct inbound_verdicts {
 
 struct inbound_rehearsal {
     void *context;
+    bool shows_to_scanners; /* who may learn from it */
     /* In the place of the state store; replaces what is in *value. */
     enum state_status (*read_state)(void *context, struct bytes key, struct strbuf *value);
     void (*on_verdicts)(void *context, const struct inbound_verdicts *verdicts);

@@ -1,7 +1,8 @@
 /*
  * explain_call - one rehearsal while it runs.
  *
- * Private to room daemon. Files: explain_session.c (server, client and what they show), explain_hops.c (where it would be sent).
+ * Private to room daemon. Files: explain_session.c (server, client and what they show), explain_limits.c (what only the
+ * daemon knows), explain_hops.c (where it would be sent).
  */
 #ifndef DAEMON_EXPLAIN_CALL_H
 #define DAEMON_EXPLAIN_CALL_H
@@ -10,6 +11,7 @@
 #include "daemon/snapshot.h"
 #include "inbound/inbound_rehearsal.h"
 #include "io/state_copy.h"
+#include "outbound/recipient_probe.h"
 
 enum explain_stage {
     EXPLAIN_CONNECT,
@@ -29,6 +31,8 @@ struct explain_call {
     struct snapshot *snapshot;
     struct message_id_source ids;
     struct inbound_rehearsal rehearsal;
+    struct outbound *outbound; /* or NULL: nobody is asked */
+    struct recipient_prober *prober;
     struct inbound_server *server;
     struct stream *client;
     enum explain_stage stage;
@@ -38,6 +42,10 @@ struct explain_call {
     struct state_copy *state; /* NULL: nothing was asked of it, or ... */
     bool has_no_state;        /* ... it cannot be read, and that has been told */
 };
+
+/* explain_limits.c */
+/* What else decides, and is not known here: notes, and the limits the daemon counts. */
+void explain_limits_find(struct explain_call *call);
 
 /* explain_hops.c */
 /* The next hops of each delivery of the report. */

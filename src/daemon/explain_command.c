@@ -18,7 +18,7 @@ enum {
 
 static const char usage[] =
     "usage: postilion explain FROM TO [--ip A] [--helo H] [--message FILE|-]\n"
-    "                         [--resolver HOST:PORT] [--json]\n";
+    "                         [--scan] [--ask] [--resolver HOST:PORT] [--json]\n";
 
 struct arguments {
     FILE *err;
@@ -29,7 +29,7 @@ struct arguments {
     const char *path; /* of the message, "-", or NULL */
     struct ip_endpoint resolvers[RESOLVER_LIMIT];
     size_t resolver_count;
-    bool is_json;
+    bool is_json, asks_servers, shows_to_scanners;
 };
 
 /* ---- the command line ---- */
@@ -114,6 +114,24 @@ static int take_word(struct arguments *arguments, const char *word)
     return EX_OK;
 }
 
+static bool take_flag(struct arguments *arguments, const char *word)
+{
+    const struct {
+        const char *name;
+        bool *flag;
+    } flags[] = {{"--json", &arguments->is_json},
+                 {"--ask", &arguments->asks_servers},
+                 {"--scan", &arguments->shows_to_scanners}};
+
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        if (strcmp(word, flags[i].name) == 0) {
+            *flags[i].flag = true;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Values stand behind their option, or behind "=" in the same word. */
 static int take_arguments(struct arguments *arguments, int argc, char **argv)
 {
@@ -122,8 +140,8 @@ static int take_arguments(struct arguments *arguments, int argc, char **argv)
     for (int i = 1; i < argc && status == EX_OK; i++) {
         struct bytes rest = bytes_from_text(argv[i]), name = bytes_cut(&rest, '=');
 
-        if (strcmp(argv[i], "--json") == 0) {
-            arguments->is_json = true;
+        if (take_flag(arguments, argv[i])) {
+            continue;
         } else if (strncmp(argv[i], "--", 2) != 0) {
             status = take_word(arguments, argv[i]);
         } else if (!is_known_option(name)) {
@@ -138,6 +156,11 @@ static int take_arguments(struct arguments *arguments, int argc, char **argv)
     }
     if (status == EX_OK && (arguments->word_count < 2 || arguments->words[1].len == 0)) {
         return refuse(arguments, "FROM TO", "who sends, and to whom?");
+    }
+    if (status == EX_OK && arguments->shows_to_scanners && arguments->path == NULL) {
+        return refuse(
+            arguments, "--scan",
+            "what scanners say of a message that was made up means nothing: --message");
     }
     return status;
 }
@@ -261,6 +284,8 @@ int explain_command_run(struct config *config, int argc, char **argv, FILE *out,
     request.resolver_count = arguments.resolver_count;
     request.from = arguments.words[0];
     request.to = arguments.words[1];
+    request.asks_servers = arguments.asks_servers;
+    request.shows_to_scanners = arguments.shows_to_scanners;
     request.client = arguments.client;
     request.helo = arguments.helo.len > 0 ? arguments.helo : usual_helo(request.from);
     strbuf_init(&message, (size_t)2 * MESSAGE_LIMIT);

@@ -2,8 +2,9 @@
 
 #include "base/json.h"
 #include "base/utf8.h"
+#include "forward/refusal_words.h"
 
-enum { LABEL_WIDTH = 13 };
+enum { LABEL_WIDTH = 13, NOTE_LIMIT = 64 * 1024 };
 
 /* ---- collecting ---- */
 
@@ -16,6 +17,7 @@ void explain_report_init(struct explain_report *report, struct arena *arena)
     report->deliveries_end = &report->deliveries;
     report_lines_init(&report->log);
     report_lines_init(&report->notes);
+    report_lines_init(&report->limits);
     report_lines_init(&report->removed);
     report_lines_init(&report->changed);
     report_lines_init(&report->forecast.marks);
@@ -122,6 +124,27 @@ static void add_reply(struct strbuf *out, const struct explain_exchange *exchang
     strbuf_add_char(out, '\n');
 }
 
+/* A reply of several lines as it was sent. */
+static void add_reply_lines(struct strbuf *out, const struct explain_exchange *exchange)
+{
+    struct bytes rest = exchange->text;
+
+    while (bytes_equal(bytes_from_text(exchange->stage), BYTES("ehlo"))) {
+        size_t at = bytes_find_part(rest, BYTES(" / "));
+
+        if (at == rest.len) {
+            break;
+        }
+        strbuf_addf(out, "  < %u-", exchange->code);
+        utf8_add_printable(out, bytes_first(rest, at));
+        strbuf_add_char(out, '\n');
+        rest = bytes_skip(rest, at + 3);
+    }
+    strbuf_add_text(out, "  < ");
+    add_reply(out, &(struct explain_exchange){
+                       .code = exchange->code, .enhanced = exchange->enhanced, .text = rest});
+}
+
 static void add_session(struct strbuf *out, const struct explain_report *report)
 {
     add_heading(out, "the session");
@@ -131,8 +154,7 @@ static void add_session(struct strbuf *out, const struct explain_report *report)
             utf8_add_printable(out, at->command);
             strbuf_add_char(out, '\n');
         }
-        strbuf_add_text(out, "  < ");
-        add_reply(out, at);
+        add_reply_lines(out, at);
     }
 }
 
@@ -161,8 +183,10 @@ static void add_author_checks(struct strbuf *out, const struct explain_checks *c
         add_line(out, "  selector", at->selector);
     }
     add_result(out, "DMARC", checks->dmarc, checks->author, checks->dmarc_why);
-    add_line(out, "  aligned", checks->aligned_domain);
-    if (checks->dmarc_policy != NULL) {
+    if (strcmp(checks->dmarc, "pass") == 0) {
+        add_line(out, "  by", checks->aligned_domain);
+    }
+    if (checks->dmarc_policy != NULL && strcmp(checks->dmarc, "fail") == 0) {
         add_line(out, "  asks for", bytes_from_text(checks->dmarc_policy));
     }
     add_result(out, "ARC", checks->arc, BYTES(""), checks->arc_why);
@@ -231,11 +255,58 @@ static void add_forecast(struct strbuf *out, const struct explain_report *report
     add_heading(out, "DMARC at the next hop");
     if (forecast->result != NULL) {
         add_result(out, "forecast", forecast->result, BYTES(""), forecast->why);
+        report_words_add(out, "  means", LABEL_WIDTH,
+                         refusal_words_of_forecast(bytes_from_text(forecast->why)));
         add_line(out, "forwarded", bytes_from_text(forecast->manner));
     }
     for (const struct report_line *at = forecast->marks.first; at != NULL; at = at->next) {
         add_line(out, "mark", at->text);
     }
+}
+
+/* A return address has none; what was refused before RCPT was asked has not come so far. */
+static void add_aliases(struct strbuf *out, const struct explain_report *report)
+{
+    if (report->aliases.first != NULL) {
+        add_heading(out, "aliases");
+        alias_trail_add_text(out, &report->aliases);
+    } else if (bytes_equal(report->why, BYTES("unknown-recipient"))) {
+        add_heading(out, "no alias has this name");
+    }
+}
+
+static void add_limits(struct strbuf *out, const struct explain_report *report)
+{
+    if (report->limits.first != NULL) {
+        add_heading(out, "the daemon counts, which is not known here, and then says \"later\"");
+        report_lines_add_text(out, "  at most ", &report->limits);
+    }
+}
+
+static void add_notes(struct strbuf *out, const struct explain_report *report)
+{
+    if (report->notes.first == NULL) {
+        return;
+    }
+    add_heading(out, "notes");
+    for (const struct report_line *at = report->notes.first; at != NULL; at = at->next) {
+        struct strbuf text;
+
+        strbuf_init(&text, NOTE_LIMIT);
+        utf8_add_printable(&text, at->text);
+        report_words_add(out, "-", 2, strbuf_text(&text));
+        strbuf_clear(&text);
+    }
+}
+
+/* What the log's word for it means. */
+static void add_why(struct strbuf *out, const struct explain_report *report)
+{
+    struct refusal_words words = refusal_words_of(report->why);
+
+    add_line(out, "why", report->why);
+    report_words_add(out, "means", LABEL_WIDTH, words.means);
+    report_words_add(out, "decided by", LABEL_WIDTH, words.change);
 }
 
 static void add_answer(struct strbuf *out, const struct explain_report *report)
@@ -247,6 +318,7 @@ static void add_answer(struct strbuf *out, const struct explain_report *report)
     } else {
         strbuf_add_text(out, "  the connection ended without an answer\n");
     }
+    add_why(out, report);
     if (report->held_why != NULL) {
         strbuf_addf(out, "  it waits for an operator: %s\n", report->held_why);
     }
@@ -260,28 +332,31 @@ void explain_report_add_text(struct strbuf *out, const struct explain_report *re
     add_line(out, "HELO", report->helo);
     add_line(out, "message",
              report->is_made_up ? BYTES("made up, since none was given") : BYTES(""));
+    add_label(out, "outcome");
+    strbuf_add_text(out, explain_outcome_text(report->outcome));
+    if (report->answer != NULL) {
+        strbuf_addf(out, " at %s: ", report->answer->stage);
+        add_reply(out, report->answer);
+    } else {
+        strbuf_add_char(out, '\n');
+    }
     add_session(out, report);
     add_heading(out, report->lookups.first == NULL ? "no look-ups" : "look-ups");
     lookup_trail_add_text(out, &report->lookups);
     add_checks(out, report);
     add_forecast(out, report);
-    if (report->aliases.first != NULL) {
-        add_heading(out, "aliases");
-    }
-    alias_trail_add_text(out, &report->aliases);
+    add_aliases(out, report);
     add_deliveries(out, report);
     if (report->header.len > 0) {
-        add_heading(out, "put in front");
+        add_heading(out, "header fields that are put in front");
         add_header(out, report->header);
     }
     add_fields(out, "fields that are left out", &report->removed);
     add_fields(out, "fields that are new in their place", &report->changed);
     add_heading(out, "the log would say");
     report_lines_add_text(out, "  ", &report->log);
-    if (report->notes.first != NULL) {
-        add_heading(out, "notes");
-        report_lines_add_text(out, "  ", &report->notes);
-    }
+    add_limits(out, report);
+    add_notes(out, report);
     add_answer(out, report);
 }
 
@@ -301,6 +376,19 @@ static void add_exchange_json(struct strbuf *out, const char *key,
     json_text(out, "enhanced", exchange->enhanced);
     json_text(out, "text", exchange->text);
     json_close_object(out);
+}
+
+static void add_why_json(struct strbuf *out, const struct explain_report *report)
+{
+    struct refusal_words words = refusal_words_of(report->why);
+
+    if (report->why.len == 0) {
+        json_null(out, "why");
+    } else {
+        json_text(out, "why", report->why);
+    }
+    json_words(out, "means", words.means);
+    json_words(out, "decided-by", words.change);
 }
 
 static void add_author_json(struct strbuf *out, const struct explain_checks *checks)
@@ -435,6 +523,8 @@ void explain_report_add_json(struct strbuf *out, const struct explain_report *re
     report_lines_add_json(out, "changed", &report->changed);
     report_lines_add_json(out, "log", &report->log);
     report_lines_add_json(out, "notes", &report->notes);
+    report_lines_add_json(out, "limits", &report->limits);
+    add_why_json(out, report);
     json_close_object(out);
     strbuf_add_char(out, '\n');
 }

@@ -15,6 +15,7 @@
 
 #include "io/content.h"
 #include "io/stream_pair.h"
+#include "mail/event_record.h"
 #include "mail/header_block.h"
 #include "mail/trace_field.h"
 #include "protocol/smtp_content.h"
@@ -253,10 +254,30 @@ static enum state_status read_state(void *context, struct bytes key, struct strb
     return status;
 }
 
+/* The word for what refused or deferred it. */
+static void keep_why(struct explain_call *call, struct bytes line)
+{
+    static const char *const events[] = {"message-refused", "message-deferred",
+                                         "recipient-refused", "recipient-deferred",
+                                         "client-limited"};
+    struct event_record record;
+
+    if (!event_record_read(&record, line, call->report->arena)) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        if (event_record_is(&record, events[i])) {
+            call->report->why =
+                arena_copy(call->report->arena, event_record_get(&record, "why"));
+        }
+    }
+}
+
 static void on_log(void *context, struct bytes line)
 {
     struct explain_call *call = context;
 
+    keep_why(call, line);
     report_lines_add(&call->report->log, call->report->arena,
                      bytes_skip(line, bytes_find_part(line, BYTES("event="))));
 }
@@ -408,6 +429,7 @@ static void conclude(struct explain_call *call)
     alias_trail_follow(&report->aliases, call->snapshot->inbound.routes.aliases,
                        call->request->to);
     explain_hops_find(call);
+    explain_limits_find(call);
     if (report->outcome != DECISION_ACCEPT || !is_hopeless(report)) {
         return;
     }
@@ -447,19 +469,13 @@ static void open_server(struct explain_call *call)
 {
     struct inbound_options *options = &call->snapshot->inbound;
 
-    call->rehearsal = (struct inbound_rehearsal){.context = call,
-                                                 .read_state = read_state,
-                                                 .on_verdicts = on_verdicts,
-                                                 .on_message = on_message};
+    call->rehearsal =
+        (struct inbound_rehearsal){.context = call,
+                                   .read_state = read_state,
+                                   .on_verdicts = on_verdicts,
+                                   .on_message = on_message,
+                                   .shows_to_scanners = call->request->shows_to_scanners};
     options->spool_directory = "/tmp";
-    if (options->scan.clamd.is_set || options->scan.rspamd.is_set) {
-        options->scan = (struct scan_options){.timeout_ms = 0};
-        note(call,
-             "the scanners are not asked: they would learn from a message that never came");
-    }
-    if (options->verify.count > 0) {
-        note(call, "the servers behind (\"verify-recipients\") are not asked");
-    }
     if (call->request->client.family == IP_NONE) {
         options->authenticate = false;
         options->clients = (struct client_options){.lists_timeout_ms = 0};
@@ -470,6 +486,11 @@ static void open_server(struct explain_call *call)
     call->server = inbound_server_new(call->loop, NULL, &call->ids, NULL, options);
     inbound_server_rehearse(call->server, &call->rehearsal);
     inbound_server_set_resolver(call->server, call->resolver);
+    if (call->request->asks_servers) {
+        call->outbound = outbound_new(call->loop, call->resolver, &call->snapshot->outbound);
+        call->prober = recipient_prober_new(call->loop, call->outbound);
+        inbound_server_set_prober(call->server, call->prober);
+    }
 }
 
 static bool connect_client(struct explain_call *call, struct strbuf *why)
@@ -494,6 +515,8 @@ static void close_all(struct explain_call *call)
     stream_close(&call->client);
     state_copy_free(&call->state);
     inbound_server_free(&call->server);
+    recipient_prober_free(&call->prober);
+    outbound_free(&call->outbound);
     if (call->resolver != NULL) {
         dns_resolver_free(&call->resolver);
     }

@@ -39,11 +39,23 @@ const struct lookup_note *lookup_trail_add(struct lookup_trail *trail, const cha
     return note;
 }
 
+/* The words of DNS, for those who do not ask it every day. */
+static const char *meaning_of(const char *status)
+{
+    if (strcmp(status, dns_status_text(DNS_NXDOMAIN)) == 0) {
+        return ": no such name";
+    }
+    if (strcmp(status, dns_status_text(DNS_NODATA)) == 0) {
+        return ": no such record";
+    }
+    return strcmp(status, dns_status_text(DNS_TEMPFAIL)) == 0 ? ": no answer for now" : "";
+}
+
 void lookup_note_add_text(struct strbuf *out, const struct lookup_note *note)
 {
     strbuf_addf(out, "  %-5s ", dns_type_text(note->type));
     utf8_add_printable(out, note->name);
-    strbuf_addf(out, "  %s", note->status);
+    strbuf_addf(out, "  %s%s", note->status, meaning_of(note->status));
     if (note->why != NULL) {
         strbuf_addf(out, " (%s)", note->why);
     }

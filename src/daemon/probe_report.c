@@ -108,30 +108,9 @@ static void add_label(struct strbuf *out, const char *label)
     strbuf_addf(out, "  %-*s", LABEL_WIDTH, label);
 }
 
-/* Our own words, over several lines where they need it. */
 static void add_words(struct strbuf *out, const char *label, const char *words)
 {
-    struct bytes rest = bytes_from_text(words);
-    size_t column = 2 + LABEL_WIDTH;
-
-    if (rest.len == 0) {
-        return;
-    }
-    add_label(out, label);
-    for (bool is_first = true; rest.len > 0; is_first = false) {
-        struct bytes word = bytes_cut(&rest, ' ');
-
-        if (!is_first && column + 1 + word.len > LINE_WIDTH) {
-            strbuf_addf(out, "\n  %-*s", LABEL_WIDTH, "");
-            column = 2 + LABEL_WIDTH;
-        } else if (!is_first) {
-            strbuf_add_char(out, ' ');
-            column++;
-        }
-        strbuf_add(out, word);
-        column += word.len;
-    }
-    strbuf_add_char(out, '\n');
+    report_words_add(out, label, LABEL_WIDTH, words);
 }
 
 static void add_foreign(struct strbuf *out, const char *label, struct bytes text)

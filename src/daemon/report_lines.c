@@ -28,6 +28,31 @@ void report_lines_add_text(struct strbuf *out, const char *indent,
     }
 }
 
+void report_words_add(struct strbuf *out, const char *label, int label_width, const char *words)
+{
+    struct bytes rest = bytes_from_text(words);
+    size_t start = 2 + (size_t)label_width, column = start;
+
+    if (rest.len == 0) {
+        return;
+    }
+    strbuf_addf(out, "  %-*s", label_width, label);
+    for (bool is_first = true; rest.len > 0; is_first = false) {
+        struct bytes word = bytes_cut(&rest, ' ');
+
+        if (!is_first && column + 1 + word.len > REPORT_WIDTH) {
+            strbuf_addf(out, "\n  %-*s", label_width, "");
+            column = start;
+        } else if (!is_first) {
+            strbuf_add_char(out, ' ');
+            column++;
+        }
+        strbuf_add(out, word);
+        column += word.len;
+    }
+    strbuf_add_char(out, '\n');
+}
+
 void report_lines_add_json(struct strbuf *out, const char *key,
                            const struct report_lines *lines)
 {

@@ -9,7 +9,7 @@
  *   5 inbound_scan_judge    room forward decides
  *   6 inbound_scan_add      what was let go all the same is said in a field of ours
  *
- * Messages that are rehearsed are not shown: scanners learn from what they see.
+ * Messages that are rehearsed are not shown unless somebody insists: scanners learn from what they see.
  *
  * Places are few, so that a slow scanner holds up no more of memory than those take. Time runs from 1 on, whether
  * there is a place or not.
@@ -276,6 +276,13 @@ static void begin_calls(struct inbound_scan *scan)
     }
 }
 
+static bool is_kept_from_scanners(const struct inbound_session *session)
+{
+    const struct inbound_rehearsal *rehearsal = session->server->rehearsal;
+
+    return rehearsal != NULL && !rehearsal->shows_to_scanners;
+}
+
 bool inbound_scan_begin(struct inbound_session *session)
 {
     const struct scan_options *options = options_of(session);
@@ -283,8 +290,7 @@ bool inbound_scan_begin(struct inbound_session *session)
     bool is_too_large = content_size(transaction->content) > options->max_size;
     struct inbound_scan *scan;
 
-    if (session->server->rehearsal != NULL ||
-        (!options->clamd.is_set && !options->rspamd.is_set)) {
+    if (is_kept_from_scanners(session) || (!options->clamd.is_set && !options->rspamd.is_set)) {
         return true;
     }
     scan = transaction->scan = memory_zero(sizeof *scan);

@@ -1,10 +1,12 @@
 """What `postilion explain` says is what the daemon then does: the same configuration, resolver, client and message are
 given to both, and their answers, deliveries, headers and forecasts are compared."""
 import hashlib
+import http.server
 import json
 import pathlib
 import re
 import subprocess
+import threading
 
 import pytest
 
@@ -78,6 +80,35 @@ def start(world, policy="", extra="", **settings):
                       f"domain any.test {{\n    forward * to anna@dest.test\n    forward postmaster to a@dest.test\n}}\n{extra}",
                 **settings)
     return hop, back
+
+
+class Rspamd:
+    """Answers every message with what it is told."""
+
+    def __init__(self, answer):
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                outer.asked += 1
+                self.rfile.read(int(self.headers["Content-Length"]))
+                body = json.dumps(answer(self)).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+        self.asked = 0
+        self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 def explain(world, *arguments, data=None, as_text=False):
@@ -255,6 +286,67 @@ def test_scanners_are_not_asked(world):
     status, said = explain(world, "anna@good.test", "info@fwd.test", "--ip", GOOD)
     assert status == 0 and "scanners are not asked" in said["notes"][0]
     assert scanner.connections == 0
+
+
+def test_servers_behind_are_asked_when_it_is_wanted(world):
+    hops = start(world, extra="verify-recipients dest.test\n", is_started=False)
+    hops[0].script = lambda stage, line, session: "550 5.1.1 no such mailbox" if stage == "rcpt" and b"own@" in line else None
+    status, said = explain(world, "anna@good.test", "info@fwd.test", "--ip", GOOD, "--ask")
+    assert status == 0 and not any("not asked" in note for note in said["notes"])
+    status, said = explain(world, "anna@good.test", "self@fwd.test", "--ip", GOOD, "--ask")
+    assert (status, said["why"], said["reply"]["code"]) == (1, "recipient-unknown-there", 550)
+    assert "no such mailbox" in said["means"] and "verify-recipients" in said["decided-by"]
+    assert [hop.attempts for hop in hops] == [[], []] and b"DATA" not in hops[0].commands
+    # ... and without it nobody hears of it
+    before = hops[0].connections
+    status, said = explain(world, "anna@good.test", "self@fwd.test", "--ip", GOOD)
+    assert status == 0 and "postilion probe" in said["notes"][0] and hops[0].connections == before
+
+
+def test_scanners_are_asked_when_it_is_wanted(world):
+    scanner = Rspamd(lambda request: {"action": "reject", "score": 15.0, "required_score": 15.0})
+    try:
+        start(world, extra=f"scan {{\n    rspamd 127.0.0.1:{scanner.port}\n    spam refuse\n}}", is_started=False)
+        mail = a_message(sender="anna@good.test")
+        status, said = explain(world, "anna@good.test", "info@fwd.test", "--ip", GOOD, data=mail)
+        assert status == 0 and scanner.asked == 0 and "--scan" in said["notes"][0]
+        status, said = explain(world, "anna@good.test", "info@fwd.test", "--ip", GOOD, "--scan", data=mail)
+        assert (status, said["why"], scanner.asked) == (1, "spam", 1) and "rspamd" in said["means"]
+        status, text = explain(world, "anna@good.test", "info@fwd.test", "--scan", as_text=True)
+        assert status == 64 and "--message" in text and scanner.asked == 1
+    finally:
+        scanner.stop()
+
+
+def test_limits_that_the_daemon_counts_are_named(world):
+    start(world, is_started=False, limits="    client-message-rate 77\n",
+          policy="    forwards-per-hour 88\n", delivery="    destination-rate 99\n")
+    _, said = explain(world, "anna@good.test", "info@fwd.test", "--ip", GOOD)
+    for words in ("77 messages of it a minute (limits.client-message-rate)", "88 messages an hour to one mailbox",
+                  "99 recipients an hour at one destination (delivery.destination-rate)"):
+        assert any(words in limit for limit in said["limits"]), said["limits"]
+    _, said = explain(world, "anna@good.test", "info@fwd.test", "--ip", RELAY)
+    assert not any("limits.client" in limit for limit in said["limits"])  # a relay that is trusted
+
+
+@pytest.mark.parametrize("arguments, data, why, words", [
+    (("anna@good.test", "closed@fwd.test", "--ip", GOOD), None, "alias-refuse", "the alias says so"),
+    (("anna@good.test", "nobody@fwd.test", "--ip", GOOD), None, "unknown-recipient", "no alias has this name"),
+    (("anna@good.test", "anna@dest.test", "--ip", GOOD), None, "relay-denied", "none of ours"),
+    (("anna@good.test", "later@fwd.test", "--ip", GOOD), None, "alias-defer", "the alias says so"),
+    (("anna@good.test", "info@fwd.test", "--ip", BAD), None, "spf-fail", "may not send its mail"),
+    (("anna@good.test", "info@fwd.test", "--ip", LISTED), None, "blocklist", "a block list names the client"),
+    (("anna@reject.test", "info@fwd.test", "--ip", GOOD), a_message(sender="anna@reject.test"), "doomed", "must fail at the next hop"),
+    (("", "SRS0=AAAAAAAA=AA=good.test=anna@srs.fwd.test"), None, "srs-forged", "not made with our secret"),
+])
+def test_why_in_words(world, arguments, data, why, words):
+    start(world, is_started=False)
+    status, said = explain(world, *arguments, data=data)
+    assert status in (1, 75) and said["why"] == why and words in said["means"]
+    _, text = explain(world, *arguments, data=data, as_text=True)
+    end = text[text.rindex("\n\n"):]
+    assert f"  why          {why}\n" in end and words in " ".join(end.split()), text
+    assert re.search(r"(?m)^  outcome      (refused|deferred) at (rcpt|content): [45]\d\d ", text)
 
 
 def test_nobody_can_take_it(world):

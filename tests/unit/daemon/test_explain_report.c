@@ -51,6 +51,8 @@ static void fill(struct fixture *fixture, struct bytes foreign)
     struct explain_delivery *delivery;
 
     report->from = report->to = report->helo = foreign;
+    add_exchange(fixture, "ehlo", "EHLO x", 250, BYTES("mx / SIZE / HELP"));
+    report->session->enhanced = BYTES("");
     add_exchange(fixture, "rcpt", "RCPT TO:<b@c>", 250, foreign);
     lookup_trail_add(&report->lookups, "mail", foreign, DNS_TYPE_TXT, &answer);
     report_lines_add(&report->lookups.first->records, fixture->arena, foreign);
@@ -73,6 +75,7 @@ static void fill(struct fixture *fixture, struct bytes foreign)
                                              .author = foreign,
                                              .signatures = &signature};
     report->forecast.result = "pass";
+    report->forecast.why = "spf-only";
     report_lines_add(&report->forecast.marks, fixture->arena, BYTES("spf-fail"));
     hops[0].host = hops[1].host = foreign;
     delivery = explain_report_delivery(report);
@@ -92,6 +95,8 @@ static void fill(struct fixture *fixture, struct bytes foreign)
     report_lines_add(&report->changed, fixture->arena, foreign);
     report_lines_add(&report->log, fixture->arena, foreign);
     report_lines_add(&report->notes, fixture->arena, foreign);
+    report_lines_add(&report->limits, fixture->arena, foreign);
+    report->why = BYTES("spf-fail");
 }
 
 /* Wherever a stranger's text stands, nothing but printable lines come out. */
@@ -159,14 +164,20 @@ static void test_what_it_says(void **state)
         "look-ups\n  (mail)\n  TXT   a@b  ok\n          a@b\n",
         "  SPF          fail a@b\n    by         a@b\n",
         "  DKIM         pass a@b\n",
-        "  forecast     pass\n",
+        "  forecast     pass (spf-only)\n",
         "  mark         spf-fail\n",
         "  a@b (exact: a@b): forward a@b\n",
         "  to           <a@b>\n    from       <a@b>\n    fallback   a@b\n    next hop   a@b\n",
         "       10 a@b ",
         "TLS verified\n",
         "    never, 5.1.10 a@b\n",
-        "\nput in front\n  a@b\n",
+        "\nheader fields that are put in front\n  a@b\n",
+        "  outcome      refused at rcpt: 250 2.0.0 a@b\n",
+        "    means      it passes here by SPF alone, and after forwarding",
+        "  < 250-mx\n  < 250-SIZE\n  < 250 HELP\n",
+        "\n  at most a@b\n",
+        "  why          spf-fail\n  means        SPF of the sender's domain says",
+        "\n  decided by   \"policy { spf-fail }\"",
         "\nfields that are left out\n  a@b\n",
         "\nrefused\n  rcpt         250 2.0.0 a@b\n",
     };

@@ -148,7 +148,7 @@ static void test_what_it_says(void **state)
         "probe of a@b: up to RCPT, nothing is sent\n",
         "\nan address of ours; its aliases\n  a@b (exact): forward a@b\n",
         "\nto <a@b> from <a@b> by MX a@b\n",
-        "  MX    a@b  nodata (DNSSEC)\n",
+        "  MX    a@b  nodata: no such record (DNSSEC)\n",
         "       10 a@b ",
         "TLS required\n          the MX records are not validated (no DNSSEC)\n",
         "    0.012 > a@b\n    1.234 < a@b\n",
