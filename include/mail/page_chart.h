@@ -26,7 +26,8 @@ enum chart_tone {
     TONE_WAIT,
     TONE_BAD,
     TONE_SPECIAL,
-    TONE_NONE, /* nothing is known */
+    TONE_PLAIN, /* neither good nor bad */
+    TONE_NONE,  /* nothing is known */
 };
 
 struct chart_series {
@@ -41,7 +42,9 @@ struct chart {
     const struct chart_series *series;
     size_t series_count;
     size_t count;
-    int64_t start_ms; /* unix: where the first column begins */
+    bool is_gauge;          /* a level: the legend says the last one known, not the sum */
+    const bool *is_unknown; /* columns nobody counted; NULL: all are known */
+    int64_t start_ms;       /* unix: where the first column begins */
     int64_t step_ms;
 };
 
@@ -57,7 +60,7 @@ struct chart_rank {
     uint64_t value;
 };
 
-/* Stacked columns. */
+/* Stacked columns; the last one ends now. */
 void page_chart_add_columns(struct strbuf *out, const struct chart *chart);
 /* One bar, divided. */
 void page_chart_add_shares(struct strbuf *out, const char *title,

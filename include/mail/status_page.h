@@ -48,7 +48,8 @@ struct page_health {
 /* A destination mail does not reach. */
 struct page_failing {
     struct bytes destination;
-    uint64_t failures;         /* attempts in the time shown */
+    uint64_t failures;         /* attempts, since since_ms */
+    uint64_t delivered;        /* in the same time */
     int64_t since_ms, last_ms; /* 0: not known */
     struct bytes kind, reply;  /* of the last one */
     struct bytes relay, tls;
@@ -71,6 +72,11 @@ struct page_group {
     size_t count;
 };
 
+struct page_charts {
+    const struct chart *charts; /* the first one is the widest */
+    size_t count;
+};
+
 struct page_ranking {
     const struct chart_rank *ranks;
     size_t count;
@@ -79,8 +85,7 @@ struct page_ranking {
 struct status_page {
     struct page_health health;
     enum page_span span;
-    const struct chart *charts; /* of the span */
-    size_t chart_count;
+    struct page_charts flow[PAGE_SPANS], authentication[PAGE_SPANS];
     struct queue_ages *ages; /* NULL: not known */
     const struct page_failing *failing;
     size_t failing_count;

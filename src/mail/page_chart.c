@@ -26,6 +26,8 @@ static const char *tone_class(enum chart_tone tone)
         return "bad";
     case TONE_SPECIAL:
         return "special";
+    case TONE_PLAIN:
+        return "fill";
     case TONE_NONE:
         break;
     }
@@ -110,18 +112,30 @@ static uint64_t highest(const struct chart *chart)
     return most;
 }
 
+/* Of a gauge what it showed last. */
+static uint64_t figure_of(const struct chart *chart, const struct chart_series *series)
+{
+    uint64_t figure = 0;
+
+    for (size_t i = first_column(chart); i < chart->count; i++) {
+        bool is_known = chart->is_unknown == NULL || !chart->is_unknown[i];
+        if (!chart->is_gauge) {
+            figure = add_up(figure, series->values[i]);
+        } else if (is_known) {
+            figure = series->values[i];
+        }
+    }
+    return figure;
+}
+
 static void add_legend(struct strbuf *out, const struct chart *chart)
 {
     strbuf_add_text(out, "<ul class=\"legend\">");
     for (size_t i = 0; i < series_shown(chart); i++) {
-        uint64_t sum = 0;
-        for (size_t j = first_column(chart); j < chart->count; j++) {
-            sum = add_up(sum, chart->series[i].values[j]);
-        }
         strbuf_addf(out, "<li class=\"%s\">", tone_class(chart->series[i].tone));
         html_add(out, bytes_from_text(chart->series[i].name));
         strbuf_add_text(out, " <b>");
-        page_chart_add_number(out, sum);
+        page_chart_add_number(out, figure_of(chart, &chart->series[i]));
         strbuf_add_text(out, "</b></li>");
     }
     strbuf_add_text(out, "</ul>");
@@ -167,6 +181,24 @@ static void add_paths(struct strbuf *out, const struct chart *chart, uint64_t to
     }
 }
 
+/* Where nothing is known, which is not the same as nothing. */
+static void add_gaps(struct strbuf *out, const struct chart *chart)
+{
+    size_t first = first_column(chart);
+
+    for (size_t begin = first, end; chart->is_unknown != NULL && begin < chart->count;
+         begin = end + 1) {
+        end = begin;
+        while (end < chart->count && chart->is_unknown[end]) {
+            end++;
+        }
+        if (end > begin) {
+            strbuf_addf(out, "<rect class=\"gap\" x=\"%zu\" width=\"%zu\" height=\"%d\"/>",
+                        (begin - first) * CHART_STEP, (end - begin) * CHART_STEP, CHART_HEIGHT);
+        }
+    }
+}
+
 /* "Sat 21 14:05", or a part of it. */
 static void add_moment(struct strbuf *out, int64_t unix_ms, bool with_day, bool with_time)
 {
@@ -197,7 +229,9 @@ static void add_titles(struct strbuf *out, const struct chart *chart)
         strbuf_addf(out, "<rect x=\"%zu\" width=\"%d\" height=\"%d\"><title>",
                     (column - first) * CHART_STEP, CHART_STEP, CHART_HEIGHT);
         add_moment(out, chart->start_ms + (int64_t)column * chart->step_ms, true, true);
-        for (size_t i = 0; i < series_shown(chart); i++) {
+        bool is_known = chart->is_unknown == NULL || !chart->is_unknown[column];
+        strbuf_add_text(out, is_known ? "" : ": not known");
+        for (size_t i = 0; is_known && i < series_shown(chart); i++) {
             strbuf_add_text(out, i == 0 ? ": " : ", ");
             html_add(out, bytes_from_text(chart->series[i].name));
             strbuf_add_char(out, ' ');
@@ -221,8 +255,12 @@ static void add_axes(struct strbuf *out, const struct chart *chart, uint64_t top
     strbuf_add_text(out, "</span><span>0</span></div><div class=\"x\">");
     for (int i = 0; i < TICKS; i++) {
         strbuf_add_text(out, "<span>");
-        add_moment(out, from_ms + span_ms * i / (TICKS - 1), span_ms > DAY_MS,
-                   span_ms <= DAY_MS);
+        if (i == TICKS - 1) {
+            strbuf_add_text(out, "now");
+        } else {
+            add_moment(out, from_ms + span_ms * i / (TICKS - 1), span_ms > DAY_MS,
+                       span_ms <= DAY_MS);
+        }
         strbuf_add_text(out, "</span>");
     }
     strbuf_add_text(out, "</div>");
@@ -238,8 +276,8 @@ void page_chart_add_columns(struct strbuf *out, const struct chart *chart)
     strbuf_add_text(out, "</h3>");
     add_legend(out, chart);
     strbuf_add_text(out, "</figcaption>");
-    if (most == 0) {
-        strbuf_add_text(out, "<p class=\"empty\">nothing in this time</p></figure>");
+    if (shown == 0 || chart->series_count == 0) {
+        strbuf_add_text(out, "<p class=\"empty\">nothing is known</p></figure>");
         return;
     }
     strbuf_addf(out,
@@ -253,6 +291,7 @@ void page_chart_add_columns(struct strbuf *out, const struct chart *chart)
     strbuf_addf(out, "<path class=\"grid\" d=\"M0 1H%zuM0 %dH%zuM0 %dH%zu\"/>",
                 shown * CHART_STEP, CHART_HEIGHT / 2, shown * CHART_STEP, CHART_HEIGHT - 1,
                 shown * CHART_STEP);
+    add_gaps(out, chart);
     add_paths(out, chart, top);
     add_titles(out, chart);
     strbuf_add_text(out, "</svg>");

@@ -67,7 +67,11 @@ static void add_chart(struct strbuf *out, const struct chart *chart)
         json_words(out, "name", chart->series[i].name);
         json_open_array(out, "values");
         for (size_t j = 0; j < chart->count; j++) {
-            json_number(out, NULL, (int64_t)chart->series[i].values[j]);
+            if (chart->is_unknown != NULL && chart->is_unknown[j]) {
+                json_null(out, NULL);
+            } else {
+                json_number(out, NULL, (int64_t)chart->series[i].values[j]);
+            }
         }
         json_close_array(out);
         json_close_object(out);
@@ -78,9 +82,14 @@ static void add_chart(struct strbuf *out, const struct chart *chart)
 
 static void add_flow(struct strbuf *out, const struct status_page *page)
 {
+    const struct page_charts *all[] = {&page->flow[page->span],
+                                       &page->authentication[page->span]};
+
     json_open_array(out, "flow");
-    for (size_t i = 0; i < page->chart_count; i++) {
-        add_chart(out, &page->charts[i]);
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        for (size_t j = 0; j < all[i]->count; j++) {
+            add_chart(out, &all[i]->charts[j]);
+        }
     }
     json_close_array(out);
 }

@@ -35,25 +35,32 @@ static void add_spans(struct strbuf *out, enum page_span current)
     strbuf_add_text(out, "</span>");
 }
 
+static void add_chart_grid(struct strbuf *out, const struct chart *charts, size_t count)
+{
+    strbuf_add_text(out, "<div class=\"grid pair below\">");
+    for (size_t i = 0; i < count; i++) {
+        strbuf_add_text(out, "<div class=\"card\">");
+        page_chart_add_columns(out, &charts[i]);
+        strbuf_add_text(out, "</div>");
+    }
+    strbuf_add_text(out, "</div>");
+}
+
 static void add_flow(struct strbuf *out, const struct status_page *page)
 {
-    if (page->chart_count == 0) {
+    const struct page_charts *flow = &page->flow[page->span];
+
+    if (flow->count == 0) {
         return;
     }
     open_section(out, "flow", "Flow");
     add_spans(out, page->span);
     strbuf_add_text(out, "</h2>");
     strbuf_add_text(out, "<div class=\"card wide\">");
-    page_chart_add_columns(out, &page->charts[0]);
+    page_chart_add_columns(out, &flow->charts[0]);
     strbuf_add_text(out, "</div>");
-    if (page->chart_count > 1) {
-        strbuf_add_text(out, "<div class=\"grid below\">");
-        for (size_t i = 1; i < page->chart_count; i++) {
-            strbuf_add_text(out, "<div class=\"card\">");
-            page_chart_add_columns(out, &page->charts[i]);
-            strbuf_add_text(out, "</div>");
-        }
-        strbuf_add_text(out, "</div>");
+    if (flow->count > 1) {
+        add_chart_grid(out, flow->charts + 1, flow->count - 1);
     }
     strbuf_add_text(out, "</section>");
 }
@@ -176,7 +183,7 @@ static void add_failing_row(struct strbuf *out, const struct page_failing *row, 
     html_add_short(out, row->destination, NAME_CHARACTERS);
     strbuf_add_text(out, "</th><td class=\"n\" data-name=\"attempts that failed:\">");
     page_chart_add_number(out, row->failures);
-    strbuf_add_text(out, "</td><td data-name=\"last:\">");
+    strbuf_add_text(out, "</td><td class=\"when\" data-name=\"last:\">");
     if (row->last_ms != 0) {
         page_health_add_span(out, (now_ms - row->last_ms) / 1000);
         strbuf_add_text(out, " ago");
@@ -232,14 +239,21 @@ static void add_group(struct strbuf *out, const struct page_group *group, const 
 
 static void add_authentication(struct strbuf *out, const struct status_page *page)
 {
-    if (page->arrival.count + page->afterwards.count == 0) {
+    const struct page_charts *charts = &page->authentication[page->span];
+
+    if (page->arrival.count + page->afterwards.count + charts->count == 0) {
         return;
     }
     open_section(out, "authentication", "Authentication");
-    strbuf_add_text(out, " <small>since the start</small></h2><div class=\"grid\">");
+    strbuf_add_text(
+        out, " <small>bars: since the start</small></h2><div class=\"grid pair loose\">");
     add_group(out, &page->arrival, "As mail came in");
     add_group(out, &page->afterwards, "What forwarding did to it");
-    strbuf_add_text(out, "</div></section>");
+    strbuf_add_text(out, "</div>");
+    if (charts->count > 0) {
+        add_chart_grid(out, charts->charts, charts->count);
+    }
+    strbuf_add_text(out, "</section>");
 }
 
 static void add_refusals(struct strbuf *out, const struct status_page *page)
@@ -260,7 +274,7 @@ static void add_tls_and_returns(struct strbuf *out, const struct status_page *pa
     if (page->tls.count + page->returns.count == 0) {
         return;
     }
-    strbuf_add_text(out, "<div class=\"grid\">");
+    strbuf_add_text(out, "<div class=\"grid pair loose\">");
     if (page->tls.count > 0) {
         open_section(out, "tls", "TLS");
         strbuf_add_text(out, "</h2>");

@@ -148,7 +148,7 @@ static void test_columns(void **state)
         "<div class=\"y\"><span>20</span><span>10</span><span>0</span></div>"
         "<div "
         "class=\"x\"><span>22:00</span><span>22:45</span><span>23:30</span><span>00:15</"
-        "span><span>01:00</span></div>"
+        "span><span>now</span></div>"
         "</div></figure>");
     strbuf_clear(&out);
 }
