@@ -211,7 +211,7 @@ static void test_with_nothing_and_with_the_worst(void **state)
     page.has_trace = true;
     check_both("the worst", &page, "The last reload failed");
     check_both("the worst", &page, "There is no space for mail");
-    check_both("the worst", &page, "not taken");
+    check_both("the worst", &page, "no space");
     check_both("the worst", &page, "expired");
     queue_ages_free(&page.ages);
 }
