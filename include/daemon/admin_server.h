@@ -3,6 +3,7 @@
  *
  *   /             the page (mail/status_page); ?span=1h|24h|7d
  *   /status.json  the same as one JSON object
+ *   /metrics      for Prometheus (daemon/metrics_board)
  *
  * Threads  requests are answered on the HTTP server's thread. What only the main loop knows is asked
  *          for by a task and comes back by another; the spool is read by its own thread for long
@@ -13,6 +14,8 @@
 #ifndef DAEMON_ADMIN_SERVER_H
 #define DAEMON_ADMIN_SERVER_H
 
+#include "daemon/config.h"
+#include "daemon/metrics_board.h"
 #include "io/listener.h"
 #include "io/spool.h"
 #include "mail/status_page.h"
@@ -20,8 +23,10 @@
 enum { ADMIN_FRESH_MS = 1000 };
 
 struct admin_server_options {
+    const struct config *config; /* what only a restart changes is read from it; not kept */
     struct spool *spool;
-    const char *spool_directory; /* copied */
+    struct event_feed *feed; /* *borrowed*, as the next one */
+    struct metrics_board *metrics;
     struct event_loop *main_loop;
     /* On the main loop: what is known there. Text lives in `arena`. */
     void (*describe)(void *context, struct arena *arena, struct page_health *health);

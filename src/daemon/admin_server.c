@@ -14,6 +14,9 @@
 #include "io/clock.h"
 #include "io/disk.h"
 #include "io/http_server.h"
+#include "io/log.h"
+#include "mail/metrics_text.h"
+#include "mail/page_events.h"
 #include "mail/page_frame.h"
 #include "mail/status_json.h"
 #include "protocol/http_request.h"
@@ -89,10 +92,30 @@ static void answer_not_found(struct admin_server *server, struct http_request *r
     strbuf_clear(&body);
 }
 
+static void answer_metrics(struct admin_server *server, struct http_request *request)
+{
+    struct strbuf body;
+
+    strbuf_init(&body, METRICS_TEXT_LIMIT);
+    metrics_board_add(server->options.metrics, &body);
+    answer(server, request, 200, METRICS_TEXT_TYPE, &body);
+    strbuf_clear(&body);
+}
+
 /* ---- a view ---- */
+
+/* Whoever writes the log waits meanwhile: nothing is drawn here. */
+static void copy_events(void *context, const struct event_view *view)
+{
+    struct admin_server *server = context;
+    struct page_sources sources = {view->counts, view->series, view->failures};
+
+    page_events_fill(&server->view, &sources, server->arena);
+}
 
 static void end_view(struct admin_server *server)
 {
+    event_feed_look(server->options.feed, copy_events, server);
     server->is_gathering = false;
     server->gathered_ms = event_loop_now_ms(server->loop);
     while (!list_is_empty(&server->visitors)) {
@@ -240,12 +263,28 @@ static void on_request(void *context, struct http_request *request)
         serve_view(server, request, false);
     } else if (bytes_equal(path, BYTES("/status.json"))) {
         serve_view(server, request, true);
+    } else if (bytes_equal(path, BYTES("/metrics"))) {
+        answer_metrics(server, request);
     } else {
         answer_not_found(server, request);
     }
 }
 
 /* ---- the server ---- */
+
+static void log_listening(const struct listener *listener, const struct config *config)
+{
+    struct ip_endpoint address = listener_address(listener);
+    struct log_line line;
+
+    log_begin(&line, LOG_INFO, "admin-listening");
+    if (address.address.family == IP_NONE) {
+        log_bytes(&line, "address", config->admin.path);
+    } else {
+        log_text(&line, "address", ip_endpoint_text(&address).text);
+    }
+    log_end(&line);
+}
 
 struct admin_server *admin_server_new(struct listener *listener,
                                       const struct admin_server_options *options)
@@ -255,11 +294,12 @@ struct admin_server *admin_server_new(struct listener *listener,
     struct page_health health = {.now_ms = clock_unix_ms()};
 
     server->options = *options;
+    server->options.config = NULL;
     server->arena = arena_new();
     strbuf_init(&server->policy, 1024);
     strbuf_init(&server->after, 1024);
     strbuf_init(&server->spool_directory, 8192);
-    strbuf_add_text(&server->spool_directory, options->spool_directory);
+    strbuf_add(&server->spool_directory, options->config->spool);
     page_frame_policy(&server->policy);
     list_init(&server->visitors);
     server->describe_task = (struct loop_task){.run = describe, .context = server};
@@ -269,6 +309,7 @@ struct admin_server *admin_server_new(struct listener *listener,
     options->describe(options->context, server->arena, &health);
     http_server_set_name(server->http, health.hostname);
     http_server_start(server->http);
+    log_listening(listener, options->config);
     return server;
 }
 

@@ -11,6 +11,7 @@
  */
 #include "daemon/worker.h"
 
+#include "worker_facts.h"
 #include "worker_loop.h"
 #include "worker_sandbox.h"
 #include "worker_watch.h"
@@ -21,7 +22,6 @@
 #include "daemon/control_server.h"
 #include "daemon/descriptors.h"
 #include "daemon/metrics_board.h"
-#include "daemon/version_command.h"
 #include "io/clock.h"
 #include "io/hardening.h"
 #include "io/log.h"
@@ -520,36 +520,38 @@ static void restore_pauses(struct worker *worker)
     arena_free(&arena);
 }
 
-static void describe(void *context, struct status_report *report)
+static struct worker_facts facts_of(const struct worker *worker)
 {
-    struct worker *worker = context;
-
-    report->started_ms = worker->started_ms;
-    report->pid = process_id();
-    report->ledger = worker->ledger;
-    report->history = history_numbers_now(worker->watch.history);
-    for (size_t i = 0; i < worker->loop_count; i++) {
-        report->sessions += inbound_session_count(worker->loops[i].inbound);
-    }
+    return (struct worker_facts){.config = worker->snapshot->config,
+                                 .pauses = worker->pauses,
+                                 .ledger = worker->ledger,
+                                 .loops = worker->loops,
+                                 .loop_count = worker->loop_count,
+                                 .started_ms = worker->started_ms,
+                                 .reload_ms = worker->reload_ms,
+                                 .reload_failed = worker->reload_failed,
+                                 .history = history_numbers_now(worker->watch.history)};
 }
 
-static void describe_for_metrics(void *context, struct metrics_facts *facts)
+static void describe(void *context, struct status_report *report)
 {
-    struct worker *worker = context;
-    const struct config *config = worker->snapshot->config;
+    struct worker_facts facts = facts_of(context);
 
-    facts->started_ms = worker->started_ms;
-    facts->reload_ms = worker->reload_ms;
-    facts->has_reload_failed = worker->reload_failed;
-    facts->free_space_floor = config->limits.free_space;
-    facts->has_history = config->history.span_ms > 0;
-    facts->history = history_numbers_now(worker->watch.history);
-    for (size_t i = 0; i < worker->loop_count; i++) {
-        facts->sessions += inbound_session_count(worker->loops[i].inbound);
-    }
-    for (size_t i = 0; i < config->certificate_count && i < METRICS_CERTIFICATES; i++) {
-        facts->certificates[facts->certificate_count++] = config->certificates[i].expires;
-    }
+    worker_facts_for_status(&facts, report);
+}
+
+static void describe_for_metrics(void *context, struct metrics_facts *metrics)
+{
+    struct worker_facts facts = facts_of(context);
+
+    worker_facts_for_metrics(&facts, metrics);
+}
+
+static void describe_for_page(void *context, struct arena *arena, struct page_health *health)
+{
+    struct worker_facts facts = facts_of(context);
+
+    worker_facts_for_page(&facts, arena, health);
 }
 
 static void open_metrics(struct worker *worker)
@@ -581,50 +583,6 @@ static void obey(void *context, enum control_request request)
     }
 }
 
-static void add_pauses(const struct worker *worker, struct arena *arena,
-                       struct page_health *health)
-{
-    static const char *const kinds[] = {"inbound", "outbound", "destination"};
-    struct pause_target target;
-    struct page_pause *pauses;
-    int64_t since_ms;
-
-    while (pauses_get(worker->pauses, health->pause_count, &target, &since_ms)) {
-        health->pause_count++;
-    }
-    pauses = arena_alloc(arena, (health->pause_count + 1) * sizeof *pauses);
-    for (size_t i = 0; pauses_get(worker->pauses, i, &target, &since_ms); i++) {
-        pauses[i] = (struct page_pause){kinds[target.kind],
-                                        arena_copy(arena, target.destination), since_ms};
-    }
-    health->pauses = pauses;
-}
-
-/* For the status page. */
-static void describe_for_page(void *context, struct arena *arena, struct page_health *health)
-{
-    struct worker *worker = context;
-    const struct config *config = worker->snapshot->config;
-
-    health->version = POSTILION_VERSION;
-    health->hostname = arena_copy(arena, config->hostname);
-    health->started_ms = worker->started_ms;
-    health->disk_floor = config->limits.free_space;
-    health->reload_ms = worker->reload_ms;
-    health->reload_failed = worker->reload_failed;
-    for (size_t i = 0; i < worker->loop_count; i++) {
-        health->sessions += inbound_session_count(worker->loops[i].inbound);
-    }
-    for (size_t i = 0; i < config->certificate_count; i++) {
-        int64_t expires = config->certificates[i].expires;
-        if (!health->has_certificate || expires < health->certificate_expires) {
-            health->certificate_expires = expires;
-            health->has_certificate = true;
-        }
-    }
-    add_pauses(worker, arena, health);
-}
-
 static void open_control(struct worker *worker)
 {
     struct control_server_options options = {.spool = worker->spool,
@@ -644,22 +602,17 @@ static void open_control(struct worker *worker)
 static void open_admin(struct worker *worker)
 {
     struct admin_server_options options = {
+        .config = worker->snapshot->config,
         .spool = worker->spool,
-        .spool_directory = worker->snapshot->config->spool.data,
+        .feed = worker->watch.feed,
+        .metrics = worker->metrics,
         .main_loop = worker->main_loop,
         .describe = describe_for_page,
         .context = worker,
     };
-    struct log_line line;
 
     if (worker->setup->admin != NULL) {
-        struct ip_endpoint address = listener_address(worker->setup->admin);
         worker->admin = admin_server_new(worker->setup->admin, &options);
-        log_begin(&line, LOG_INFO, "admin-listening");
-        log_text(&line, "address",
-                 address.address.family == IP_NONE ? worker->snapshot->config->admin.path.data
-                                                   : ip_endpoint_text(&address).text);
-        log_end(&line);
     }
 }
 

@@ -13,7 +13,7 @@ import pytest
 
 from harness import Client, NextHop, Postilion, a_message, free_port, wait_until
 
-PATHS = ("/", "/?span=1h", "/?span=7d", "/status.json")
+PATHS = ("/", "/?span=1h", "/?span=7d", "/status.json", "/metrics")
 HOSTILE = '"<script>alert(1)</script>&\'`=\u202egnp.exe"'
 
 
@@ -124,7 +124,7 @@ def test_every_page_is_whole_and_asks_nobody_else(daemon):
         if path == "/status.json":
             assert answer.getheader("Content-Type") == "application/json"
             assert json.loads(body)["health"]["hostname"] == "mx.fwd.test"
-        else:
+        elif path != "/metrics":
             check_page(body)
         head, nothing = get(port, path, method="HEAD")
         assert head.status == 200 and nothing == b""
@@ -151,6 +151,34 @@ def test_what_it_says_is_what_the_daemon_knows(daemon):
     page = check_page(get(postilion.admin)[1])
     shown = " ".join(page.shown)
     assert "[127.0.0.9]" in shown and "sending mail" in shown and "not sent" in shown
+
+
+def test_what_the_log_says_is_on_the_page(daemon):
+    dead = free_port()
+    postilion = daemon(extra=f"route dest.test to [127.0.0.9]:{dead}\n", domain="    forward info to anna@dest.test")
+    with Client(postilion.port) as client:
+        client.hello()
+        client.message("anna@sender.test", ["info@fwd.test"], a_message())
+        for name in "abc":
+            client.command(f"RCPT TO:<{name}@fwd.test>")
+        client.command("MAIL FROM:<anna@sender.test>")
+        client.command("RCPT TO:<nobody@fwd.test>")
+    postilion.wait_log("deferred")
+    postilion.wait_log("session-end")
+    said = wait_until(lambda: (lambda page: page if page["failing"] else None)(
+        json.loads(get(postilion.admin, "/status.json")[1])), "the destination that fails")
+    assert said["failing"][0]["destination"] == "dest.test"
+    assert said["failing"][0]["class"] == "connection" and said["failing"][0]["failures"] == 1
+    assert {"why": "unknown-recipient", "count": 1, "note": "recipients refused"} in said["refusals"]
+    shares = {share["title"]: {part["name"]: part["value"] for part in share["parts"]} for share in said["tls"]}
+    assert shares["Sessions of clients"]["in clear"] == 1
+    titles = [chart["title"] for chart in said["flow"]]
+    assert "Deliveries" in titles and len(said["flow"][0]["series"][0]["values"]) == 96
+    shown = " ".join(check_page(get(postilion.admin)[1]).shown)
+    assert "dest.test" in shown and said["failing"][0]["reply"] in shown and "unknown-recipient" in shown
+    answer, body = get(postilion.admin, "/metrics")
+    assert answer.status == 200 and answer.getheader("Content-Type").startswith("text/plain; version=0.0.4")
+    assert re.search(rb'^postilion_recipients_refused_total\{reason="unknown-recipient"\} 1$', body, re.M)
 
 
 def test_only_names_that_are_ours_are_served(daemon):
