@@ -14,7 +14,7 @@ MANUALS := man1/postilion.1 man1/postilion-queue.1 man5/postilion.conf.5
 INSTALLED = $(SBINDIR)/postilion $(MANUALS:%=$(MANDIR)/%) $(UNITDIR)/postilion.service $(UNITDIR)/postilion.socket \
             $(SYSUSERSDIR)/postilion.conf $(TMPFILESDIR)/postilion.conf $(COMPLETIONDIR)/postilion \
             $(SYSCONFDIR)/postilion/postilion.conf.sample $(SYSCONFDIR)/fail2ban/filter.d/postilion.conf \
-            $(DOCDIR)/README.md $(DOCDIR)/CHANGELOG.md $(DOCDIR)/LOGGING.md $(DOCDIR)/OPERATING.md $(DOCDIR)/INNER-SERVER.md $(DOCDIR)/LICENSE
+            $(DOCDIR)/README.md $(DOCDIR)/CHANGELOG.md $(DOCDIR)/LOGGING.md $(DOCDIR)/OPERATING.md $(DOCDIR)/MIGRATING.md $(DOCDIR)/INNER-SERVER.md $(DOCDIR)/LICENSE
 
 PUT = install -D -m 644
 # The unit says where the program and its configuration are.
@@ -34,7 +34,7 @@ install: $(PROGRAM) ## install everything but a configuration: DESTDIR, PREFIX (
 	$(PUT) conf/postilion.fail2ban $(DESTDIR)$(SYSCONFDIR)/fail2ban/filter.d/postilion.conf
 	$(PUT) README.md $(DESTDIR)$(DOCDIR)/README.md
 	$(PUT) LICENSE $(DESTDIR)$(DOCDIR)/LICENSE
-	for page in CHANGELOG LOGGING OPERATING INNER-SERVER; do $(PUT) docs/$$page.md $(DESTDIR)$(DOCDIR)/$$page.md || exit 1; done
+	for page in CHANGELOG LOGGING OPERATING MIGRATING INNER-SERVER; do $(PUT) docs/$$page.md $(DESTDIR)$(DOCDIR)/$$page.md || exit 1; done
 	@$(if $(DESTDIR),:,echo "Next: $(DOCDIR)/OPERATING.md")
 
 .PHONY: uninstall

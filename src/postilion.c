@@ -8,12 +8,15 @@
 #include "ctl/key_command.h"
 #include "ctl/control_command.h"
 #include "ctl/headers_command.h"
+#include "ctl/import_command.h"
 #include "ctl/queue_command.h"
 #include "ctl/salvage_command.h"
+#include "ctl/secret_command.h"
 #include "ctl/srs_command.h"
 #include "daemon/check_command.h"
 #include "daemon/explain_command.h"
 #include "daemon/probe_command.h"
+#include "daemon/setup_command.h"
 #include "daemon/supervisor.h"
 #include "daemon/version_command.h"
 #include "io/clock.h"
@@ -139,10 +142,14 @@ static int run_probe(const struct arguments *arguments)
 
 static int run_srs(const struct arguments *arguments)
 {
-    struct config *config = load(arguments->config_path);
     struct srs_command_options options;
+    struct config *config;
     int status;
 
+    if (secret_command_is_meant(arguments->argc, arguments->argv)) {
+        return secret_command_run(arguments->argc, arguments->argv, stdout, stderr);
+    }
+    config = load(arguments->config_path);
     if (config == NULL) {
         return EX_CONFIG;
     }
@@ -241,6 +248,16 @@ static int run_key(const struct arguments *arguments)
     return key_command_run(arguments->argc, arguments->argv, stdout, stderr);
 }
 
+static int run_setup(const struct arguments *arguments)
+{
+    return setup_command_run(arguments->argc, arguments->argv, stdout, stderr);
+}
+
+static int run_import(const struct arguments *arguments)
+{
+    return import_command_run(arguments->argc, arguments->argv, stdout, stderr);
+}
+
 static int run_headers(const struct arguments *arguments)
 {
     return headers_command_run(arguments->argc, arguments->argv, stdout, stderr);
@@ -257,6 +274,11 @@ static int run_help(const struct arguments *arguments);
 
 static const struct command commands[] = {
     {"serve", "serve", "run in the foreground: SIGHUP reloads, SIGTERM drains", run_serve},
+    {"setup", "setup DOMAIN ... [--write DIR] [--postmaster ADDRESS]",
+     "a configuration, its files, and the DNS records to publish: [--hostname H] [--srs-domain "
+     "D] "
+     "[--address A] [--user NAME] [--resolver HOST:PORT] [--no-dns] [--json]",
+     run_setup},
     {"check", "check [--no-dns | --dump | --sample | --manual]",
      "every error with file, line, column and a hint, and the keys of seals in DNS", run_check},
     {"explain-option", "explain-option [NAME]", "what an option does, its range and default",
@@ -273,8 +295,9 @@ static const struct command commands[] = {
      "0 "
      "accepted, 75 not now, 69 refused, 68 no host",
      run_probe},
-    {"srs", "srs forward|reverse ADDRESS ...",
-     "what a sender becomes when it is forwarded, and whom an SRS or reply address stands for",
+    {"srs", "srs forward|reverse|secret ADDRESS ...",
+     "what a sender becomes when it is forwarded, and whom an SRS or reply address stands for; "
+     "secret [--add FILE] makes a secret",
      run_srs},
     {"queue", "queue list|show|retry|hold|release|bounce|delete|salvage",
      "the queue of a running or a stopped daemon: ID, --sender A, --recipient A, --destination "
@@ -299,6 +322,11 @@ static const struct command commands[] = {
     {"key", "key make SELECTOR|show FILE [--domain D]",
      "a key to seal with and its DNS record [--selector S] [--type rsa|ed25519] [--out FILE]",
      run_key},
+    {"import", "import postfix-virtual|aliases|postsrsd FILE ...",
+     "tables, aliases and SRS secrets of other programs: [--domain D] [--local D] [--output "
+     "PATH] "
+     "[--json]; what has no equal here is listed, with status 65",
+     run_import},
     {"headers", "headers [FILE] [--json]",
      "the way a message took: hops, delays, wrong clocks, where SPF or DKIM broke",
      run_headers},

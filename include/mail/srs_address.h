@@ -11,6 +11,7 @@
  *          characters, over the lower-cased fields, as Mail::SRS, libsrs2, postsrsd and pysrs
  *          make them. Both are verified without regard to case and in constant time; classic
  *          tags only for secrets that are marked classic (or when the format is classic).
+ *          Others can be set to make longer classic tags; all of up to 26 characters are taken.
  * Limits   local part of the result 64 octets, address 254: above SRS_TOO_LONG (the caller
  *          stores a token instead, or refuses). Length is checked before anything is parsed.
  * Time     days since 1970 are an argument; the stamp is two base32 digits, modulo 1024.

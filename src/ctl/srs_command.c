@@ -12,7 +12,8 @@ static const char usage[] =
     "usage: postilion srs forward ADDRESS ...   what a sender becomes when it is forwarded\n"
     "       postilion srs reverse ADDRESS ...   the sender behind an SRS address (SRS0=, "
     "SRS1=),\n"
-    "                                           the author behind a reply address (REPLY0=)\n";
+    "                                           the author behind a reply address (REPLY0=)\n"
+    "       postilion srs secret [--add FILE]   a new secret, or one more in FILE\n";
 
 static void print_mailbox(const struct smtp_mailbox *mailbox)
 {

@@ -444,6 +444,19 @@ static void judge_dmarc(struct publisher *publisher, struct publish_record *reco
     }
 }
 
+/* Then the record of that domain is good for it, too. */
+static bool is_below_a_domain(const struct publish_host *host, struct bytes name)
+{
+    for (size_t i = 0; i < host->domain_count; i++) {
+        struct bytes domain = host->domains[i];
+        if (name.len > domain.len && name.data[name.len - domain.len - 1] == '.' &&
+            bytes_ends_with_nocase(name, domain)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void add_dmarc(struct publisher *publisher, struct bytes domain, const char *why)
 {
     struct publish_record *record =
@@ -522,13 +535,15 @@ enum auth_status publish_records(const struct publish_host *host, struct dns_fac
     for (size_t i = 0; i < host->key_count; i++) {
         add_key(&publisher, &host->keys[i]);
     }
-    for (size_t i = 0; i < host->srs_domain_count; i++) {
-        add_dmarc(&publisher, host->srs_domains[i],
-                  "some providers want one of any domain that mail comes from");
-    }
     for (size_t i = 0; i < host->domain_count; i++) {
         add_dmarc(&publisher, host->domains[i],
                   "says what receivers do with mail that only claims to be from this domain");
+    }
+    for (size_t i = 0; i < host->srs_domain_count; i++) {
+        if (!is_below_a_domain(host, host->srs_domains[i])) {
+            add_dmarc(&publisher, host->srs_domains[i],
+                      "some providers want one of any domain that mail comes from");
+        }
     }
     if (host->tlsa_digest != NULL) {
         add_tlsa(&publisher);

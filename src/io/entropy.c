@@ -1,8 +1,13 @@
 #include "io/entropy.h"
 
+#include "base/encoding.h"
+#include "base/memory.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <sys/random.h>
+
+enum { SECRET_OCTETS = 32 };
 
 void entropy_fill(void *data, size_t len)
 {
@@ -34,4 +39,14 @@ struct siphash_key entropy_hash_key(void)
 
     entropy_fill(&key, sizeof key);
     return key;
+}
+
+void entropy_add_secret(struct strbuf *out)
+{
+    unsigned char octets[SECRET_OCTETS];
+
+    entropy_fill(octets, sizeof octets);
+    encoding_base64_add(out, bytes_of(octets, sizeof octets));
+    strbuf_add_char(out, '\n');
+    memory_wipe(octets, sizeof octets);
 }

@@ -5,6 +5,7 @@
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool take_address(const struct sockaddr *from, struct ip_address *address)
 {
@@ -45,4 +46,29 @@ size_t local_addresses(struct arena *arena, struct ip_address **addresses)
     }
     freeifaddrs(interfaces);
     return count;
+}
+
+/* A socket for datagrams gets its address when it is told where they will go; none goes there. */
+bool local_address_of_route(enum ip_family family, struct ip_address *address)
+{
+    /* root name servers: as far away as anything */
+    static const struct bytes far[] = {{"198.41.0.4", 10}, {"2001:503:ba3e::2:30", 19}};
+    struct ip_endpoint there = {.port = 53};
+    struct socket_address name;
+    int fd;
+
+    *address = (struct ip_address){.family = IP_NONE};
+    if (!ip_address_parse(far[family == IP_V6], &there.address) ||
+        !socket_address_from_endpoint(&there, &name)) {
+        return false;
+    }
+    fd = socket(name.as.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return false;
+    }
+    if (connect(fd, &name.as.any, name.len) == 0) {
+        *address = socket_address_of_local_end(fd).address;
+    }
+    (void)close(fd);
+    return address->family == family;
 }

@@ -188,33 +188,51 @@ static void make_tag(enum srs_format format, struct bytes secret, struct bytes i
     }
 }
 
-/* The length of a tag says its format; no other length is taken, or one digit would do. */
+/* Does the secret make this tag, or a longer one that begins so? */
+static bool makes_tag(enum srs_format format, struct bytes secret, struct bytes input,
+                      struct bytes tag)
+{
+    char given[KEYED_HASH_DIGITS], wanted[KEYED_HASH_DIGITS];
+
+    switch (format) {
+    case SRS_FORMAT_MODERN:
+        keyed_hash_sha256_base32(secret, input, wanted, tag.len);
+        break;
+    case SRS_FORMAT_CLASSIC:
+        keyed_hash_sha1_base64(secret, input, wanted, tag.len);
+        break;
+    }
+    bytes_fold(given, tag);
+    bytes_fold(wanted, bytes_of(wanted, tag.len));
+    return bytes_equal_constant_time(bytes_of(given, tag.len), bytes_of(wanted, tag.len));
+}
+
+/* A tag of ours has one length, or one digit would do. Others can be set to make longer ones (postsrsd's hash-length). */
 bool signed_local_is_genuine(const struct srs_options *options,
                              const struct signed_fields *fields, struct bytes tag,
                              struct arena *arena)
 {
-    enum srs_format format = tag.len == CLASSIC_DIGITS ? SRS_FORMAT_CLASSIC : SRS_FORMAT_MODERN;
-    char given[MODERN_DIGITS], wanted[MODERN_DIGITS];
-    struct bytes input;
+    bool may_be_modern = tag.len == tag_length(SRS_FORMAT_MODERN);
+    bool may_be_classic = tag.len >= tag_length(SRS_FORMAT_CLASSIC) &&
+                          tag.len <= KEYED_HASH_DIGITS && fields->kind != SIGNED_REPLY0;
+    struct bytes modern = BYTES(""), classic = BYTES("");
     bool is_found = false;
 
-    if (tag.len != tag_length(format) ||
-        (format == SRS_FORMAT_CLASSIC && fields->kind == SIGNED_REPLY0)) {
-        return false;
+    if (may_be_modern) {
+        modern = tag_input(SRS_FORMAT_MODERN, fields, arena);
     }
-    bytes_fold(given, tag);
-    input = tag_input(format, fields, arena);
+    if (may_be_classic) {
+        classic = tag_input(SRS_FORMAT_CLASSIC, fields, arena);
+    }
     for (size_t i = 0; i < options->secret_count; i++) {
         const struct srs_secret *secret = &options->secrets[i];
 
-        if (format == SRS_FORMAT_CLASSIC && options->format != SRS_FORMAT_CLASSIC &&
-            !secret->is_classic) {
-            continue;
+        if (may_be_modern) {
+            is_found |= makes_tag(SRS_FORMAT_MODERN, secret->octets, modern, tag);
         }
-        make_tag(format, secret->octets, input, wanted);
-        bytes_fold(wanted, bytes_of(wanted, tag.len));
-        is_found |=
-            bytes_equal_constant_time(bytes_of(given, tag.len), bytes_of(wanted, tag.len));
+        if (may_be_classic && (options->format == SRS_FORMAT_CLASSIC || secret->is_classic)) {
+            is_found |= makes_tag(SRS_FORMAT_CLASSIC, secret->octets, classic, tag);
+        }
     }
     return is_found;
 }

@@ -41,7 +41,7 @@ def test_what_is_installed(root):
         "usr/lib/tmpfiles.d/postilion.conf", "usr/share/bash-completion/completions/postilion",
         "etc/postilion/postilion.conf.sample", "etc/fail2ban/filter.d/postilion.conf",
         "usr/share/doc/postilion/README.md", "usr/share/doc/postilion/CHANGELOG.md",
-        "usr/share/doc/postilion/LOGGING.md", "usr/share/doc/postilion/OPERATING.md", "usr/share/doc/postilion/INNER-SERVER.md", "usr/share/doc/postilion/LICENSE"}
+        "usr/share/doc/postilion/LOGGING.md", "usr/share/doc/postilion/OPERATING.md", "usr/share/doc/postilion/MIGRATING.md", "usr/share/doc/postilion/INNER-SERVER.md", "usr/share/doc/postilion/LICENSE"}
     assert harness.run([str(root / "usr/sbin/postilion"), "version"]).returncode == 0
 
 
@@ -190,7 +190,7 @@ def test_completion_offers_every_command(root):
 def test_completion_offers_options_and_words(root):
     for name, usage in commands().items():
         assert set(re.findall(r"--[a-z-]+", usage)) <= complete(root, name, "--"), name
-    assert complete(root, "srs", "") == {"forward", "reverse"}
+    assert complete(root, "srs", "") == {"forward", "reverse", "secret"}
     assert complete(root, "queue", "re") == {"retry", "release"}
     assert complete(root, "pause", "") == {"inbound", "outbound"}
     assert complete(root, "key", "") == {"make", "show"}

@@ -6,7 +6,9 @@ First its blocks of commands, then every command in its sentences and tables, th
 `check`. Around them are the examples' world: its DNS, the next hop of its targets, and a `systemctl` that does what the
 installed unit says. Prints what happened as JSON.
 """
+import base64
 import ctypes
+import hmac
 import json
 import os
 import pathlib
@@ -14,6 +16,8 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import document_text  # noqa: E402
@@ -24,6 +28,8 @@ from dnslib.server import BaseResolver, DNSLogger, DNSServer  # noqa: E402
 CLONE_NEWNET = 0x40000000
 ZONE = """
 mx.example.org. 60 IN A 192.0.2.25
+25.2.0.192.in-addr.arpa. 60 IN PTR mx.example.org.
+inner.example.org. 60 IN A 203.0.113.5
 example.org. 60 IN MX 10 mx.example.org.
 srs.example.org. 60 IN MX 10 mx.example.org.
 srs.example.org. 60 IN TXT "v=spf1 ip4:192.0.2.25 -all"
@@ -33,7 +39,17 @@ corp.example. 60 IN MX 10 in.mail.example.
 in.mail.example. 60 IN A 203.0.113.5
 """
 SYSTEMCTL = r"""#!/bin/bash
+if [ "$*" = "reload postfix" ]; then # the stand-in of old_server
+    for ((i = 0; i < 300; i++)); do
+        grep -q '^smtp *inet ' /etc/postfix/master.cf && wanted=yes || wanted=no
+        [ "$(cat /tmp/old-server)" != $wanted ] || exit 0
+        sleep 0.1
+    done
+    exit 1
+fi
 case $1 in
+restart)
+    "$0" stop "$2" && "$0" start "$2" ;;
 start | enable)
     install -d -m 750 -o postilion -g postilion /run/postilion
     command=$(sed -n 's/^ExecStart=//p' /usr/lib/systemd/system/postilion.service)
@@ -83,11 +99,36 @@ PLACES = {
     "postilion srs reverse": {"ADDRESS": "$(postilion srs forward bob@sender.example)"},
     "postilion key show": {"FILE": "/etc/postilion/s1.pem"},
     "postilion queue salvage": {"DIR": "/var/spool/postilion/salvaged"},
+    "postilion srs secret": {"SECRETS": "/tmp/secrets"},
+    "postilion import postfix-virtual": {"TABLE": "/tmp/virtual"},
+    "postilion import aliases": {"TABLE": "/tmp/aliases"},
+    "postilion import postsrsd": {"SECRETS": "/tmp/postsrsd.secret"},
+}
+# What people have who come from elsewhere.
+POSTSRSD_SECRET = "kWPqaTVB8HgaVrXiv9Xp3A=="
+OLD_FILES = {
+    "/tmp/virtual": "info@example.org anna@mail.example\n",
+    "/tmp/aliases": "root: admin@mail.example\n",
+    "/tmp/postsrsd.secret": POSTSRSD_SECRET + "\n",
+    "/etc/postsrsd.secret": POSTSRSD_SECRET + "\n",
+    "/etc/default/postsrsd": "SRS_DOMAIN=srs.example.org\nSRS_SEPARATOR==\nSRS_SECRET=/etc/postsrsd.secret\nSRS_HASHLENGTH=4\n",
+    "/etc/aliases": "postmaster: root\nroot: admin@mail.example\n",
+    "/etc/postfix/virtual": """# who is who
+example.org        virtual
+info@example.org   anna@mail.example,
+                   bob
+postmaster@example.org admin@mail.example
+abuse@example.org  admin@mail.example
+""",
+    "/etc/postfix/main.cf": "compatibility_level = 3.6\n",
+    "/etc/postfix/master.cf": "smtp inet n - y - - smtpd\n",
+    "/etc/exim4/virtual/example.net": "info: anna@mail.example\ngone: :fail: 550 has left\n",
+    "/etc/mail/virtuals": "info@example.com anna@mail.example\n",
 }
 QUEUED = """swaks -s mx.example.org -f bob@sender.example -t abuse@example.org >/dev/null
     postilion queue list --json | /usr/bin/python3 -c 'import json, sys; print(json.loads(sys.stdin.readline())["id"])'"""
 # What sentences call a command by; complete ones stand elsewhere in the document.
-NAMES = ("postilion serve", "postilion explain", "postilion queue salvage")
+NAMES = ("postilion serve", "postilion setup", "postilion import", "postilion explain", "postilion queue salvage")
 # What has to be so before it: only a stopped daemon's spool is salvaged, by its owner; a message that is held ...
 BEFORE = {"postilion queue salvage": "systemctl stop postilion"}
 AFTER = {"postilion queue salvage": "systemctl start postilion", "postilion pause": "postilion resume {last}"}
@@ -151,6 +192,47 @@ def far_host():
     anchor.kill()
     subprocess.run("ip address add 203.0.113.1/24 dev near && ip link set near up", shell=True, check=True)
     return hop
+
+
+def postsrsd_address(sender):
+    """What postsrsd makes of a sender today."""
+    local, domain = sender.split("@")
+    day = int(time.time()) // 86400 % 1024
+    stamp = "".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[digit] for digit in (day >> 5, day & 31))
+    tag = hmac.new(POSTSRSD_SECRET.encode(), (stamp + domain + local).lower().encode(), "sha1").digest()
+    return f"SRS0={base64.b64encode(tag).decode()[:4]}={stamp}={domain}={local}@srs.example.org"
+
+
+def old_files():
+    for name, text in OLD_FILES.items():
+        path = pathlib.Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def old_server():
+    """A Postfix: its files, its postconf, its log, and something in its place that listens as long as master.cf says so."""
+    subprocess.run(f"""useradd -r -s /bin/false postfix; groupadd -r postdrop
+        cp -a {harness.PEERS}/usr/lib/postfix /usr/lib/
+        cp {harness.PEERS}/usr/sbin/postconf /usr/sbin/
+        echo /usr/lib/postfix >/etc/ld.so.conf.d/postfix.conf
+        ldconfig""", shell=True, check=True, stdout=subprocess.DEVNULL)
+    pathlib.Path("/var/log/mail.log").write_text(
+        f"postfix/smtp[1]: AB12: from=<{postsrsd_address('alice@example.net')}>, to=<x@y.example>, status=sent\n")
+    state = pathlib.Path("/tmp/old-server")
+
+    def watch():
+        listening = None
+        while True:
+            wants = re.search("(?m)^smtp +inet ", pathlib.Path("/etc/postfix/master.cf").read_text()) is not None
+            if wants and listening is None:
+                listening = harness.NextHop("192.0.2.25", 25)
+            elif not wants and listening is not None:
+                listening.stop()
+                listening = None
+            state.write_text("yes" if wants else "no")
+            time.sleep(0.05)
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def run(command, patience=60, stdin=subprocess.DEVNULL):
@@ -265,7 +347,8 @@ def files_of_examples():
 
 def begin_with_configuration(document):
     """A document that installs nothing itself: as after the first block of OPERATING.md, with its first configuration."""
-    results = [run(document_text.blocks_of(harness.ROOT / "docs/OPERATING.md", "sh")[0])]
+    results = [run(document_text.blocks_of(harness.ROOT / "docs/OPERATING.md", "sh")[0]),
+               run("postilion srs secret --add /etc/postilion/srs.secret")]
     text = document_text.blocks_of(document, "conf")[0]
     files_of_examples()
     for path in ("/etc/postilion/postilion.conf", harness.ROOT / "postilion.conf"):
@@ -277,7 +360,10 @@ def main():
     document = sys.argv[1]
     pathlib.Path("/tmp").chmod(0o1777)
     prepare()
+    old_files()
     hop = far_host()
+    if pathlib.Path(document).name == "MIGRATING.md":
+        old_server()
     told = {"blocks": [], "spans": [], "configs": []}
     installs = "make install" in "".join(document_text.blocks_of(document, "sh"))
     if not installs:

@@ -98,9 +98,9 @@ static void test_what_stands_there(void **state)
          PUBLISH_RETURN_SPF, "wrong", "v=spf1 ip4:192.0.2.25 -all", "v=spf1 ip4:192.0.2.25. -all"},
         {"SPF of the host", "mx.example.org TXT v=spf1 a -all\nmx.example.org A 192.0.2.25\n", PUBLISH_HOST_SPF, "right", "v=spf1 ip4:192.0.2.25 -all", ""},
         {"no DMARC", "", PUBLISH_DMARC, "missing", "v=DMARC1; p=none", ""},
-        {"DMARC at the parent", "_dmarc.example.org TXT v=DMARC1; p=reject\n", PUBLISH_DMARC, "right", "v=DMARC1; p=none", ""},
-        {"no DMARC record", "_dmarc.srs.example.org TXT v=dmarc1\n", PUBLISH_DMARC, "wrong", "v=DMARC1; p=none", "v=dmarc1"},
-        {"DMARC: no answer", "_dmarc.srs.example.org TXT !\n", PUBLISH_DMARC, "unknown", "v=DMARC1; p=none", ""},
+        {"DMARC", "_dmarc.example.org TXT v=DMARC1; p=reject\n", PUBLISH_DMARC, "right", "v=DMARC1; p=none", ""},
+        {"no DMARC record", "_dmarc.example.org TXT v=dmarc1\n", PUBLISH_DMARC, "wrong", "v=DMARC1; p=none", "v=dmarc1"},
+        {"DMARC: no answer", "_dmarc.example.org TXT !\n", PUBLISH_DMARC, "unknown", "v=DMARC1; p=none", ""},
         {"markup of strangers", "25.2.0.192.in-addr.arpa PTR \x1b[2Jboo\n", PUBLISH_REVERSE_NAME, "wrong", "mx.example.org.", "\\x1b[2Jboo"},
     };
     /* clang-format on */
@@ -186,11 +186,31 @@ static void test_each_record_once(void **state)
     CHECK_INT("A", count_name(&list, "mx.example.org", DNS_TYPE_A), 1);
     CHECK_INT("AAAA", count_name(&list, "mx.example.org", DNS_TYPE_AAAA), 1);
     CHECK_INT("PTR", find(&list, PUBLISH_REVERSE_NAME)->type, DNS_TYPE_PTR);
-    CHECK_INT("all", list.count, 9);
+    CHECK_INT("all", list.count, 8);
     input.srs_domains = domains;
     run(&input, "", false, &list);
     CHECK_INT("MX of both", count_name(&list, "example.org", DNS_TYPE_MX), 1);
     CHECK_INT("DMARC of both", count_name(&list, "_dmarc.example.org", DNS_TYPE_TXT), 1);
+}
+
+/* The record of a parent is enough; of a domain elsewhere it is not. */
+static void test_dmarc_of_the_srs_domain(void **state)
+{
+    static const struct bytes elsewhere[] = {{"srs.example.net", 15}};
+    struct publish_host input = host;
+    struct publish_list list;
+
+    (void)state;
+    run(&input, "", false, &list);
+    CHECK_INT("below a domain of ours",
+              count_name(&list, "_dmarc.srs.example.org", DNS_TYPE_TXT), 0);
+    input.srs_domains = elsewhere;
+    run(&input, "_dmarc.example.org TXT v=DMARC1; p=none\n", false, &list);
+    CHECK_INT("elsewhere", list.records[list.count - 1].state, PUBLISH_MISSING);
+    CHECK_BYTES("elsewhere", list.records[list.count - 1].name,
+                BYTES("_dmarc.srs.example.net"));
+    run(&input, "_dmarc.example.net TXT v=DMARC1; p=reject\n", false, &list);
+    CHECK_INT("at its parent", list.records[list.count - 1].state, PUBLISH_RIGHT);
 }
 
 static void test_without_dns(void **state)
@@ -203,7 +223,7 @@ static void test_without_dns(void **state)
         CHECK_INT("unknown", list.records[i].state, PUBLISH_UNKNOWN);
         CHECK_TRUE("what to publish", list.records[i].value.len > 0);
     }
-    CHECK_INT("all", list.count, 8);
+    CHECK_INT("all", list.count, 7);
 }
 
 static void test_tlsa(void **state)
@@ -294,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_stands_there),
                                        cmocka_unit_test(test_keys),
                                        cmocka_unit_test(test_each_record_once),
+                                       cmocka_unit_test(test_dmarc_of_the_srs_domain),
                                        cmocka_unit_test(test_without_dns),
                                        cmocka_unit_test(test_tlsa),
                                        cmocka_unit_test(test_the_zone),
