@@ -11,10 +11,12 @@ TMPFILESDIR ?= $(LIBDIR)/tmpfiles.d
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 
 MANUALS := man1/postilion.1 man1/postilion-queue.1 man5/postilion.conf.5
+PAGES := CHANGELOG LOGGING METRICS OPERATING MIGRATING INNER-SERVER
+EXAMPLES := prometheus-rules.yml grafana-dashboard.json
 INSTALLED = $(SBINDIR)/postilion $(MANUALS:%=$(MANDIR)/%) $(UNITDIR)/postilion.service $(UNITDIR)/postilion.socket \
             $(SYSUSERSDIR)/postilion.conf $(TMPFILESDIR)/postilion.conf $(COMPLETIONDIR)/postilion \
             $(SYSCONFDIR)/postilion/postilion.conf.sample $(SYSCONFDIR)/fail2ban/filter.d/postilion.conf \
-            $(DOCDIR)/README.md $(DOCDIR)/CHANGELOG.md $(DOCDIR)/LOGGING.md $(DOCDIR)/OPERATING.md $(DOCDIR)/MIGRATING.md $(DOCDIR)/INNER-SERVER.md $(DOCDIR)/LICENSE
+            $(DOCDIR)/README.md $(DOCDIR)/LICENSE $(PAGES:%=$(DOCDIR)/%.md) $(EXAMPLES:%=$(DOCDIR)/examples/%)
 
 PUT = install -D -m 644
 # The unit says where the program and its configuration are.
@@ -34,10 +36,11 @@ install: $(PROGRAM) ## install everything but a configuration: DESTDIR, PREFIX (
 	$(PUT) conf/postilion.fail2ban $(DESTDIR)$(SYSCONFDIR)/fail2ban/filter.d/postilion.conf
 	$(PUT) README.md $(DESTDIR)$(DOCDIR)/README.md
 	$(PUT) LICENSE $(DESTDIR)$(DOCDIR)/LICENSE
-	for page in CHANGELOG LOGGING OPERATING MIGRATING INNER-SERVER; do $(PUT) docs/$$page.md $(DESTDIR)$(DOCDIR)/$$page.md || exit 1; done
+	for page in $(PAGES); do $(PUT) docs/$$page.md $(DESTDIR)$(DOCDIR)/$$page.md || exit 1; done
+	for file in $(EXAMPLES); do $(PUT) conf/$$file $(DESTDIR)$(DOCDIR)/examples/$$file || exit 1; done
 	@$(if $(DESTDIR),:,echo "Next: $(DOCDIR)/OPERATING.md")
 
 .PHONY: uninstall
 uninstall: ## remove what `make install` put there; configuration, spool and account stay
 	rm -f $(INSTALLED:%=$(DESTDIR)%)
-	-rmdir $(DESTDIR)$(DOCDIR) $(DESTDIR)$(SYSCONFDIR)/postilion 2>/dev/null
+	-rmdir $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR) $(DESTDIR)$(SYSCONFDIR)/postilion 2>/dev/null

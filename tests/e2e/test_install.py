@@ -41,7 +41,9 @@ def test_what_is_installed(root):
         "usr/lib/tmpfiles.d/postilion.conf", "usr/share/bash-completion/completions/postilion",
         "etc/postilion/postilion.conf.sample", "etc/fail2ban/filter.d/postilion.conf",
         "usr/share/doc/postilion/README.md", "usr/share/doc/postilion/CHANGELOG.md",
-        "usr/share/doc/postilion/LOGGING.md", "usr/share/doc/postilion/OPERATING.md", "usr/share/doc/postilion/MIGRATING.md", "usr/share/doc/postilion/INNER-SERVER.md", "usr/share/doc/postilion/LICENSE"}
+        "usr/share/doc/postilion/LOGGING.md", "usr/share/doc/postilion/OPERATING.md", "usr/share/doc/postilion/LICENSE",
+        "usr/share/doc/postilion/MIGRATING.md", "usr/share/doc/postilion/INNER-SERVER.md", "usr/share/doc/postilion/METRICS.md",
+        "usr/share/doc/postilion/examples/prometheus-rules.yml", "usr/share/doc/postilion/examples/grafana-dashboard.json"}
     assert harness.run([str(root / "usr/sbin/postilion"), "version"]).returncode == 0
 
 

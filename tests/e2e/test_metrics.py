@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 
 import pytest
+import yaml
 
 import harness
 from harness import Client, a_message, wait_until
@@ -349,3 +350,84 @@ def test_each_minute_is_kept_and_nobody_reads_of_it(world):
     wait_until(lambda: len(daemon.log("delivered")) == 1, "the delivery")
     daemon.stop()
     assert minutes_of(daemon)["accepted"] == 4
+
+
+RULES = harness.ROOT / "conf/prometheus-rules.yml"
+DASHBOARD = harness.ROOT / "conf/grafana-dashboard.json"
+OF_PROMETHEUS = {"up"}
+
+
+def expressions_in_rules():
+    return {rule["alert"]: rule["expr"] for group in yaml.safe_load(RULES.read_text())["groups"]
+            for rule in group["rules"]}
+
+
+def expressions_in_dashboard():
+    board = json.loads(DASHBOARD.read_text())
+    found = {f"{panel['title']} {target['refId']}": target["expr"] for panel in board["panels"]
+             for target in panel.get("targets", [])}
+    found.update({f"annotation {entry['name']}": entry["expr"] for entry in board["annotations"]["list"]})
+    assert len(found) > 40 and len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+    return found
+
+
+def family(name, types):
+    """The metric a name in an expression belongs to, or None."""
+    base = re.sub("_(bucket|sum|count)$", "", name)
+    return name if name in types else base if types.get(base) == "histogram" else None
+
+
+def mistakes_in(expression, text, types):
+    """Names and words that the daemon does not give."""
+    for name, matchers in re.findall(r"\b((?:postilion|process)_[a-z_]+|up)\b(?:\{([^}]*)\})?", expression):
+        metric = family(name, types)
+        if name not in OF_PROMETHEUS and metric is None:
+            yield name
+            continue
+        for label, operator, words in re.findall(r'([a-z_]+)(=~|!~|!=|=)"([^"]*)"', matchers):
+            if label in ("job", "instance"):
+                continue
+            known = labels_of(text, metric, label)
+            yield from (f'{name}{{{label}="{word}"}}' for word in words.split("|") if word not in known)
+    for label in re.findall(r"\bby \(([^)]*)\)", expression):
+        of_all = {label for key in samples(text) for label, _ in key[1]} | {"instance", "le"}
+        yield from (word for word in re.split(r",\s*", label) if word not in of_all)
+
+
+@pytest.mark.parametrize("expressions", [expressions_in_rules, expressions_in_dashboard])
+def test_rules_and_dashboard_know_only_what_the_daemon_gives(text, expressions):
+    types = types_of(text)
+    # What is found only where there is a certificate, or after the first examination.
+    text += ('postilion_certificate_expiry_timestamp_seconds{certificate="1"} 1\n' +
+             "".join(f'postilion_doctor_findings{{severity="{word}"}} 0\n' for word in ("error", "warning")
+                     if f'severity="{word}"' not in text))
+    for name, expression in expressions().items():
+        assert list(mistakes_in(expression, text, types)) == [], name
+    assert list(mistakes_in('rate(postilion_session_total[1m])', text, types)) == ["postilion_session_total"]
+    assert list(mistakes_in('postilion_sessions_total{tls="TLSv1"}', text, types)) == ['postilion_sessions_total{tls="TLSv1"}']
+
+
+def test_prometheus_takes_the_rules(promtool):
+    result = promtool("check", "rules", str(RULES))
+    assert result.returncode == 0 and "SUCCESS" in result.stdout, result.stdout + result.stderr
+
+
+def test_prometheus_takes_the_dashboards_expressions(promtool, tmp_path):
+    rules = {"groups": [{"name": "dashboard", "rules": [
+        {"record": f"panel:{number}", "expr": expression.replace("$__rate_interval", "5m").replace("$instance", ".*")}
+        for number, expression in enumerate(expressions_in_dashboard().values())]}]}
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
+    result = promtool("check", "rules", str(tmp_path / "rules.yml"))
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_alerts_fire_when_they_should_and_not_before(promtool, tmp_path):
+    cases = (harness.ROOT / "tests/support/prometheus_rules_test.yml").read_text()
+
+    def run(rules):
+        (tmp_path / "rules.yml").write_text(rules)
+        (tmp_path / "cases.yml").write_text(cases.replace("RULES", str(tmp_path / "rules.yml")))
+        return promtool("test", "rules", str(tmp_path / "cases.yml"))
+    result = run(RULES.read_text())
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert run(RULES.read_text().replace("> 1000\n", "> 10000\n")).returncode != 0
