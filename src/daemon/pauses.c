@@ -131,11 +131,12 @@ bool pauses_set(struct pauses *pauses, const struct pause_target *target, int64_
     }
     if (is_paused) {
         insert(pauses, place, target, now_ms);
-    } else {
-        take_out(pauses, place);
     }
     pauses->apply(pauses->context, target, is_paused);
     log_pause(target, is_paused);
+    if (!is_paused) {
+        take_out(pauses, place); /* the last: `target` may be what pauses_get gave */
+    }
     return true;
 }
 
