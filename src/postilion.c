@@ -14,6 +14,7 @@
 #include "ctl/secret_command.h"
 #include "ctl/srs_command.h"
 #include "daemon/check_command.h"
+#include "daemon/doctor_command.h"
 #include "daemon/explain_command.h"
 #include "daemon/probe_command.h"
 #include "daemon/setup_command.h"
@@ -243,6 +244,20 @@ static int run_auth(const struct arguments *arguments)
     return status;
 }
 
+static int run_doctor(const struct arguments *arguments)
+{
+    int status = doctor_command_check(arguments->argc, arguments->argv, stderr);
+    struct config *config;
+
+    if (status != EX_OK) {
+        return status;
+    }
+    config = load(arguments->config_path);
+    return config == NULL
+               ? EX_CONFIG
+               : doctor_command_run(config, arguments->argc, arguments->argv, stdout, stderr);
+}
+
 static int run_key(const struct arguments *arguments)
 {
     return key_command_run(arguments->argc, arguments->argv, stdout, stderr);
@@ -281,6 +296,12 @@ static const struct command commands[] = {
      run_setup},
     {"check", "check [--no-dns | --dump | --sample | --manual]",
      "every error with file, line, column and a hint, and the keys of seals in DNS", run_check},
+    {"doctor", "doctor [DOMAIN] [--address A] [--offline] [--json]",
+     "what is wrong with this installation, in DNS and here, and what mends it [--port-25 "
+     "HOST] [--lists public|configured] "
+     "[--resolver HOST:PORT] [--signed NAME] [--broken NAME]; status 0 nothing to do, 1 "
+     "warnings, 2 errors",
+     run_doctor},
     {"explain-option", "explain-option [NAME]", "what an option does, its range and default",
      run_explain_option},
     {"explain", "explain FROM TO [--ip A] [--helo H] [--message FILE|-]",

@@ -126,10 +126,24 @@ struct config_setting {
     struct config_setting *next;
 };
 
+/* Of the doctor block. */
+enum config_doctor_run { CONFIG_DOCTOR_DAILY, CONFIG_DOCTOR_OFF };
+enum config_doctor_lists { CONFIG_DOCTOR_PUBLIC, CONFIG_DOCTOR_CONFIGURED };
+
+struct config_doctor {
+    int run;                          /* enum config_doctor_run */
+    int lists;                        /* enum config_doctor_lists */
+    uint64_t delay_ms;                /* from the start to the first one */
+    struct config_networks addresses; /* single ones: how the world sees us */
+    struct bytes port_25;             /* a host to try; empty: next hops */
+};
+
 /* Of the tls block. */
 struct config_certificate {
     struct config_place place;
-    int64_t expires; /* seconds since 1970 */
+    const struct config_file *file; /* the certificates, the key is forgotten */
+    int64_t begins, expires;        /* seconds since 1970 */
+    enum tls_chain chain;
 };
 
 /* Where an include looks for files: the directory before the first wildcard. */
@@ -173,13 +187,16 @@ struct config {
 
     struct srs_options srs;  /* ready: secrets read, own domains known */
     struct bytes srs_domain; /* default: hostname */
-    int srs_accept;          /* enum config_srs_accept */
-    int srs_long;            /* enum long_sender_rule */
-    int srs_separator;       /* index into "=+-" */
+    const struct config_file *srs_secrets, *srs_classic_secrets; /* NULL: there is none */
+    int srs_accept;                                              /* enum config_srs_accept */
+    int srs_long;                                                /* enum long_sender_rule */
+    int srs_separator;                                           /* index into "=+-" */
     uint64_t srs_max_age_ms;
     uint64_t srs_return_rate; /* messages an hour to one return or reply address; 0: no limit */
     uint64_t srs_return_uses; /* messages in all; 0: no limit */
     int srs_format;           /* enum srs_format */
+
+    struct config_doctor doctor;
 
     struct alias_table *aliases;
     struct delivery_route_table routes;

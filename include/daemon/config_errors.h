@@ -24,6 +24,7 @@ struct config_file {
     struct strbuf owned; /* what text points into, or empty */
     struct file_stamp stamp;
     bool is_on_disk; /* otherwise a text from memory */
+    bool is_secret;  /* keys, secrets: nobody else is to read it */
     bool is_watched; /* aliases: read again when it changes, without anybody's asking */
     struct config_file *next;
 };

@@ -47,5 +47,7 @@ enum disk_status disk_lock(const char *path, int *handle);
 /* Opens it for reading, and holds it against disk_lock until the handle is closed. */
 enum disk_status disk_hold(const char *path, int *handle);
 enum disk_status disk_free_space(const char *directory, uint64_t *octets);
+/* Inodes; *most is 0 where the file system does not count them. */
+enum disk_status disk_free_files(const char *directory, uint64_t *free, uint64_t *most);
 
 #endif

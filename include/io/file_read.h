@@ -25,6 +25,7 @@ struct file_rights {
     bool is_directory;
     bool is_sticky; /* a directory whose names only their owners may remove */
     bool others_may_write;
+    unsigned mode; /* permission bits */
 };
 
 /* Replaces what is in *out; no copy is made. `stamp` may be NULL. */

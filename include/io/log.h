@@ -45,6 +45,8 @@ void log_flush(void); /* waits until what waits is written; for the end and for 
 /* Lines go to `take`, without their end, and nowhere else; NULL: to the target again. For commands that
  * show what would be logged; no other thread may log meanwhile. */
 void log_divert(void (*take)(void *context, struct bytes line), void *context);
+/* Lines of this thread are thrown away, the watch does not see them either; for rehearsals inside a daemon. */
+void log_hush(bool is_on);
 
 /* Besides the target: whole lines, each with its end, several a call, on the writer's thread, from log_start to
  * log_stop. Also lines of level info that the level leaves out. Lines are as the target gets them: logfmt or

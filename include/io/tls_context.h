@@ -67,6 +67,9 @@ struct tls_certificate_facts {
 bool tls_certificate_look(const struct tls_certificate *certificate, struct bytes name,
                           struct tls_certificate_facts *facts, struct strbuf *why);
 
+/* Is the first certificate of the PEM text good for the name? False, too, when it cannot be read. */
+bool tls_certificate_is_for(struct bytes chain, struct bytes name);
+
 void tls_session_free(struct tls_session **session); /* safe on NULL */
 
 #endif

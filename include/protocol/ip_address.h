@@ -56,6 +56,8 @@ bool ip_network_contains(const struct ip_network *network, const struct ip_addre
  * "this network" (0.0.0.0/8), link-local, multicast, limited broadcast; also inside NAT64
  * (64:ff9b::/96) and 6to4 wrappers. */
 bool ip_address_is_never_next_hop(const struct ip_address *address);
+/* Known inside a network only: RFC 1918, 6598 (carriers), 4193. */
+bool ip_address_is_private(const struct ip_address *address);
 bool ip_address_is_loopback(const struct ip_address *address);
 /* 0.0.0.0 or ::, "any address" */
 bool ip_address_is_unspecified(const struct ip_address *address);

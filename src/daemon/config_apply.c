@@ -604,6 +604,8 @@ static void apply_secrets(struct config_loading *loading, const struct config_op
         return;
     }
     config_check_secret(loading, word, file);
+    *(is_classic ? &loading->config->srs_classic_secrets : &loading->config->srs_secrets) =
+        file;
     rest = file->text;
     while (rest.len > 0) {
         struct bytes line = bytes_trim(bytes_cut(&rest, '\n'));

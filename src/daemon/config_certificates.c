@@ -191,8 +191,11 @@ static void use_pairs(struct config_loading *loading)
         struct tls_certificate_facts facts = {.expires = 0};
         is_good = look_at(loading, pair, &certificates[count], &facts) && is_good;
         has_name = has_name || facts.has_name;
-        kept[count++] =
-            (struct config_certificate){pair->certificate_word->place, facts.expires};
+        kept[count++] = (struct config_certificate){.place = pair->certificate_word->place,
+                                                    .file = pair->certificate,
+                                                    .begins = facts.begins,
+                                                    .expires = facts.expires,
+                                                    .chain = facts.chain};
     }
     if (!is_good) {
         return;

@@ -76,7 +76,9 @@ static void add_derived_host(struct strbuf *out, const struct config *config,
     const struct bytes *value =
         (const struct bytes *)(const void *)((const char *)config + option->offset);
 
-    add_default(out, indent, option->name, *value, "hostname");
+    if (value->len > 0) { /* others stand for none at all */
+        add_default(out, indent, option->name, *value, "hostname");
+    }
 }
 
 static bool has_child(const struct config_node *block, const char *name)

@@ -13,7 +13,11 @@
  *   config_scanners where messages are shown to scanners
  *   config_admin    where the status page is served
  *   config_verify   whose servers are asked about recipients
+<<<<<<< HEAD
  *   config_history  how long lines are kept
+=======
+ *   config_doctor   the daemon looking after itself
+>>>>>>> fe4c105 (wip)
  *   config_aliases  domain blocks and alias files into the alias table
  */
 #ifndef DAEMON_CONFIG_INTERNAL_H
@@ -159,12 +163,14 @@ void config_apply_tls_rule(struct config_loading *loading, const struct config_o
 void config_build_tls(struct config_loading *loading);
 /* A file with a secret in it: others may not read it, let alone write it. */
 void config_check_secret(struct config_loading *loading, const struct config_word *word,
-                         const struct config_file *file);
+                         struct config_file *file);
 /* What stood in it is in use elsewhere now. */
 void config_wipe_file(struct config_file *file);
 /* NULL: there is no such setting. */
 const struct config_setting *config_find_setting(const struct config *config,
                                                  const char *context, const char *name);
+/* The doctor block, when all of it is there. */
+void config_check_doctor(struct config_loading *loading);
 /* A rule of the client block; a block list or allow list. */
 void config_apply_client_rule(struct config_loading *loading,
                               const struct config_option *option,

@@ -598,6 +598,7 @@ static void complete(struct config_loading *loading, const struct config_file *f
     config_build_policies(loading);
     config_build_seals(loading);
     config_check_munging(loading);
+    config_check_doctor(loading);
     config_check_clients(loading);
     config_build_verify(loading);
     check_bounces(loading);

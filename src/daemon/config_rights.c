@@ -5,8 +5,9 @@
 static const char HOW_TO_CLOSE[] = "chmod 640";
 
 void config_check_secret(struct config_loading *loading, const struct config_word *word,
-                         const struct config_file *file)
+                         struct config_file *file)
 {
+    file->is_secret = true;
     if (file->stamp.is_writable_by_others) {
         config_error_at(loading, word, HOW_TO_CLOSE, "everybody on this machine can write %s",
                         file->name);

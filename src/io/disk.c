@@ -199,3 +199,15 @@ enum disk_status disk_free_space(const char *directory, uint64_t *octets)
     *octets = (uint64_t)facts.f_bavail * facts.f_frsize;
     return DISK_OK;
 }
+
+enum disk_status disk_free_files(const char *directory, uint64_t *free, uint64_t *most)
+{
+    struct statvfs facts;
+
+    if (statvfs(directory, &facts) != 0) {
+        return status_of_errno();
+    }
+    *free = facts.f_favail;
+    *most = facts.f_files;
+    return DISK_OK;
+}

@@ -130,6 +130,7 @@ bool file_read_rights(const char *path, struct file_rights *rights)
         .is_directory = S_ISDIR(status.st_mode),
         .is_sticky = (status.st_mode & S_ISVTX) != 0,
         .others_may_write = (status.st_mode & S_IWOTH) != 0,
+        .mode = status.st_mode & ALLPERMS,
     };
     return true;
 }

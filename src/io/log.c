@@ -64,6 +64,7 @@ static atomic_bool is_watched; /* there is a watch_take */
 /* In the place of all that. */
 static void (*divert_take)(void *context, struct bytes line);
 static void *divert_context;
+static _Thread_local bool is_hushed; /* this thread says nothing */
 
 static int syslog_socket = -1; /* the writer's; before log_start whoever writes */
 
@@ -636,6 +637,11 @@ static void put_time(struct log_line *line)
     put_raw(line, bytes_of(ms, sizeof ms));
 }
 
+void log_hush(bool is_on)
+{
+    is_hushed = is_on;
+}
+
 void log_divert(void (*take)(void *context, struct bytes line), void *context)
 {
     divert_take = take;
@@ -663,6 +669,7 @@ static void begin(struct log_line *line, enum log_level level, const char *event
     line->has_value = false;
     line->is_on = !line->is_quiet || (level >= LOG_INFO && divert_take == NULL &&
                                       atomic_load_explicit(&is_watched, memory_order_relaxed));
+    line->is_on = line->is_on && !is_hushed;
     if (!line->is_on) {
         return;
     }

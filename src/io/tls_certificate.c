@@ -115,10 +115,27 @@ int64_t tls_identity_expires(const struct tls_identity *identity)
     return tls_certificate_seconds(X509_get0_notAfter(identity->own), INT64_MAX);
 }
 
+static bool has_name(X509 *certificate, struct bytes name)
+{
+    return name.len > 0 && X509_check_host(certificate, name.data, name.len,
+                                           X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+}
+
 bool tls_identity_has_name(const struct tls_identity *identity, struct bytes name)
 {
-    return name.len > 0 && X509_check_host(identity->own, name.data, name.len,
-                                           X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+    return has_name(identity->own, name);
+}
+
+bool tls_certificate_is_for(struct bytes chain, struct bytes name)
+{
+    BIO *pem = open_pem(chain);
+    X509 *certificate = PEM_read_bio_X509(pem, NULL, NULL, NULL);
+    bool is_for = certificate != NULL && has_name(certificate, name);
+
+    X509_free(certificate);
+    BIO_free(pem);
+    ERR_clear_error();
+    return is_for;
 }
 
 /* ---- what is to be known of it ---- */

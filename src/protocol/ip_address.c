@@ -375,6 +375,23 @@ bool ip_address_is_never_next_hop(const struct ip_address *address)
     return octets[0] == 0x20 && octets[1] == 0x02 && v4_is_never_next_hop(octets + 2);
 }
 
+bool ip_address_is_private(const struct ip_address *address)
+{
+    const uint8_t *octets = address->octets;
+
+    switch (address->family) {
+    case IP_NONE:
+        return false;
+    case IP_V4:
+        return octets[0] == 10 || (octets[0] == 172 && (octets[1] & 0xf0) == 16) ||
+               (octets[0] == 192 && octets[1] == 168) ||
+               (octets[0] == 100 && (octets[1] & 0xc0) == 64);
+    case IP_V6:
+        return (octets[0] & 0xfe) == 0xfc;
+    }
+    return false;
+}
+
 bool ip_address_is_loopback(const struct ip_address *address)
 {
     static const uint8_t LOOPBACK[16] = {[15] = 1};

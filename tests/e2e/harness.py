@@ -109,6 +109,7 @@ class Postilion:
             "allow": "127.0.0.0/8 ::1",
             "authenticate": "off",
             "policy": "",      # more lines inside policy { }
+            "doctor": "    run off\n",  # lines inside doctor { }: nobody is asked without being told
             "sandbox": "strict",  # a system call nobody thought of ends the worker
         }
         self.settings.update(settings)
@@ -140,6 +141,7 @@ class Postilion:
         text.append(f"policy {{\n    authenticate {s['authenticate']}\n{budget}{s['policy']}\n}}")
         text.append(f"delivery {{\n    mode {s['mode']}\n    port {s['next_hop_port']}\n    bounce {s['bounce']}\n"
                     f"    bounce-limit {s['bounce_limit']}\n{s['delivery']}\n}}")
+        text.append(f"doctor {{\n{s['doctor']}\n}}")
         if s["allow"]:
             text.append(f"allow-next-hop {s['allow']}")
         text.append(f"limits {{\n{s['limits']}\n}}")

@@ -319,6 +319,37 @@ static void take_line(void *context, struct bytes line)
     strbuf_add_char(context, '|');
 }
 
+static void *say_something(void *context)
+{
+    struct log_line line;
+
+    (void)context;
+    log_begin(&line, LOG_INFO, "other-thread");
+    log_end(&line);
+    return NULL;
+}
+
+static void test_a_hushed_thread_says_nothing_others_do(void **state)
+{
+    struct log_line line;
+    pthread_t other;
+    char *text;
+
+    (void)state;
+    configure(LOG_INFO, LOG_LOGFMT);
+    redirect();
+    log_hush(true);
+    log_begin(&line, LOG_ERROR, "no");
+    log_number(&line, "n", 1);
+    log_end(&line);
+    assert_int_equal(pthread_create(&other, NULL, say_something, NULL), 0);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    log_hush(false);
+    text = restore();
+    CHECK_TEXT("written", after_stamp(text, "ts="), " level=info event=other-thread\n");
+    free(text);
+}
+
 static void test_diverted_lines_go_nowhere_else(void **state)
 {
     struct strbuf taken;
@@ -454,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_long_values_are_cut),
+        cmocka_unit_test(test_a_hushed_thread_says_nothing_others_do),
         cmocka_unit_test(test_diverted_lines_go_nowhere_else),
         cmocka_unit_test(test_a_line_nobody_but_the_watch_sees),
         cmocka_unit_test(test_watch_gets_what_the_level_leaves_out),
