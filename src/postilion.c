@@ -13,6 +13,7 @@
 #include "ctl/salvage_command.h"
 #include "ctl/secret_command.h"
 #include "ctl/srs_command.h"
+#include "ctl/trace_command.h"
 #include "daemon/check_command.h"
 #include "daemon/doctor_command.h"
 #include "daemon/explain_command.h"
@@ -278,6 +279,30 @@ static int run_headers(const struct arguments *arguments)
     return headers_command_run(arguments->argc, arguments->argv, stdout, stderr);
 }
 
+/* Log lines may come from somewhere else: then there need not be a configuration. */
+static int run_trace(const struct arguments *arguments)
+{
+    bool has_log = trace_command_has_log(arguments->argc, arguments->argv);
+    struct trace_command_options options = {.version = POSTILION_VERSION};
+    struct config *config = NULL;
+    int status;
+
+    if (!has_log || arguments->config_path != DEFAULT_CONFIG || file_exists(DEFAULT_CONFIG)) {
+        config = load(arguments->config_path);
+        if (config == NULL) {
+            return EX_CONFIG;
+        }
+        options.state_directory = config->state.data;
+        options.spool_directory = config->spool.data;
+        options.control_path = config->control.data;
+        options.hostname = config->hostname;
+        options.is_history_off = config->history.span_ms == 0;
+    }
+    status = trace_command_run(&options, arguments->argc, arguments->argv, stdout, stderr);
+    config_free(&config);
+    return status;
+}
+
 static int run_version(const struct arguments *arguments)
 {
     (void)arguments;
@@ -351,6 +376,12 @@ static const struct command commands[] = {
     {"headers", "headers [FILE] [--json]",
      "the way a message took: hops, delays, wrong clocks, where SPF or DKIM broke",
      run_headers},
+    {"trace", "trace ID|ADDRESS|MESSAGE-ID [--json] [--bundle] [--log FILE|-] [--since SPAN]",
+     "the whole story of one message: session, checks, answers, every attempt, and on which "
+     "side a "
+     "failure lies [--limit N]; --bundle is evidence for somebody else; status 1: nothing is "
+     "known",
+     run_trace},
     {"version", "version", "the version of the program and of its libraries", run_version},
     {"help", "help [COMMAND]", "this text", run_help},
 };

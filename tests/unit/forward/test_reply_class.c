@@ -1,6 +1,7 @@
 #include "support/check.h"
 
 #include "forward/reply_class.h"
+#include "mail/event_cause.h"
 
 struct class_case {
     unsigned code;
@@ -192,7 +193,10 @@ static void test_every_class_has_its_words(void **state)
 {
     (void)state;
     for (int a = 0; a < REPLY_CLASS_COUNT; a++) {
+        const char *name = reply_class_text((enum reply_class)a);
+
         CHECK_TRUE("a sentence", strlen(reply_class_explanation((enum reply_class)a)) > 20);
+        CHECK_TRUE(name, event_cause_of_failure(bytes_from_text(name)) != NULL);
         for (int b = 0; b < a; b++) {
             CHECK_TRUE("names differ", strcmp(reply_class_text((enum reply_class)a),
                                               reply_class_text((enum reply_class)b)) != 0);
