@@ -43,6 +43,7 @@ struct page_health {
     uint64_t disk_free, disk_floor; /* octets; below the floor no mail is taken */
     int64_t reload_ms;              /* of the last one; 0: there was none */
     bool reload_failed;
+    bool keeps_history; /* messages can be searched for */
 };
 
 /* A destination mail does not reach. */
@@ -94,7 +95,6 @@ struct status_page {
     int64_t findings_ms; /* when they were looked for; 0: not yet */
     const struct page_finding *findings;
     size_t finding_count;
-    bool has_trace; /* there is a history to search */
 };
 
 void status_page_add(struct strbuf *out, const struct status_page *page);

@@ -128,6 +128,16 @@ static uint64_t figure_of(const struct chart *chart, const struct chart_series *
     return figure;
 }
 
+static size_t count_unknown(const struct chart *chart)
+{
+    size_t count = 0;
+
+    for (size_t i = first_column(chart); chart->is_unknown != NULL && i < chart->count; i++) {
+        count += chart->is_unknown[i];
+    }
+    return count;
+}
+
 static void add_legend(struct strbuf *out, const struct chart *chart)
 {
     strbuf_add_text(out, "<ul class=\"legend\">");
@@ -138,7 +148,8 @@ static void add_legend(struct strbuf *out, const struct chart *chart)
         page_chart_add_number(out, figure_of(chart, &chart->series[i]));
         strbuf_add_text(out, "</b></li>");
     }
-    strbuf_add_text(out, "</ul>");
+    strbuf_add_text(out, count_unknown(chart) > 0 ? "<li class=\"gap\">not known</li></ul>"
+                                                  : "</ul>");
 }
 
 /* Where a column's part begins and ends, from the top. */
@@ -276,8 +287,9 @@ void page_chart_add_columns(struct strbuf *out, const struct chart *chart)
     strbuf_add_text(out, "</h3>");
     add_legend(out, chart);
     strbuf_add_text(out, "</figcaption>");
-    if (shown == 0 || chart->series_count == 0) {
-        strbuf_add_text(out, "<p class=\"empty\">nothing is known</p></figure>");
+    if (shown == count_unknown(chart) || chart->series_count == 0) {
+        strbuf_add_text(out,
+                        "<p class=\"empty\">nothing is known of this time yet</p></figure>");
         return;
     }
     strbuf_addf(out,

@@ -16,7 +16,7 @@ static const char STYLE[] =
     "--link:#7fb0ff;--post:#f2b705;--good:#3fae78;--soft-good:#2b6b4c;--wait:#dba53a;--bad:#f0685f;--special:#9a8ad6;"
     "--none:#586072;--fill:#5f8fcf;--tint:127,176,255}}"
     "*{box-sizing:border-box}"
-    "html{-webkit-text-size-adjust:100%}"
+    "html{-webkit-text-size-adjust:100%;text-size-adjust:100%}"
     "body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;"
     "font-variant-numeric:tabular-nums;overflow-wrap:anywhere}"
     "a{color:var(--link);text-underline-offset:2px}"
@@ -73,6 +73,7 @@ static const char STYLE[] =
     ".legend li::before{content:'';display:inline-block;width:9px;height:9px;border-radius:2px;margin-right:6px;background:var(--none)}"
     ".legend .good::before{background:var(--good)}.legend .soft::before{background:var(--soft-good)}"
     ".legend .wait::before{background:var(--wait)}.legend .bad::before{background:var(--bad)}"
+    ".legend .gap::before{background:var(--line)}"
     ".legend .fill::before{background:var(--fill)}"
     ".legend .special::before{background:var(--special)}"
     "svg .good{fill:var(--good)}svg .soft{fill:var(--soft-good)}svg .wait{fill:var(--wait)}svg .bad{fill:var(--bad)}"
@@ -121,6 +122,16 @@ static const char STYLE[] =
     ".findings>li:first-child::before{top:6px}"
     ".findings .m-good::before{background:var(--good)}.findings .m-warn::before{background:var(--wait)}.findings .m-bad::before{background:var(--bad)}"
     ".findings p{margin:2px 0 0;color:var(--soft)}"
+    ".verdict{margin:18px 0 0;background:var(--card);border:1px solid var(--line);border-left:6px solid var(--none);border-radius:8px;padding:12px 16px}"
+    ".verdict h1{margin:0;font-size:20px}.verdict p{margin:4px 0 0}"
+    ".verdict.m-good{border-left-color:var(--good)}.verdict.m-warn{border-left-color:var(--wait)}.verdict.m-bad{border-left-color:var(--bad)}"
+    ".facts{margin:0;display:grid;gap:6px}.facts div{display:grid;grid-template-columns:110px 1fr;gap:0 12px}"
+    ".facts dt{color:var(--soft);font-size:13px}.facts dd{margin:0;min-width:0}"
+    ".day{margin:16px 0 8px;color:var(--soft);font-weight:500}.card>.day:first-child{margin-top:0}"
+    ".steps{list-style:none;margin:0;padding:0}"
+    ".steps>li{display:grid;grid-template-columns:90px 86px 1fr;gap:0 12px;padding:7px 0 7px 16px;border-left:3px solid var(--line)}"
+    ".steps>.m-good{border-left-color:var(--good)}.steps>.m-warn{border-left-color:var(--wait)}.steps>.m-bad{border-left-color:var(--bad)}"
+    ".steps .at{color:var(--soft);font-size:13px;padding-top:1px}.steps .tag{justify-self:start;align-self:start}.steps p{margin:0}.steps p+p{color:var(--soft)}"
     "footer{margin-top:36px;border-top:1px solid var(--line);padding:14px 0 28px;color:var(--soft);font-size:13px}"
     "footer p{margin:0;display:flex;flex-wrap:wrap;gap:4px 16px}"
     /* phones */
@@ -136,6 +147,7 @@ static const char STYLE[] =
     ".stack td,.stack tbody th{border:0;padding:1px 0;text-align:left;white-space:normal}"
     ".stack td[data-name]::before{content:attr(data-name) ' ';color:var(--soft);font-size:12.5px}"
     "th,td{padding:6px 8px}"
+    ".steps>li{grid-template-columns:auto 1fr}.steps>li>div{grid-column:1/-1}"
     "}"
     "@media print{body{background:#fff}.search,.spans,.bar-line nav{display:none}.card,.scroll,.strip{break-inside:avoid}}";
 
@@ -155,7 +167,7 @@ void page_frame_policy(struct strbuf *out)
     assert(is_made == 1);
     strbuf_add_text(out, "style-src 'sha256-");
     encoding_base64_add(out, bytes_of(hash, len));
-    strbuf_add_text(out, "'; form-action 'self'");
+    strbuf_add_text(out, "'; img-src data:; form-action 'self'");
 }
 
 static void add_search(struct strbuf *out, const struct page_frame *frame)

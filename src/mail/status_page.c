@@ -341,7 +341,7 @@ void status_page_add(struct strbuf *out, const struct status_page *page)
 {
     static const char *const again[PAGE_SPANS] = {"/?span=1h", "/?span=24h", "/?span=7d"};
     struct page_frame frame = {.hostname = page->health.hostname,
-                               .has_trace = page->has_trace,
+                               .has_trace = page->health.keeps_history,
                                .now_ms = page->health.now_ms,
                                .again = again[page->span]};
 

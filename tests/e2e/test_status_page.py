@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from harness import Client, NextHop, Postilion, a_message, free_port, wait_until
+import chromium
+from harness import Client, NextHop, Postilion, a_message, free_port, program, wait_until
 
 PATHS = ("/", "/?span=1h", "/?span=7d", "/status.json", "/metrics")
 HOSTILE = '"<script>alert(1)</script>&\'`=\u202egnp.exe"'
@@ -373,3 +374,67 @@ def test_reload_and_restart_go_on_serving(daemon):
     wait_until(lambda: len(postilion.log("admin-listening")) == 2, "the new program")
     assert get(postilion.admin)[0].status == 200
     assert postilion.worker_pid() != worker
+
+
+def long_name(letter):
+    return ".".join([letter * 63, letter * 60, "test"])
+
+
+@pytest.fixture(scope="module")
+def browser():
+    assert chromium.program(), "Debian's chromium is needed (make deps)"
+    browser = chromium.Chromium()
+    yield browser
+    browser.close()
+
+
+def look_at(browser, url, checks_requests=True):
+    """At a desk and on phones, by day and by night: nothing is cut off, nothing is hard to read, nothing else is fetched."""
+    origin = url.split("/")[2]
+    for width in (1280, 390, 360):
+        for dark in (False, True):
+            browser.open(url, width, dark=dark)
+            where = f"{url} {width} {'dark' if dark else 'light'}"
+            assert browser.complaints == [], where
+            if checks_requests:
+                assert {asked.split("/")[2] for asked in browser.asked if not asked.startswith("data:")} == {origin}, where
+            wide = browser.value(chromium.WIDE)
+            assert wide["bad"] == [] and wide["scroll"] <= wide["width"] == width, f"{where}: {wide}"
+            assert browser.value(chromium.CONTRAST) == [], where
+            lightness = sum(int(part) for part in re.findall(r"\d+", browser.value(
+                "getComputedStyle(document.body).backgroundColor")))
+            assert lightness < 150 if dark else lightness > 600, f"{where}: the stylesheet is not used"
+            assert browser.value("document.scripts.length") == 0
+
+
+def test_a_browser_shows_it_well(daemon, browser):
+    hostile = f"{long_name('a')}"
+    postilion = daemon(extra=f"route * to [127.0.0.9]:{free_port()}\n",
+                       domain=f"    forward info to {'x' * 60}@{hostile}\n    forward other to y@{long_name('b')}")
+    with Client(postilion.port) as client:
+        client.hello()
+        client.message(f"{'l' * 60}@{long_name('c')}", ["info@fwd.test"], a_message())
+        client.message("anna@sender.test", ["other@fwd.test"], a_message())
+        client.command("MAIL FROM:<a@b.test>")
+        client.command("RCPT TO:<nobody@fwd.test>")
+    postilion.wait_log("deferred")
+    postilion.command("pause", long_name("d"))
+    base = f"http://127.0.0.1:{postilion.admin}"
+    for path in ("/", "/?span=1h"):
+        look_at(browser, base + path)
+
+
+def test_a_browser_shows_a_full_week_well(browser, tmp_path):
+    """Many numbers of all sizes: the page of make screenshots."""
+    page = tmp_path / "page.html"
+    page.write_bytes(subprocess.run([program("page_sample")], capture_output=True, check=True).stdout)
+    check_page(page.read_bytes())
+    look_at(browser, f"file://{page}", checks_requests=False)
+
+
+def test_what_is_measured_can_fail(browser, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("<!DOCTYPE html><meta name='viewport' content='width=device-width'><body style='background:#fff'><p style='color:#aaa'>pale</p><div style='width:900px'>wide</div>"
+                    "<script>nobody()</script>")
+    browser.open(f"file://{page}", 390)
+    assert browser.value(chromium.CONTRAST) and browser.value(chromium.WIDE)["bad"] and browser.complaints

@@ -89,7 +89,7 @@ static void take_minutes(struct sample *sample)
         add(&line, "forecast-fail", level), add(&line, "srs-accepted", level / 2);
         add(&line, "srs-refused", level / 5);
         strbuf_addf(&line, " queue=%u",
-                    40 + level / 4 + (i < 420 && i > 60 ? 110 - (unsigned)i / 6 : 0));
+                    40 + level / 4 + (i < 420 && i > 60 ? (unsigned)(420 - i) / 4 : 0));
         take(sample, strbuf_text(&line), 0);
     }
     strbuf_clear(&line);
@@ -185,7 +185,7 @@ int main(void)
          BYTES("")},
     };
     struct status_page page = {
-        .health = {.version = "0.9.0",
+        .health = {.version = "0.1.0",
                    .hostname = BYTES("mx.example.org"),
                    .now_ms = NOW_MS,
                    .started_ms = NOW_MS - INT64_C(1500000000),
@@ -200,12 +200,12 @@ int main(void)
                    .knows_disk = true,
                    .disk_free = UINT64_C(48300000000),
                    .disk_floor = 100 << 20,
+                   .keeps_history = true,
                    .reload_ms = NOW_MS - 7500000},
         .span = PAGE_DAY,
         .findings_ms = NOW_MS - 31000000,
         .findings = findings,
         .finding_count = COUNT(findings),
-        .has_trace = true,
     };
     struct sample sample = {event_counts_new(), event_series_new(), event_failures_new(),
                             arena_new()};

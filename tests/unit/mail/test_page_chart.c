@@ -153,6 +153,37 @@ static void test_columns(void **state)
     strbuf_clear(&out);
 }
 
+static void test_what_is_not_known(void **state)
+{
+    static const uint64_t values[] = {0, 7, 0, 0};
+    static const bool unknown[] = {true, false, true, true}, all[] = {true, true, true, true};
+    const struct chart_series series[] = {{"sent", TONE_GOOD, values}};
+    struct chart chart = {.title = "Mail",
+                          .series = series,
+                          .series_count = 1,
+                          .count = 4,
+                          .is_unknown = unknown,
+                          .is_gauge = true,
+                          .step_ms = 60000};
+    struct strbuf out;
+
+    (void)state;
+    strbuf_init(&out, TEXT_LIMIT);
+    page_chart_add_columns(&out, &chart);
+    assert_non_null(strstr(strbuf_text(&out),
+                           "<rect class=\"gap\" x=\"0\" width=\"10\" height=\"1000\"/>"
+                           "<rect class=\"gap\" x=\"20\" width=\"20\" height=\"1000\"/>"));
+    assert_non_null(
+        strstr(strbuf_text(&out), "sent <b>7</b></li><li class=\"gap\">not known</li>"));
+    assert_non_null(strstr(strbuf_text(&out), "00:00: not known</title>"));
+    chart.is_unknown = all;
+    strbuf_reset(&out);
+    page_chart_add_columns(&out, &chart);
+    assert_non_null(strstr(strbuf_text(&out), "nothing is known of this time yet"));
+    assert_null(strstr(strbuf_text(&out), "<svg"));
+    strbuf_clear(&out);
+}
+
 static void test_nothing_to_draw(void **state)
 {
     static const uint64_t zeros[] = {0, 0};
@@ -223,6 +254,7 @@ int main(void)
         cmocka_unit_test(test_tops),
         cmocka_unit_test(test_everything_lies_within_the_box),
         cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_what_is_not_known),
         cmocka_unit_test(test_nothing_to_draw),
         cmocka_unit_test(test_shares),
         cmocka_unit_test(test_ranking_escapes),

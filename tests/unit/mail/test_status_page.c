@@ -208,7 +208,7 @@ static void test_with_nothing_and_with_the_worst(void **state)
     page.findings_ms = 1;
     page.findings = findings;
     page.finding_count = COUNT_OF(findings);
-    page.has_trace = true;
+    page.health.keeps_history = true;
     check_both("the worst", &page, "The last reload failed");
     check_both("the worst", &page, "There is no space for mail");
     check_both("the worst", &page, "no space");
