@@ -9,6 +9,7 @@
 #ifndef BASE_RATE_H
 #define BASE_RATE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,5 +27,14 @@ bool rate_has(const struct rate *rate, struct rate_limit limit, uint64_t count,
               uint64_t now_ms);
 /* Takes them, there or not; what was taken too much has to fill up first. */
 void rate_take(struct rate *rate, struct rate_limit limit, uint64_t count, uint64_t now_ms);
+
+/* The same for several threads at once. */
+struct shared_rate {
+    _Atomic uint64_t full_us;
+};
+
+/* Takes them when there is room; false: nothing was taken. */
+bool shared_rate_spend(struct shared_rate *rate, struct rate_limit limit, uint64_t count,
+                       uint64_t now_ms);
 
 #endif

@@ -26,6 +26,7 @@ struct acceptor_limits {
 struct listener_limits {
     uint64_t connections;     /* at a time */
     uint64_t connection_rate; /* a minute */
+    struct crowd_limits crowd;
 };
 
 struct acceptor;

@@ -75,6 +75,7 @@ struct config_limits {
     uint64_t free_space;      /* octets */
     uint64_t memory;          /* octets */
     uint64_t connection_rate; /* of all, a minute; 0 (here and below): no limit */
+    uint64_t message_rate, recipient_rate;
     uint64_t client_connection_rate;
     uint64_t client_message_rate;
     uint64_t client_recipient_rate;
@@ -94,6 +95,7 @@ struct config_admin {
 struct config_door {
     uint64_t connections;
     uint64_t connection_rate; /* a minute */
+    uint64_t message_rate, recipient_rate;
     uint64_t banner_wait_ms;
 };
 

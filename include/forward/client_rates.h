@@ -52,6 +52,11 @@ enum client_verdict {
 enum client_offence { CLIENT_UNKNOWN_RECIPIENT, CLIENT_BAD_SIGNATURE, CLIENT_NO_OFFENCE };
 enum client_doing { CLIENT_CONNECTS, CLIENT_SENDS_MESSAGE, CLIENT_NAMES_RECIPIENT };
 
+/* Of all clients together: a minute, 0 is no limit. */
+struct crowd_limits {
+    uint64_t messages, recipients;
+};
+
 /* Our relays, and this machine when it talks to itself (127.0.0.1, ::1). */
 bool client_limits_exempt(const struct client_limits *limits, const struct ip_address *address);
 
@@ -81,5 +86,7 @@ size_t client_rates_count(const struct client_rates *rates); /* clients and neig
 uint64_t client_rates_hash(const struct siphash_key *key, const struct ip_address *address);
 /* What to answer: 421 to connections, 451 to MAIL and RCPT. */
 struct decision client_rates_decision(enum client_verdict verdict);
+/* The same when all clients together, or all that came by one listener, do too much of it. */
+struct decision client_rates_crowd_decision(enum client_doing doing, bool is_listener);
 
 #endif

@@ -8,6 +8,7 @@
 #ifndef INBOUND_INBOUND_LEDGER_H
 #define INBOUND_INBOUND_LEDGER_H
 
+#include "base/rate.h"
 #include "forward/client_rates.h"
 #include "forward/forward_budget.h"
 
@@ -20,6 +21,8 @@ struct ledger_stay {
     struct client_row *row;
     bool is_exempt; /* there it is counted, and that is all */
 };
+
+enum { LEDGER_FORGED_MOST = 1000 };
 
 /* What was refused, for `status`. */
 enum ledger_refusal {
@@ -54,6 +57,19 @@ enum client_verdict ledger_stay_spend(const struct ledger_stay *stay,
 bool ledger_stay_blame(const struct ledger_stay *stay, const struct client_limits *limits,
                        enum client_offence offence, uint64_t now_ms);
 void ledger_stay_praise(const struct ledger_stay *stay, size_t recipients, uint64_t now_ms);
+
+/* What all clients of a place do, on any thread; all zeros: nothing yet. */
+struct ledger_crowd {
+    struct shared_rate messages, recipients;
+};
+
+bool ledger_crowd_spend(struct ledger_crowd *crowd, const struct crowd_limits *limits,
+                        enum client_doing doing, uint64_t now_ms);
+/* The crowd of everybody. */
+struct ledger_crowd *inbound_ledger_everybody(struct inbound_ledger *ledger);
+
+/* Somebody named an address as signed by us that is not. True: the LEDGER_FORGED_MOST + 1st within an hour. */
+bool inbound_ledger_forged(struct inbound_ledger *ledger, uint64_t now_ms);
 
 /* See forward/forward_budget. */
 bool inbound_ledger_may_forward(struct inbound_ledger *ledger, struct bytes key,

@@ -85,6 +85,7 @@ struct inbound_options {
     struct verify_options verify; /* needs a prober (inbound_server_set_prober) */
     struct client_options clients;
     struct client_limits limits;
+    struct crowd_limits crowd;
     struct tls_context *tls;          /* our certificates; NULL: there is no TLS */
     bool offers_requiretls;           /* to clients that are encrypted (RFC 8689) */
     const struct ip_network *trusted; /* relays that are believed about their clients */
@@ -107,14 +108,20 @@ void inbound_server_set_options(struct inbound_server *server,
                                 const struct inbound_options *options);
 enum inbound_tls { INBOUND_TLS_STARTTLS, INBOUND_TLS_IMPLICIT, INBOUND_TLS_OFF };
 
+/* What is counted of a listener, by all loops. */
+struct inbound_door_use {
+    atomic_size_t sessions; /* that came by it: the session counts down when it ends */
+    struct ledger_crowd crowd;
+    struct crowd_limits limits; /* does not change */
+};
+
 /* What is special about the listener a connection came by. */
 struct inbound_door {
     bool
         is_proxied; /* a PROXY header comes first: from a relay that is trusted, or it is closed */
     enum inbound_tls tls;
-    uint64_t banner_wait_ms; /* clients that speak within it are no mail servers */
-    atomic_size_t
-        *sessions; /* that came by it: the session counts down when it ends; or NULL */
+    uint64_t banner_wait_ms;      /* clients that speak within it are no mail servers */
+    struct inbound_door_use *use; /* or NULL */
 };
 
 /* *takes* the connection, and the client's stay (NULL: nobody's), which ends with the session. */

@@ -23,11 +23,12 @@ enum event_count {
     COUNT_SESSION_ENDS,        /* by reason */
     COUNT_CONNECTIONS_REFUSED, /* by reason */
     COUNT_CLIENTS_PENALISED,   /* by reason */
-    COUNT_CLIENTS_LIMITED,     /* by reason */
-    COUNT_HANDSHAKES_FAILED,   /* by side */
-    COUNT_ACCEPTED,            /* messages, by what the 250 rests on */
-    COUNT_REFUSED,             /* messages, by reason */
-    COUNT_DEFERRED,            /* messages, by reason */
+    COUNT_FORGERY_ALARMS,
+    COUNT_CLIENTS_LIMITED,   /* by reason */
+    COUNT_HANDSHAKES_FAILED, /* by side */
+    COUNT_ACCEPTED,          /* messages, by what the 250 rests on */
+    COUNT_REFUSED,           /* messages, by reason */
+    COUNT_DEFERRED,          /* messages, by reason */
     COUNT_RECIPIENTS_ACCEPTED,
     COUNT_RECIPIENTS_REFUSED,  /* by reason */
     COUNT_RECIPIENTS_DEFERRED, /* by reason */

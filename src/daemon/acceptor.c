@@ -15,7 +15,7 @@ struct entrance {
     struct inbound_door door;
     struct listener_limits limits;
     struct rate rate;
-    atomic_size_t sessions; /* that came by it */
+    struct inbound_door_use use;
     struct entrance *next;
 };
 
@@ -114,7 +114,7 @@ static void hand_over(struct entrance *entrance, const struct stream_accepted *a
 
     rate_take(&acceptor->rate, a_minute(acceptor->limits.connection_rate), 1, now_ms);
     rate_take(&entrance->rate, a_minute(entrance->limits.connection_rate), 1, now_ms);
-    atomic_fetch_add_explicit(&entrance->sessions, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&entrance->use.sessions, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&acceptor->on_the_way[target], 1, memory_order_relaxed);
     handoff->target = &acceptor->targets[target];
     handoff->on_the_way = &acceptor->on_the_way[target];
@@ -156,7 +156,7 @@ static bool may_enter(struct entrance *entrance, const struct stream_accepted *a
     uint64_t now_ms = event_loop_now_ms(acceptor->loop);
 
     if (entrance->limits.connections > 0 &&
-        atomic_load_explicit(&entrance->sessions, memory_order_relaxed) >=
+        atomic_load_explicit(&entrance->use.sessions, memory_order_relaxed) >=
             entrance->limits.connections) {
         refuse(accepted, "listener-connections",
                "421 4.3.2 too many connections, try again later\r\n");
@@ -214,7 +214,8 @@ void acceptor_add(struct acceptor *acceptor, struct listener *listener,
 
     entrance->acceptor = acceptor;
     entrance->door = *door;
-    entrance->door.sessions = &entrance->sessions;
+    entrance->door.use = &entrance->use;
+    entrance->use.limits = limits->crowd;
     entrance->limits = *limits;
     entrance->next = acceptor->entrances;
     acceptor->entrances = entrance;

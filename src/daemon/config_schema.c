@@ -57,6 +57,10 @@ const struct config_option config_options[] = {
      "Clients at a time that come by these addresses, by each of them. 0: limits.connections alone."},
     {"listen", "connection-rate", CONFIG_NUMBER, AT(doors[0].connection_rate), "N", NULL, NULL, 0, 1000000, "0", ONCE, RESTART, NULL,
      "New connections a minute by each of these addresses. 0: limits.connection-rate alone."},
+    {"listen", "message-rate", CONFIG_NUMBER, AT(doors[0].message_rate), "N", NULL, NULL, 0, 100000000, "0", ONCE, RESTART, NULL,
+     "Messages a minute that clients may begin by each of these addresses. 0: limits.message-rate alone."},
+    {"listen", "recipient-rate", CONFIG_NUMBER, AT(doors[0].recipient_rate), "N", NULL, NULL, 0, 100000000, "0", ONCE, RESTART, NULL,
+     "Recipients a minute that clients may name by each of these addresses. 0: limits.recipient-rate alone."},
     {"", "trust", CONFIG_NETWORKS, AT(trusted), "NETWORK ...", NULL, NULL, 1, 64, NULL, ONCE, RELOAD,
      "#trust 192.0.2.10 2001:db8:1::/64",
      "Relays of yours or of a partner that are believed about who their client is: by a PROXY header, by XCLIENT, or by the "
@@ -515,6 +519,10 @@ const struct config_option config_options[] = {
      "16 clients' worth of this and of the rates below."},
     {"limits", "connection-rate", CONFIG_NUMBER, AT(limits.connection_rate), "N", NULL, NULL, 0, 1000000, "0", ONCE, RELOAD, NULL,
      "New connections a minute, of all clients together. Of this and all rates below as much may come at once; 0 is no limit."},
+    {"limits", "message-rate", CONFIG_NUMBER, AT(limits.message_rate), "N", NULL, NULL, 0, 100000000, "0", ONCE, RELOAD, NULL,
+     "Messages a minute that all clients together may begin (MAIL); then 451."},
+    {"limits", "recipient-rate", CONFIG_NUMBER, AT(limits.recipient_rate), "N", NULL, NULL, 0, 100000000, "0", ONCE, RELOAD, NULL,
+     "Recipients a minute that all clients together may name (RCPT); then 451."},
     {"limits", "client-connection-rate", CONFIG_NUMBER, AT(limits.client_connection_rate), "N", NULL, NULL, 0, 1000000, "1200", ONCE,
      RELOAD, NULL,
      "New connections a minute of one client; then 421. This machine itself (127.0.0.1, ::1) and \"trust\" are free of this and of "

@@ -177,6 +177,7 @@ static void fill_inbound(struct snapshot *snapshot)
         .grey = config->grey,
         .verify = config->verify,
         .limits = client_limits(config),
+        .crowd = {config->limits.message_rate, config->limits.recipient_rate},
         .tls = config->tls,
         .offers_requiretls = config->requiretls,
         .trusted = config->trusted.items,

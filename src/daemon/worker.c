@@ -637,6 +637,7 @@ static void serve(struct worker *worker)
         struct listener_limits own = {
             .connections = config->doors[i].connections,
             .connection_rate = config->doors[i].connection_rate,
+            .crowd = {config->doors[i].message_rate, config->doors[i].recipient_rate},
         };
         acceptor_add(worker->acceptor, worker->setup->listeners[i], &door, &own);
     }

@@ -334,6 +334,16 @@ struct decision client_rates_decision(enum client_verdict verdict)
     return (struct decision){.disposition = DECISION_ACCEPT};
 }
 
+struct decision client_rates_crowd_decision(enum client_doing doing, bool is_listener)
+{
+    if (doing == CLIENT_SENDS_MESSAGE) {
+        return defer(451, "4.3.2", BYTES("too much mail in all this minute, try again later"),
+                     is_listener ? "listener-message-rate" : "total-message-rate");
+    }
+    return defer(451, "4.3.2", BYTES("too many recipients in all this minute, try again later"),
+                 is_listener ? "listener-recipient-rate" : "total-recipient-rate");
+}
+
 void client_rates_free(struct client_rates **rates)
 {
     struct client_row *row;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 enum { SHARDS = 16, SHARD_CAPACITY = 2048, BUDGET_CAPACITY = 65536 };
+enum { MINUTE_MS = 60000, HOUR_MS = 3600000 };
 
 struct shard {
     struct lock lock;
@@ -21,6 +22,9 @@ struct inbound_ledger {
     struct lock budget_lock;
     struct forward_budget *budget;
     _Atomic uint64_t noted[LEDGER_REFUSALS];
+    struct ledger_crowd everybody;
+    struct lock forged_lock;
+    uint64_t forged, forged_since_ms;
 };
 
 struct inbound_ledger *inbound_ledger_new(void)
@@ -29,6 +33,7 @@ struct inbound_ledger *inbound_ledger_new(void)
 
     ledger->key = entropy_hash_key();
     lock_init(&ledger->budget_lock);
+    lock_init(&ledger->forged_lock);
     ledger->budget = forward_budget_new(entropy_hash_key(), BUDGET_CAPACITY);
     for (size_t i = 0; i < SHARDS; i++) {
         lock_init(&ledger->shards[i].lock);
@@ -48,6 +53,7 @@ void inbound_ledger_free(struct inbound_ledger **ledger)
     }
     forward_budget_free(&(*ledger)->budget);
     lock_clear(&(*ledger)->budget_lock);
+    lock_clear(&(*ledger)->forged_lock);
     free(*ledger);
     *ledger = NULL;
 }
@@ -202,6 +208,35 @@ size_t inbound_ledger_size(struct inbound_ledger *ledger)
         lock_give(&ledger->shards[i].lock);
     }
     return size;
+}
+
+bool ledger_crowd_spend(struct ledger_crowd *crowd, const struct crowd_limits *limits,
+                        enum client_doing doing, uint64_t now_ms)
+{
+    bool is_message = doing == CLIENT_SENDS_MESSAGE;
+    struct rate_limit limit = {is_message ? limits->messages : limits->recipients, MINUTE_MS};
+
+    return shared_rate_spend(is_message ? &crowd->messages : &crowd->recipients, limit, 1,
+                             now_ms);
+}
+
+struct ledger_crowd *inbound_ledger_everybody(struct inbound_ledger *ledger)
+{
+    return &ledger->everybody;
+}
+
+bool inbound_ledger_forged(struct inbound_ledger *ledger, uint64_t now_ms)
+{
+    bool is_alarm;
+
+    lock_take(&ledger->forged_lock);
+    if (ledger->forged == 0 || now_ms - ledger->forged_since_ms >= HOUR_MS) {
+        ledger->forged = 0;
+        ledger->forged_since_ms = now_ms;
+    }
+    is_alarm = ++ledger->forged == LEDGER_FORGED_MOST + 1;
+    lock_give(&ledger->forged_lock);
+    return is_alarm;
 }
 
 void inbound_ledger_note(struct inbound_ledger *ledger, enum ledger_refusal refusal)

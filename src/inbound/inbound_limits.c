@@ -75,24 +75,50 @@ void inbound_limits_close(struct inbound_session *session)
 {
     ledger_stay_end(&session->named);
     ledger_stay_end(&session->stay);
-    if (session->door_sessions != NULL) {
-        atomic_fetch_sub_explicit(session->door_sessions, 1, memory_order_relaxed);
+    if (session->door_use != NULL) {
+        atomic_fetch_sub_explicit(&session->door_use->sessions, 1, memory_order_relaxed);
     }
 }
 
 /* ---- MAIL and RCPT ------------------------------------------------------------------------ */
 
-bool inbound_limits_spend(struct inbound_session *session, enum client_doing doing)
+/* Its own limit, that of the listener, that of all. */
+static bool may_do(struct inbound_session *session, enum client_doing doing,
+                   struct decision *decision)
 {
     enum client_verdict verdict =
         ledger_stay_spend(stay_of(session), &session->options->limits, doing, now_of(session));
+    struct inbound_ledger *ledger = session->server->ledger;
+    struct inbound_door_use *use = session->door_use;
+
+    if (verdict != CLIENT_WELCOME) {
+        *decision = client_rates_decision(verdict);
+        return false;
+    }
+    if (use != NULL && !ledger_crowd_spend(&use->crowd, &use->limits, doing, now_of(session))) {
+        *decision = client_rates_crowd_decision(doing, true);
+    } else if (ledger != NULL &&
+               !ledger_crowd_spend(inbound_ledger_everybody(ledger), &session->options->crowd,
+                                   doing, now_of(session))) {
+        *decision = client_rates_crowd_decision(doing, false);
+    } else {
+        return true;
+    }
+    if (ledger != NULL) {
+        inbound_ledger_note(ledger, doing == CLIENT_SENDS_MESSAGE ? LEDGER_MESSAGE_RATE
+                                                                  : LEDGER_RECIPIENT_RATE);
+    }
+    return false;
+}
+
+bool inbound_limits_spend(struct inbound_session *session, enum client_doing doing)
+{
     struct decision decision;
     struct log_line line;
 
-    if (verdict == CLIENT_WELCOME) {
+    if (may_do(session, doing, &decision)) {
         return true;
     }
-    decision = client_rates_decision(verdict);
     session->refused++;
     inbound_session_log(session, &line, LOG_INFO, "client-limited");
     log_text(&line, "why", decision.why);
@@ -127,6 +153,20 @@ static void end_session(struct inbound_session *session)
     turn_away(session, &decision);
 }
 
+/* Whoever it is, from wherever: our secret is being guessed at, or has been changed. */
+static void watch_forgeries(struct inbound_session *session, const struct decision *decision)
+{
+    struct inbound_ledger *ledger = session->server->ledger;
+    struct log_line line;
+
+    if (ledger != NULL && client_conduct_offence(decision) == CLIENT_BAD_SIGNATURE &&
+        inbound_ledger_forged(ledger, now_of(session))) {
+        inbound_session_log(session, &line, LOG_ERROR, "forgery-alarm");
+        log_number(&line, "count", LEDGER_FORGED_MOST + 1);
+        log_end(&line);
+    }
+}
+
 /* Unknown recipients have a budget of their own, so they are no errors beside it. */
 static void answer(struct inbound_session *session)
 {
@@ -152,6 +192,7 @@ void inbound_limits_refuse(struct inbound_session *session, const struct decisio
     uint64_t delay_ms;
 
     session->late = *decision;
+    watch_forgeries(session, decision);
     delay_ms = client_conduct_blame(&session->conduct, limits, offence,
                                     session->transaction.recipient_count, &is_over);
     if (offence != CLIENT_NO_OFFENCE &&

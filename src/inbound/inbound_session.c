@@ -471,7 +471,7 @@ struct inbound_session *inbound_session_new(struct inbound_server *server,
     session->server = server;
     session->options = server->options;
     session->stay = stay == NULL ? (struct ledger_stay){.row = NULL} : *stay;
-    session->door_sessions = door->sessions;
+    session->door_use = door->use;
     session->late_end = CLIENT_NO_OFFENCE;
     session->tls = door->tls;
     session->banner_wait_ms = door->banner_wait_ms;

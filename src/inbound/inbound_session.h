@@ -203,9 +203,9 @@ struct inbound_session {
     struct list node;
     struct inbound_server *server;
     const struct inbound_options *options; /* of the snapshot held */
-    struct ledger_stay stay;      /* of whoever connected, or whom a PROXY header named */
-    struct ledger_stay named;     /* of whom XCLIENT named */
-    atomic_size_t *door_sessions; /* of the listener, or NULL */
+    struct ledger_stay stay;           /* of whoever connected, or whom a PROXY header named */
+    struct ledger_stay named;          /* of whom XCLIENT named */
+    struct inbound_door_use *door_use; /* of the listener, or NULL */
     struct client_conduct conduct;
     struct decision late;         /* what INBOUND_WAITS_TARPIT is about */
     enum client_offence late_end; /* the session ends with it, because of that */

@@ -26,7 +26,9 @@ static const char *const CONNECTION[] = {
     "connections", "total-connection-rate", "listener-connections", "listener-connection-rate", "per-client",
     "connection-rate", "penalty", "descriptors", "proxy-not-trusted", "proxy-header", OTHER};
 static const char *const PENALTY[] = {"unknown-recipients", "bad-signatures", OTHER};
-static const char *const LIMIT[] = {"message-rate", "recipient-rate", OTHER};
+static const char *const LIMIT[] = {
+    "message-rate", "recipient-rate", "listener-message-rate", "listener-recipient-rate",
+    "total-message-rate", "total-recipient-rate", OTHER};
 static const char *const SIDE[] = {"client", "next-hop", OTHER};
 static const char *const HOW[] = {"stored", "delivered", "discarded", OTHER};
 static const char *const MESSAGE[] = {
@@ -97,6 +99,7 @@ static const char *const RELOAD[] = {"reloaded", "reload-failed", OTHER};
     M(SESSION_ENDS, "session_ends_total", SESSION_END, NONE, "reason", "", "SMTP sessions that have ended, by how.")  \
     M(CONNECTIONS_REFUSED, "connections_refused_total", CONNECTION, NONE, "reason", "", "Connections refused before the banner, or when a relay named the client.") \
     M(CLIENTS_PENALISED, "clients_penalised_total", PENALTY, NONE, "reason", "", "Clients kept out for a while.")     \
+    M(FORGERY_ALARMS, "forgery_alarms_total", NONE, NONE, "", "", "Hours in which more than 1,000 forged SRS or reply addresses came.") \
     M(CLIENTS_LIMITED, "clients_limited_total", LIMIT, NONE, "reason", "", "MAIL or RCPT answered 451 for a client's rate.") \
     M(HANDSHAKES_FAILED, "tls_handshakes_failed_total", SIDE, NONE, "side", "", "TLS that failed: with a client, or with a next hop that then got clear text.") \
     M(ACCEPTED, "messages_accepted_total", HOW, NONE, "how", "", "Messages answered 250, by what that rests on.")     \
@@ -490,6 +493,7 @@ static const struct event_rule {
     {"verify-down", NULL, COUNT_VERIFY_TROUBLES, "event"},
     {"verify-unanswered", NULL, COUNT_VERIFY_TROUBLES, "event"},
     {"seal-failed", NULL, COUNT_SEAL_FAILURES, "event"},
+    {"forgery-alarm", NULL, COUNT_FORGERY_ALARMS, "event"},
     {"destination-paused", NULL, COUNT_DESTINATION_PAUSES, "event"},
     {"outcome-not-recorded", NULL, COUNT_STORAGE_TROUBLES, "event"},
     {"message-not-read", NULL, COUNT_STORAGE_TROUBLES, "event"},

@@ -114,6 +114,55 @@ def test_a_listener_with_limits_of_its_own(world):
     wait_until(lambda: Client(port).banner[0] == 220, "room at the listener")
 
 
+def test_messages_and_recipients_a_minute_in_all(world):
+    """Whoever they are, this machine included."""
+    start(world, ["message-rate 3", "recipient-rate 4"])
+    with Client(world.daemon.port, source=DIRECT) as client, Client(world.daemon.port) as second:
+        for connection in (client.hello(), second.hello(), client):
+            connection.expect("MAIL FROM:<a@sender.test>", 250)
+            connection.expect("RCPT TO:<info@fwd.test>", 250)
+            connection.expect("RSET", 250)
+        code, lines = second.command("MAIL FROM:<a@sender.test>")
+        assert (code, lines[0]) == (451, "451 4.3.2 too much mail in all this minute, try again later")
+        world.daemon.wait_log("client-limited", client="127.0.0.1", why="total-message-rate")
+        assert status(world)["message-rate"] == 1
+        world.daemon.write_config(limits="    recipient-rate 4\n")
+        world.daemon.signal(signal.SIGHUP)
+        world.daemon.wait_log("reloaded")
+        client.expect("MAIL FROM:<a@sender.test>", 250)
+        client.expect("RCPT TO:<info@fwd.test>", 250)
+        code, lines = client.command("RCPT TO:<info@fwd.test>")
+        assert (code, lines[0]) == (451, "451 4.3.2 too many recipients in all this minute, try again later")
+        world.daemon.wait_log("client-limited", client=DIRECT, why="total-recipient-rate")
+
+
+def test_messages_and_recipients_a_minute_of_a_listener(world):
+    port = free_port()
+    start(world, [], extra=f"listen 127.0.0.1:{port} {{\n    message-rate 2\n    recipient-rate 1\n}}\n")
+    with Client(port) as client, Client(port, source=DIRECT) as second:
+        client.hello().expect("MAIL FROM:<a@sender.test>", 250)
+        client.expect("RCPT TO:<info@fwd.test>", 250)
+        second.hello().expect("MAIL FROM:<a@sender.test>", 250)
+        second.expect("RCPT TO:<info@fwd.test>", 451)
+        world.daemon.wait_log("client-limited", client=DIRECT, why="listener-recipient-rate")
+        second.expect("RSET", 250)
+        second.expect("MAIL FROM:<a@sender.test>", 451)
+        world.daemon.wait_log("client-limited", client=DIRECT, why="listener-message-rate")
+    world.send()  # by the other one
+
+
+def test_many_forged_addresses_sound_an_alarm(world):
+    start(world, ["bad-signatures 0", "errors 10000"])
+    with Client(world.daemon.port) as client:
+        client.hello().expect("MAIL FROM:<>", 250)
+        assert ask(client, 1000, "SRS0=AAAAAAAA=AA=x.test=y@srs.fwd.test") == [550] * 1000
+        assert world.daemon.log("forgery-alarm") == []
+        assert ask(client, 2, "SRS0=AAAAAAAA=AA=x.test=y@srs.fwd.test") == [550] * 2
+    assert world.daemon.wait_log("forgery-alarm", level="error")["count"] == "1001"
+    world.daemon.wait_log("session-end")
+    assert len(world.daemon.log("forgery-alarm")) == 1
+
+
 def test_messages_and_recipients_a_minute(world):
     """Over all connections; trusted relays that name nobody are free."""
     start(world, ["client-message-rate 3", "client-recipient-rate 4"])

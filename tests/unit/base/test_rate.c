@@ -83,6 +83,20 @@ static void test_other_limits(void **state)
     CHECK_TRUE("a little later", take(&rate, many, 1, 10));
 }
 
+static void test_shared(void **state)
+{
+    struct rate_limit none = {0, 1000}, few = {2, 1000};
+    struct shared_rate rate = {0};
+
+    (void)state;
+    CHECK_TRUE("no limit", shared_rate_spend(&rate, none, 1000, 0));
+    CHECK_TRUE("two",
+               shared_rate_spend(&rate, few, 1, 0) && shared_rate_spend(&rate, few, 1, 0));
+    CHECK_TRUE("a third", !shared_rate_spend(&rate, few, 1, 0));
+    CHECK_TRUE("nothing was taken by it",
+               !shared_rate_spend(&rate, few, 1, 499) && shared_rate_spend(&rate, few, 1, 500));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -90,6 +104,7 @@ int main(void)
         cmocka_unit_test(test_it_fills_up_and_no_further),
         cmocka_unit_test(test_more_than_there_is),
         cmocka_unit_test(test_other_limits),
+        cmocka_unit_test(test_shared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

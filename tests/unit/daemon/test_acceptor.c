@@ -23,7 +23,7 @@ void inbound_accept_by(struct inbound_server *server, const struct stream_accept
     server->sessions++;
     server->proxied += door->is_proxied;
     server->secured += door->tls == INBOUND_TLS_IMPLICIT;
-    server->doors[server->accepted] = door->sessions;
+    server->doors[server->accepted] = &door->use->sessions;
     server->stays[server->accepted++] = *stay;
 }
 

@@ -106,10 +106,11 @@ static void test_lists(void **state)
 
 static void test_what_a_listener_has_for_itself(void **state)
 {
-    struct config *config = load_good("listen 127.0.0.1:25\n"
-                                      "listen 127.0.0.1:26 127.0.0.1:27 {\n banner-wait 3s\n "
-                                      "connections 7\n connection-rate 8\n}\n"
-                                      "listen 127.0.0.1:28\n");
+    struct config *config =
+        load_good("listen 127.0.0.1:25\n"
+                  "listen 127.0.0.1:26 127.0.0.1:27 {\n banner-wait 3s\n "
+                  "connections 7\n connection-rate 8\n message-rate 9\n recipient-rate 10\n}\n"
+                  "listen 127.0.0.1:28\n");
     struct strbuf dump;
 
     (void)state;
@@ -120,6 +121,8 @@ static void test_what_a_listener_has_for_itself(void **state)
     CHECK_INT("none at the first", config->doors[0].connections, 0);
     CHECK_INT("connections", config->doors[2].connections, 7);
     CHECK_INT("a minute", config->doors[1].connection_rate, 8);
+    CHECK_INT("messages a minute", config->doors[1].message_rate, 9);
+    CHECK_INT("recipients a minute", config->doors[2].recipient_rate, 10);
     CHECK_INT("none at the last", config->doors[3].connection_rate, 0);
     strbuf_init(&dump, 100000);
     config_dump(config, &dump);

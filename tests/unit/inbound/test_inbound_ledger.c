@@ -105,6 +105,41 @@ static void test_nothing_is_counted_twice(void **state)
     inbound_ledger_free(&world.ledger);
 }
 
+static void crowd_in(void *context)
+{
+    struct shared_world *world = context;
+    struct crowd_limits limits = {.messages = 900, .recipients = 0};
+    struct ledger_crowd *crowd = inbound_ledger_everybody(world->ledger);
+
+    for (unsigned i = 0; i < 1000; i++) {
+        atomic_fetch_add(&world->messages,
+                         ledger_crowd_spend(crowd, &limits, CLIENT_SENDS_MESSAGE, 0));
+        atomic_fetch_add(&world->welcome,
+                         ledger_crowd_spend(crowd, &limits, CLIENT_NAMES_RECIPIENT, 0));
+        atomic_fetch_add(&world->forwards, inbound_ledger_forged(world->ledger, 5000));
+    }
+}
+
+static void test_all_together(void **state)
+{
+    struct shared_world world = {.ledger = inbound_ledger_new()};
+
+    (void)state;
+    run_threads(&world, crowd_in);
+    CHECK_INT("messages", atomic_load(&world.messages), 900);
+    CHECK_INT("recipients without a limit", atomic_load(&world.welcome), THREADS * 1000);
+    CHECK_INT("one alarm", atomic_load(&world.forwards), 1);
+    for (unsigned i = 0; i < LEDGER_FORGED_MOST; i++) {
+        CHECK_TRUE("within the hour it was told",
+                   !inbound_ledger_forged(world.ledger, 3604999));
+    }
+    for (unsigned i = 0; i < LEDGER_FORGED_MOST; i++) {
+        CHECK_TRUE("another hour", !inbound_ledger_forged(world.ledger, 3605000));
+    }
+    CHECK_TRUE("one more", inbound_ledger_forged(world.ledger, 3605000));
+    inbound_ledger_free(&world.ledger);
+}
+
 static void test_each_refusal_has_a_name(void **state)
 {
     (void)state;
@@ -122,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counts_come_back),
         cmocka_unit_test(test_nothing_is_counted_twice),
+        cmocka_unit_test(test_all_together),
         cmocka_unit_test(test_each_refusal_has_a_name),
     };
 
