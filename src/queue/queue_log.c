@@ -45,6 +45,9 @@ static void add_tls(struct log_line *line, const struct queue_job *job)
     if (report->tls.version != NULL) {
         log_text(line, "cipher", report->tls.cipher);
         log_text(line, "verified", report->tls.is_verified ? "yes" : "no");
+        if (report->tls.why_unverified != NULL) {
+            log_text(line, "unverified", report->tls.why_unverified);
+        }
         if (report->tls.is_resumed) {
             log_text(line, "tls_resumed", "yes");
         }
