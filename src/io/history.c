@@ -133,6 +133,7 @@ static const char *status_text(enum segment_status status)
 {
     switch (status) {
     case SEGMENT_OK:
+    case SEGMENT_EMPTY:
         return "none";
     case SEGMENT_BUSY:
         return "another process holds the file";
@@ -232,9 +233,6 @@ static enum segment_status try_to_open(struct history *history, const char *day,
 
     history_files_name(name, day, number_to_open(history, day, size));
     path = history_files_path(history->directory, name);
-    if (!disk_exists(path)) {
-        history_files_delete(history->directory, name); /* what stood beside it */
-    }
     status = history_segment_open(&history->segment, path, why);
     free(path);
     if (status == SEGMENT_OK) {
@@ -245,11 +243,23 @@ static enum segment_status try_to_open(struct history *history, const char *day,
     return status;
 }
 
+static bool is_stopping(struct history *history)
+{
+    bool is_so;
+
+    pthread_mutex_lock(&history->mutex);
+    is_so = history->is_stopping;
+    pthread_mutex_unlock(&history->mutex);
+    return is_so;
+}
+
 static enum segment_status open_segment(struct history *history, const char *day,
                                         const struct history_settings *settings,
                                         struct strbuf *why)
 {
     enum disk_status made = disk_make_directory(history->directory);
+    uint64_t until_ms = clock_now_ms() + BUSY_PATIENCE_MS;
+    bool was_damaged = false, is_second;
     enum segment_status status;
 
     if (made != DISK_OK) {
@@ -257,11 +267,13 @@ static enum segment_status open_segment(struct history *history, const char *day
         return made == DISK_FULL ? SEGMENT_FULL : SEGMENT_FAILED;
     }
     look_around(history, settings); /* what is too old makes room first */
-    status = try_to_open(history, day, settings->size, why);
-    if (status == SEGMENT_DAMAGED) {
+    do {
         strbuf_reset(why);
         status = try_to_open(history, day, settings->size, why);
-    }
+        is_second = was_damaged;
+        was_damaged = was_damaged || status == SEGMENT_DAMAGED;
+    } while ((status == SEGMENT_BUSY && clock_now_ms() < until_ms && !is_stopping(history)) ||
+             (status == SEGMENT_DAMAGED && !is_second));
     return status;
 }
 
@@ -322,16 +334,6 @@ static enum segment_status write_lines(struct history *history, struct bytes lin
         arena_reset(history->arena);
     }
     return status == SEGMENT_OK ? history_segment_commit(&history->segment) : status;
-}
-
-static bool is_stopping(struct history *history)
-{
-    bool is_so;
-
-    pthread_mutex_lock(&history->mutex);
-    is_so = history->is_stopping;
-    pthread_mutex_unlock(&history->mutex);
-    return is_so;
 }
 
 /* One after the other fails only when the disk does. */

@@ -14,8 +14,6 @@
 
 static const int64_t DAY_MS = 86400000;
 
-enum { BUSY_MS = 1000 };
-
 struct search {
     const struct history_question *question;
     struct arena *arena;
@@ -106,12 +104,12 @@ static bool read_segment(struct search *search, const char *path)
     static const char EVENT[] = "SELECT time, line FROM event WHERE number=?";
     sqlite3_stmt *key = NULL, *event = NULL;
     struct history_segment segment;
+    enum segment_status status = history_segment_open_to_read(&segment, path);
     bool is_read = false;
 
-    if (history_segment_open_to_read(&segment, path) != SEGMENT_OK) {
-        return false;
+    if (status != SEGMENT_OK) {
+        return status == SEGMENT_EMPTY;
     }
-    sqlite3_busy_timeout(segment.connection, BUSY_MS);
     if (sqlite3_prepare_v2(segment.connection, KEYS, -1, &key, NULL) == SQLITE_OK &&
         sqlite3_prepare_v2(segment.connection, EVENT, -1, &event, NULL) == SQLITE_OK) {
         is_read = read_keys(search, &segment, key, event);

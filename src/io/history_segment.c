@@ -8,7 +8,7 @@
 #include <endian.h>
 #include <stdlib.h>
 
-enum { BUSY_MS = 200, HASHED_MOST = 1024 };
+enum { BUSY_MS = 200, READ_BUSY_MS = 1000, HASHED_MOST = 1024 };
 
 static const char SCHEMA[] =
     "BEGIN IMMEDIATE;"
@@ -41,6 +41,8 @@ static enum segment_status status_of(int code)
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return SEGMENT_BUSY;
+    case SQLITE_EMPTY: /* SQLite does not use it: see check_tables */
+        return SEGMENT_EMPTY;
     case SQLITE_FULL:
         return SEGMENT_FULL;
     case SQLITE_CORRUPT:
@@ -127,19 +129,23 @@ static int create_tables(struct history_segment *segment)
                                : code;
 }
 
-/* Is it a segment? An empty database becomes one when it may be written. */
+/* Is it a segment? An empty database becomes one when it may be written. All of a segment is made at once,
+ * so that what is there with its tables is there whole. */
 static int check_tables(struct history_segment *segment, bool may_write)
 {
     int64_t application = 0, version = 0, tables = 0;
-    int code = read_number(segment->connection, "PRAGMA application_id", &application);
+    int code = read_number(segment->connection, "SELECT count(*) FROM sqlite_schema", &tables);
 
+    if (code == SQLITE_OK && tables == 0 && !may_write) {
+        return SQLITE_EMPTY;
+    }
+    if (code == SQLITE_OK) {
+        code = read_number(segment->connection, "PRAGMA application_id", &application);
+    }
     if (code == SQLITE_OK) {
         code = read_number(segment->connection, "PRAGMA user_version", &version);
     }
-    if (code == SQLITE_OK) {
-        code = read_number(segment->connection, "SELECT count(*) FROM sqlite_schema", &tables);
-    }
-    if (code == SQLITE_OK && tables == 0 && application == 0 && may_write) {
+    if (code == SQLITE_OK && tables == 0 && application == 0) {
         code = create_tables(segment);
         application = SEGMENT_APPLICATION_ID, version = SEGMENT_VERSION;
     }
@@ -177,7 +183,7 @@ static bool make_file(const char *path)
     return true;
 }
 
-static int open_file(struct history_segment *segment, const char *path, int flags)
+static int open_file(struct history_segment *segment, const char *path, int flags, int busy_ms)
 {
     struct file_stamp stamp;
     int code = sqlite3_open_v2(path, &segment->connection, flags | SQLITE_OPEN_NOMUTEX, NULL);
@@ -186,7 +192,7 @@ static int open_file(struct history_segment *segment, const char *path, int flag
     memcpy(segment->path, path, strlen(path) + 1);
     if (code == SQLITE_OK) {
         sqlite3_extended_result_codes(segment->connection, 1);
-        sqlite3_busy_timeout(segment->connection, BUSY_MS);
+        sqlite3_busy_timeout(segment->connection, busy_ms);
         segment->inode = file_read_stamp(path, &stamp) ? stamp.inode : 0;
     }
     return code;
@@ -202,7 +208,7 @@ enum segment_status history_segment_open(struct history_segment *segment, const 
         strbuf_addf(why, "%s cannot be made", path);
         return SEGMENT_FAILED;
     }
-    code = open_file(segment, path, SQLITE_OPEN_READWRITE);
+    code = open_file(segment, path, SQLITE_OPEN_READWRITE, BUSY_MS);
     if (code == SQLITE_OK) {
         code = sqlite3_exec(segment->connection, SETTINGS, NULL, NULL, NULL);
     }
@@ -225,7 +231,7 @@ enum segment_status history_segment_open_to_read(struct history_segment *segment
     int code;
 
     *segment = (struct history_segment){.connection = NULL};
-    code = open_file(segment, path, SQLITE_OPEN_READONLY);
+    code = open_file(segment, path, SQLITE_OPEN_READONLY, READ_BUSY_MS);
     if (code == SQLITE_OK) {
         code = check_tables(segment, false);
     }

@@ -25,7 +25,8 @@ enum {
 
 enum segment_status {
     SEGMENT_OK,
-    SEGMENT_BUSY, /* somebody else writes it; to be tried again */
+    SEGMENT_BUSY,  /* somebody else writes it; to be tried again */
+    SEGMENT_EMPTY, /* read: it is being made, nothing stands in it yet */
     SEGMENT_FULL,
     SEGMENT_DAMAGED, /* or something else than a segment */
     SEGMENT_FAILED,
@@ -51,7 +52,7 @@ struct history_segment {
 /* Makes the file when it is not there. */
 enum segment_status history_segment_open(struct history_segment *segment, const char *path,
                                          struct strbuf *why);
-/* For reading only. */
+/* For reading only; somebody who writes is waited for a second. */
 enum segment_status history_segment_open_to_read(struct history_segment *segment,
                                                  const char *path);
 void history_segment_close(struct history_segment *segment); /* safe when it is closed */

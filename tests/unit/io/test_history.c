@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -245,6 +246,70 @@ static void test_for_its_owner_only(void **state)
     remove_place(&place);
 }
 
+struct reading {
+    struct place *place;
+    atomic_bool is_over;
+    size_t rounds, damaged, most;
+    bool has_shrunk;
+};
+
+static void read_on(void *context)
+{
+    struct reading *reading = context;
+    struct history_question question = {.key = {HISTORY_MESSAGE, BYTES("1")}};
+
+    do {
+        struct arena *arena = arena_new();
+        struct history_answer answer;
+        struct strbuf why;
+
+        strbuf_init(&why, 1000);
+        assert_true(history_search(reading->place->directory, &question, arena, &answer, &why));
+        reading->rounds++;
+        reading->damaged += answer.damaged;
+        reading->has_shrunk = reading->has_shrunk || answer.count < reading->most;
+        reading->most = answer.count;
+        strbuf_clear(&why);
+        arena_free(&arena);
+    } while (!atomic_load(&reading->is_over));
+}
+
+/* One thread writes segment after segment, two look. */
+static void test_read_while_it_is_written(void **state)
+{
+    struct history_settings settings = {.span_ms = DEFAULTS.span_ms, .size = 4 * 1024 * 1024};
+    struct place place;
+    struct reading readings[2] = {{.place = &place}, {.place = &place}};
+    struct process_thread *threads[2];
+    char text[64 * 100];
+
+    (void)state;
+    make_place(&place, &settings);
+    for (size_t i = 0; i < sizeof text; i += 64) {
+        memset(text + i, 'x', 64);
+        memcpy(text + i, "i:1 ", 4);
+        text[i + 63] = '\n';
+    }
+    take(&place, "i:1 first\n");
+    for (size_t i = 0; i < COUNT_OF(threads); i++) {
+        threads[i] = process_thread_start("reader", read_on, &readings[i]);
+    }
+    for (unsigned i = 0; i < 150; i++) {
+        history_take(place.history, bytes_of(text, sizeof text));
+        assert_true(history_flush(place.history, PATIENCE_MS));
+    }
+    for (size_t i = 0; i < COUNT_OF(threads); i++) {
+        atomic_store(&readings[i].is_over, true);
+        process_thread_join(&threads[i]);
+        CHECK_INT("whole", readings[i].damaged, 0);
+        CHECK_TRUE("nothing goes away", !readings[i].has_shrunk);
+    }
+    CHECK_INT("all in the end", ask(&place, "i:1").count, 15001);
+    CHECK_INT("nothing was lost", history_numbers_now(place.history).dropped, 0);
+    CHECK_TRUE("several files", count_segments(&place) > 1);
+    remove_place(&place);
+}
+
 /* ---- ages and sizes ---- */
 
 static void make_file(struct place *place, const char *name, size_t size)
@@ -426,12 +491,21 @@ static void overwrite(const char *path, long offset, size_t size)
     fclose(file);
 }
 
+static void run_sql(const char *path, const char *sql)
+{
+    sqlite3 *other;
+
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+}
+
 static void test_damaged_or_foreign_files(void **state)
 {
     static const struct {
         const char *name;
-        const char *sql; /* makes the file, or */
-        long offset;     /* where octets of no sense begin */
+        const char *sql; /* changes the file, or */
+        long offset;     /* where octets of no sense begin; -1: the file is made anew */
         size_t size;
     } cases[] = {
         {"not a database", NULL, 0, 5000},
@@ -439,8 +513,10 @@ static void test_damaged_or_foreign_files(void **state)
         {"another program's", "CREATE TABLE t(x); PRAGMA application_id=7", -1, 0},
         {"no tables of ours",
          "CREATE TABLE t(x); PRAGMA application_id=1347643497; PRAGMA user_version=1", -1, 0},
-        {"of a version to come",
-         "PRAGMA application_id=1347643497; PRAGMA user_version=99; CREATE TABLE t(x)", -1, 0},
+        {"of a version to come", "PRAGMA user_version=99", 0, 0},
+        {"with the tables of ours", "PRAGMA application_id=7", 0, 0},
+        {"without the key of its hashes", "DELETE FROM meta", 0, 0},
+        {"with half a key", "UPDATE meta SET hash_key=x'00'", 0, 0},
     };
 
     (void)state;
@@ -454,12 +530,10 @@ static void test_damaged_or_foreign_files(void **state)
         history_free(&place.history);
         path = last_segment(&place);
         if (cases[i].sql != NULL) {
-            sqlite3 *other;
-
-            unlink(path);
-            assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
-            assert_int_equal(sqlite3_exec(other, cases[i].sql, NULL, NULL, NULL), SQLITE_OK);
-            sqlite3_close(other);
+            if (cases[i].offset < 0) {
+                assert_int_equal(unlink(path), 0);
+            }
+            run_sql(path, cases[i].sql);
         } else {
             overwrite(path, cases[i].offset, cases[i].size);
         }
@@ -478,26 +552,23 @@ static void test_damaged_or_foreign_files(void **state)
 
 static void test_damaged_while_it_runs(void **state)
 {
-    struct history_answer answer;
     struct place place;
-    char lines[200], *path;
+    char *path;
 
     (void)state;
+    watch_log();
     make_place(&place, &DEFAULTS);
-    for (unsigned i = 0; i < 2000; i++) {
-        snprintf(lines, sizeof lines, "i:%u %0150u\n", i, i);
-        history_take(place.history, bytes_from_text(lines));
-    }
-    take(&place, "i:1 last\n");
+    take(&place, "i:1 first\n");
     path = last_segment(&place);
-    overwrite(path, 4096, 20 * 4096);
-    assert_int_equal(truncate(path, 21 * 4096), 0);
-    take(&place, "i:x after\n");
-    answer = ask(&place, "i:x");
-    CHECK_INT("kept in another file", answer.count, 1);
+    run_sql(path, "DROP TABLE key");
+    take(&place, "i:2 second\ni:2 third\n");
+    CHECK_INT("kept in another file", ask(&place, "i:2").count, 2);
+    CHECK_INT("that one is left out", ask(&place, "i:2").damaged, 1);
     CHECK_INT("nothing was lost", history_numbers_now(place.history).dropped, 0);
+    CHECK_INT("no trouble", count_logged("history-trouble"), 0);
     free(path);
     remove_place(&place);
+    stop_watching();
 }
 
 static void test_trouble_is_said_once(void **state)
@@ -518,14 +589,16 @@ static void test_trouble_is_said_once(void **state)
     CHECK_INT("lost", numbers.dropped, 3);
     CHECK_INT("kept", numbers.kept, 0);
     CHECK_TRUE("in trouble", numbers.is_in_trouble);
+    history_set(place.history, &DEFAULTS);
+    take(&place, "i:1 tried again and lost\n");
     CHECK_INT("said once", count_logged("history-trouble"), 1);
     assert_int_equal(unlink(place.directory), 0);
     take(&place, "i:1 not tried yet\n");
-    CHECK_INT("not with every line", history_numbers_now(place.history).dropped, 4);
+    CHECK_INT("not with every line", history_numbers_now(place.history).dropped, 5);
     history_set(place.history, &DEFAULTS);
     take(&place, "i:1 kept\n");
     CHECK_INT("found", ask(&place, "i:1").count, 1);
-    CHECK_INT("said", count_logged("history-resumed lost=4"), 1);
+    CHECK_INT("said", count_logged("history-resumed lost=5"), 1);
     CHECK_TRUE("no more trouble", !history_numbers_now(place.history).is_in_trouble);
     remove_place(&place);
     stop_watching();
@@ -593,8 +666,9 @@ static void test_full_disk(void **state)
 static void test_never_waits_for_the_disk(void **state)
 {
     enum { LINE = 1024 };
-    static char lines[256 * LINE];
+    static char lines[256 * LINE], overlong[HISTORY_QUEUE + 1] = "i:4 ";
     uint64_t began_ms, taken = 0;
+    char said[60];
     struct place place;
     sqlite3 *other;
     char *path;
@@ -628,7 +702,12 @@ static void test_never_waits_for_the_disk(void **state)
                   history_numbers_now(place.history).dropped,
               taken + 1);
     CHECK_TRUE("what waited was kept", history_numbers_now(place.history).kept > 1000);
-    CHECK_INT("said once", count_logged("history-dropped"), 1);
+    snprintf(said, sizeof said, "history-dropped lines=%lu",
+             (unsigned long)history_numbers_now(place.history).dropped);
+    CHECK_INT("said, with their number", count_logged(said), 1);
+    history_take(place.history, bytes_of(overlong, sizeof overlong));
+    take(&place, "i:3 z\n");
+    CHECK_INT("one more", count_logged("history-dropped"), 1);
     free(path);
     remove_place(&place);
     stop_watching();
@@ -650,6 +729,11 @@ static void test_overlong_line_is_dropped_whole(void **state)
     CHECK_INT("too long", ask(&place, "i:2").count, 0);
     CHECK_INT("behind it", ask(&place, "i:3").count, 1);
     CHECK_INT("counted", history_numbers_now(place.history).dropped, 1);
+    memcpy(lines, "i:4 y xxxx", 10);
+    history_take(place.history, bytes_of(lines, sizeof lines));
+    take(&place, "i:5 z\n");
+    CHECK_INT("nothing but it", ask(&place, "i:4").count, 0);
+    CHECK_INT("and behind it", ask(&place, "i:5").count, 1);
     remove_place(&place);
 }
 
@@ -661,6 +745,7 @@ int main(void)
         cmocka_unit_test(test_goes_on_after_restart),
         cmocka_unit_test(test_off_writes_nothing),
         cmocka_unit_test(test_for_its_owner_only),
+        cmocka_unit_test(test_read_while_it_is_written),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_size_is_kept),
         cmocka_unit_test(test_deleted_while_it_runs),
