@@ -82,8 +82,21 @@ static void test_counts_come_back(void **state)
     struct shared_world world = {.ledger = inbound_ledger_new(),
                                  .limits = {.sessions = 3, .unknown_recipients = 1}};
 
+    struct ip_address address = address_of("192.0.2.1");
+    struct ledger_stay stays[3];
+
     (void)state;
+    /* All that this client may have is taken, whether the threads meet or not. */
+    for (unsigned i = 0; i < COUNT_OF(stays); i++) {
+        CHECK_INT("let in",
+                  inbound_ledger_enter(world.ledger, &address, &world.limits, 0, &stays[i]),
+                  CLIENT_WELCOME);
+    }
     run_threads(&world, come_and_go);
+    CHECK_INT("sessions of the one", inbound_ledger_sessions(world.ledger), 3);
+    for (unsigned i = 0; i < COUNT_OF(stays); i++) {
+        ledger_stay_end(&stays[i]);
+    }
     CHECK_INT("sessions", inbound_ledger_sessions(world.ledger), 0);
     CHECK_TRUE("some were too many", inbound_ledger_noted(world.ledger, LEDGER_SESSIONS) > 0);
     CHECK_INT("clients and neighbourhoods", inbound_ledger_size(world.ledger), 10 + 2);
