@@ -30,6 +30,8 @@ struct admin_server_options {
     struct event_loop *main_loop;
     /* On the main loop: what is known there. Text lives in `arena`. */
     void (*describe)(void *context, struct arena *arena, struct page_health *health);
+    /* The same for what the doctor found. */
+    void (*describe_findings)(void *context, struct arena *arena, struct status_page *page);
     void *context;
 };
 

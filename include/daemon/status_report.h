@@ -8,6 +8,8 @@
 #include "inbound/inbound_ledger.h"
 #include "io/history.h"
 
+struct doctor_result;
+
 struct status_report {
     int64_t now_ms, started_ms; /* unix */
     int64_t pid;
@@ -17,6 +19,8 @@ struct status_report {
     const struct pauses *pauses;
     const struct inbound_ledger *ledger; /* NULL: nothing was refused */
     struct history_numbers history;      /* all 0: it is off */
+    const struct doctor_result *doctor;  /* the last one, or NULL */
+    bool has_doctor;                     /* somebody looks */
 };
 
 void status_report_add(struct strbuf *out, const struct status_report *report, bool is_json);

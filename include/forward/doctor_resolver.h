@@ -15,6 +15,7 @@
 
 struct doctor_resolver {
     struct bytes signed_name; /* its SOA is asked for; empty: the root */
+    struct bytes own_name;    /* asked about when there is no answer about the signed one */
     struct bytes broken_name; /* its A is; empty: that is not tried */
     const struct ip_endpoint *servers;
     size_t server_count; /* 0: not known */

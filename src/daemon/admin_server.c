@@ -194,6 +194,7 @@ static void describe(void *context)
     struct admin_server *server = context;
 
     server->options.describe(server->options.context, server->arena, &server->view.health);
+    server->options.describe_findings(server->options.context, server->arena, &server->view);
     event_loop_post(server->loop, &server->described_task);
 }
 

@@ -3,10 +3,11 @@
  *
  *   1 doctor_new        the loop, so that it can be stopped from the first moment
  *   2 doctor_run        resolver, our addresses
- *   3 examine_host      what the world says of the host, what it is made of, who answers
+ *   3 examine_resolver  first: when it is silent, nobody waits for it again
  *   4 examine_returns   SRS domains
  *   5 examine_domains   domains with aliases
- *   6 certificates      last, because the names in our MX records are known now; they stand with the host
+ *   6 examine_host      what the world says of the host, what it is made of, who answers; and its certificates, since the
+ *                       names in our MX records are known now. It stands before the others in what is found.
  *
  *   look_up is "needs DNS": all that is wanted, until it is answered or too late; then again.
  */
@@ -286,7 +287,7 @@ static void examine_listeners(struct doctor *doctor)
     doctor_host_listeners(doctor->findings, calls, count, config->hostname);
 }
 
-/* ---- 3 the host -------------------------------------------------------------------------- */
+/* ---- 3, 6 the host ------------------------------------------------------------------------- */
 
 static enum auth_status look_at_resolver(struct doctor *doctor, const void *subject)
 {
@@ -305,14 +306,13 @@ static void examine_resolver(struct doctor *doctor)
     bool is_given = request->resolver_count > 0;
     struct doctor_resolver resolver = {
         .signed_name = request->signed_name,
+        .own_name = doctor->config->hostname,
         .broken_name = request->broken_name,
         .servers = is_given ? request->resolvers : doctor->config->resolvers.items,
         .server_count = is_given ? request->resolver_count : doctor->config->resolvers.count,
     };
-    unsigned errors = doctor->findings->counts[FINDING_ERROR];
-
     (void)replay(doctor, look_at_resolver, &resolver);
-    if (doctor->findings->counts[FINDING_ERROR] > errors) {
+    if (doctor->findings->counts[FINDING_ERROR] > 0) {
         doctor->is_deaf = true;
         findings_add(doctor->findings, FINDING_UNKNOWN, "resolver",
                      "nothing that needs DNS was looked at");
@@ -321,10 +321,6 @@ static void examine_resolver(struct doctor *doctor)
 
 static void examine_host(struct doctor *doctor)
 {
-    findings_begin(doctor->findings, "host", doctor->config->hostname);
-    if (may_ask(doctor)) {
-        examine_resolver(doctor);
-    }
     if (may_ask(doctor)) {
         (void)replay(doctor, look_at_names, NULL);
         examine_lists(doctor);
@@ -537,14 +533,19 @@ static void examine(struct doctor *doctor)
 {
     struct own_names own = {.count = 0};
     struct findings *all = doctor->findings, others;
+    bool is_whole = doctor->request->domain.len == 0;
 
+    findings_begin(all, "host", doctor->config->hostname);
+    if (is_whole && may_ask(doctor)) {
+        examine_resolver(doctor);
+    }
     findings_init(&others, doctor->arena);
     doctor->findings = &others;
     examine_returns(doctor);
     examine_domains(doctor, &own);
     examine_other_seals(doctor);
     doctor->findings = all;
-    if (doctor->request->domain.len == 0 && !atomic_load(&doctor->is_stopped)) {
+    if (is_whole && !atomic_load(&doctor->is_stopped)) {
         examine_host(doctor);
         doctor_look_at_certificates(doctor, own.names, own.count);
     }

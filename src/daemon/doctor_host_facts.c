@@ -113,15 +113,26 @@ static struct doctor_file look_at_file(enum doctor_file_kind kind, const char *p
     return file;
 }
 
+/* Who works in the directories. In the worker that is us; to look a name up would load libraries its sandbox does not know. */
+static struct doctor_account find_account(const struct doctor *doctor)
+{
+    bool is_other = !doctor->request->is_daemon && process_is_root();
+    struct bytes user = doctor->config->user;
+    struct doctor_account account = {
+        .name = is_other || doctor->request->is_daemon ? user : BYTES("")};
+
+    account.is_known =
+        process_find_user(is_other && user.len > 0 ? user.data : "", &account.id);
+    return account;
+}
+
 static void look_at_files(struct doctor *doctor)
 {
     const struct config *config = doctor->config;
     struct doctor_file *files = arena_alloc(doctor->arena, FILES_LIMIT * sizeof *files);
-    struct doctor_account account = {.name = process_is_root() ? config->user : BYTES("")};
+    struct doctor_account account = find_account(doctor);
     size_t count = 0;
 
-    account.is_known =
-        process_find_user(account.name.len > 0 ? account.name.data : "", &account.id);
     for (const struct config_file *file = config->files;
          file != NULL && count + 2 < FILES_LIMIT; file = file->next) {
         if (file->is_on_disk) {

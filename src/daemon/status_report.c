@@ -3,6 +3,7 @@
 #include "base/calendar.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "daemon/doctor_shown.h"
 #include "daemon/version_command.h"
 
 #include <inttypes.h>
@@ -134,6 +135,9 @@ static void add_json(struct strbuf *out, const struct status_report *report)
     }
     add_json_refused(out, report);
     add_json_history(out, report);
+    if (report->has_doctor) {
+        doctor_shown_add_json(out, report->doctor);
+    }
     strbuf_add_text(out, ",\"paused\":[");
     for (size_t i = 0; pauses_get(report->pauses, i, &target, &since_ms); i++) {
         strbuf_addf(out, "%s{\"what\":\"%s\"", i == 0 ? "" : ",", kind_text(target.kind));
@@ -155,5 +159,6 @@ void status_report_add(struct strbuf *out, const struct status_report *report, b
     } else {
         add_text(out, report);
         add_history(out, report);
+        doctor_shown_add_text(out, report->doctor);
     }
 }

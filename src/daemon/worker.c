@@ -21,6 +21,7 @@
 #include "daemon/config_fixed.h"
 #include "daemon/control_server.h"
 #include "daemon/descriptors.h"
+#include "daemon/doctor_daily.h"
 #include "daemon/metrics_board.h"
 #include "io/clock.h"
 #include "io/hardening.h"
@@ -64,6 +65,7 @@ struct worker {
     struct pauses *pauses;
     struct worker_watch watch;
     struct metrics_board *metrics;
+    struct doctor_daily *doctor;
     int64_t started_ms; /* unix */
     int64_t reload_ms;  /* unix: of the last one; 0: there was none */
     bool reload_failed;
@@ -312,6 +314,7 @@ static void take_configuration(struct worker *worker, struct config *config)
     worker->snapshot = snapshot_new(config, listening, count);
     log_configure(&config->log);
     worker_watch_reload(&worker->watch, config);
+    doctor_daily_reload(worker->doctor, worker->snapshot);
     limits = connection_limits(worker);
     acceptor_set_limits(worker->acceptor, &limits);
     memory_use_set_limit((size_t)config->limits.memory);
@@ -530,7 +533,8 @@ static struct worker_facts facts_of(const struct worker *worker)
                                  .started_ms = worker->started_ms,
                                  .reload_ms = worker->reload_ms,
                                  .reload_failed = worker->reload_failed,
-                                 .history = history_numbers_now(worker->watch.history)};
+                                 .history = history_numbers_now(worker->watch.history),
+                                 .doctor = doctor_daily_last(worker->doctor)};
 }
 
 static void describe(void *context, struct status_report *report)
@@ -552,6 +556,24 @@ static void describe_for_page(void *context, struct arena *arena, struct page_he
     struct worker_facts facts = facts_of(context);
 
     worker_facts_for_page(&facts, arena, health);
+}
+
+static void describe_findings(void *context, struct arena *arena, struct status_page *page)
+{
+    struct worker *worker = context;
+
+    doctor_shown_fill_page(page, arena, doctor_daily_last(worker->doctor));
+}
+
+static void open_doctor(struct worker *worker)
+{
+    struct ip_endpoint listening[LISTENERS_MOST];
+    size_t count = worker->setup->listener_count;
+
+    for (size_t i = 0; i < count; i++) {
+        listening[i] = listener_address(worker->setup->listeners[i]);
+    }
+    worker->doctor = doctor_daily_new(worker->main_loop, worker->snapshot, listening, count);
 }
 
 static void open_metrics(struct worker *worker)
@@ -608,6 +630,7 @@ static void open_admin(struct worker *worker)
         .metrics = worker->metrics,
         .main_loop = worker->main_loop,
         .describe = describe_for_page,
+        .describe_findings = describe_findings,
         .context = worker,
     };
 
@@ -641,6 +664,7 @@ static void serve(struct worker *worker)
         };
         acceptor_add(worker->acceptor, worker->setup->listeners[i], &door, &own);
     }
+    open_doctor(worker);
     open_metrics(worker);
     open_control(worker);
     open_admin(worker);
@@ -655,6 +679,7 @@ static void serve(struct worker *worker)
     control_server_free(&worker->control);
     admin_server_stop(worker->admin);
     metrics_board_stop(worker->metrics);
+    doctor_daily_free(&worker->doctor);
     for (size_t i = 0; i < worker->loop_count; i++) {
         worker_loop_stop(&worker->loops[i]);
     }

@@ -1,5 +1,6 @@
 #include "worker_facts.h"
 
+#include "daemon/doctor_shown.h"
 #include "daemon/version_command.h"
 
 static uint64_t count_sessions(const struct worker_facts *facts)
@@ -18,6 +19,8 @@ void worker_facts_for_status(const struct worker_facts *facts, struct status_rep
     report->pid = process_id();
     report->ledger = facts->ledger;
     report->history = facts->history;
+    report->doctor = facts->doctor;
+    report->has_doctor = true;
     report->sessions = count_sessions(facts);
 }
 
@@ -31,6 +34,7 @@ void worker_facts_for_metrics(const struct worker_facts *facts, struct metrics_f
     metrics->free_space_floor = config->limits.free_space;
     metrics->has_history = config->history.span_ms > 0;
     metrics->history = facts->history;
+    doctor_shown_fill_metrics(metrics, facts->doctor);
     metrics->sessions = count_sessions(facts);
     for (size_t i = 0; i < config->certificate_count && i < METRICS_CERTIFICATES; i++) {
         metrics->certificates[metrics->certificate_count++] = config->certificates[i].expires;

@@ -22,6 +22,7 @@ struct worker_facts {
     int64_t reload_ms;  /* of the last one; 0: there was none */
     bool reload_failed;
     struct history_numbers history;
+    const struct doctor_result *doctor; /* or NULL */
 };
 
 void worker_facts_for_status(const struct worker_facts *facts, struct status_report *report);

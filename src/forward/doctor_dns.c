@@ -470,6 +470,14 @@ static void judge_key(struct findings *findings, const struct publish_key *key,
         findings, count == 0 || best == KEY_PUBLISHED ? FINDING_WARNING : FINDING_ERROR, "key",
         BYTES_FMT " %s", BYTES_ARG(name), trouble);
     finding_set_why(finding, WHY_KEY);
+    if (best == KEY_REVOKED && count > 0) { /* somebody had a reason */
+        finding_set_fixf(findings, finding, FINDING_RUN,
+                         "postilion key make NEW-SELECTOR --domain " BYTES_FMT
+                         " --out FILE\n(then publish it, name it in seal "
+                         "{ }, and reload)",
+                         BYTES_ARG(key->domain));
+        return;
+    }
     strbuf_init(&line, LINE_LIMIT);
     signing_key_add_zone_line(key->key, key->selector, key->domain, &line);
     strbuf_add_text(&line, count > 0 ? "\n(in the place of what stands there)" : "");

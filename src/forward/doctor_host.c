@@ -82,9 +82,13 @@ static void judge_owner(struct findings *findings, const struct doctor_file *fil
     finding_set_why(finding, file->kind == DOCTOR_DIRECTORY
                                  ? "The daemon cannot work in a directory that is not its own."
                                  : "Its owner can change it at any time.");
-    finding_set_fixf(findings, finding, FINDING_RUN, "chown " BYTES_FMT " " BYTES_FMT,
-                     BYTES_ARG(account->name.len > 0 ? account->name : BYTES("root")),
-                     BYTES_ARG(file->path));
+    if (account->name.len > 0) {
+        finding_set_fixf(findings, finding, FINDING_RUN, "chown " BYTES_FMT " " BYTES_FMT,
+                         BYTES_ARG(account->name), BYTES_ARG(file->path));
+    } else {
+        finding_set_fixf(findings, finding, FINDING_RUN, "chown %u " BYTES_FMT, account->id,
+                         BYTES_ARG(file->path));
+    }
 }
 
 static void judge_file(struct findings *findings, const struct doctor_file *file,
@@ -251,10 +255,9 @@ void doctor_host_secret(struct findings *findings, struct bytes path, size_t num
                     "Anybody can try guesses against one address we have written, and then "
                     "send through us.");
     finding_set_fixf(findings, finding, FINDING_RUN,
-                     "(openssl rand -hex 32; cat " BYTES_FMT ") > new.secret\n"
-                     "chmod --reference=" BYTES_FMT " new.secret && mv new.secret " BYTES_FMT
+                     "postilion srs secret --add " BYTES_FMT
                      "\npostilion reload\n(and take the old line out after srs.max-age)",
-                     BYTES_ARG(path), BYTES_ARG(path), BYTES_ARG(path));
+                     BYTES_ARG(path));
 }
 
 /* ---- disks ------------------------------------------------------------------------------- */

@@ -52,6 +52,36 @@ static void judge_broken(struct findings *findings, const struct doctor_resolver
     judge_distance(findings, resolver);
 }
 
+/* Somebody who cannot reach the root may know our own names all the same. */
+static enum auth_status judge_silence(const struct doctor_resolver *resolver,
+                                      struct dns_facts *facts, const char *why,
+                                      struct findings *findings)
+{
+    const struct dns_answer *own = dns_facts_get(facts, resolver->own_name, DNS_TYPE_A);
+    struct finding *finding;
+
+    if (own == NULL) {
+        return AUTH_NEEDS_DNS;
+    }
+    if (own->status != DNS_TEMPFAIL) {
+        findings_add(findings, FINDING_OK, "resolver", "it answers");
+        finding_set_why(findings_add(findings, FINDING_UNKNOWN, "dnssec",
+                                     "no answer about \"" BYTES_FMT "\" SOA: %s",
+                                     BYTES_ARG(shown_name(resolver)), why),
+                        WHY_DNSSEC);
+        return AUTH_DONE;
+    }
+    finding = findings_add(findings, FINDING_ERROR, "resolver",
+                           "no answer about \"" BYTES_FMT "\" SOA: %s",
+                           BYTES_ARG(shown_name(resolver)), why);
+    finding_set_why(finding, WHY_ANSWER);
+    finding_set_fixf(
+        findings, finding, FINDING_RUN, "dig " BYTES_FMT " SOA%s%s",
+        BYTES_ARG(shown_name(resolver)), resolver->server_count > 0 ? " @" : "",
+        resolver->server_count > 0 ? ip_address_text(&resolver->servers[0].address).text : "");
+    return AUTH_DONE;
+}
+
 enum auth_status doctor_resolver_check(const struct doctor_resolver *resolver,
                                        struct dns_facts *facts, struct findings *findings)
 {
@@ -60,22 +90,12 @@ enum auth_status doctor_resolver_check(const struct doctor_resolver *resolver,
         resolver->broken_name.len == 0
             ? NULL
             : dns_facts_get(facts, resolver->broken_name, DNS_TYPE_A);
-    struct finding *finding;
 
     if (good == NULL || (broken == NULL && resolver->broken_name.len > 0)) {
         return AUTH_NEEDS_DNS;
     }
     if (good->status == DNS_TEMPFAIL) {
-        finding = findings_add(findings, FINDING_ERROR, "resolver",
-                               "no answer about \"" BYTES_FMT "\" SOA: %s",
-                               BYTES_ARG(shown_name(resolver)), good->why);
-        finding_set_why(finding, WHY_ANSWER);
-        finding_set_fixf(
-            findings, finding, FINDING_RUN, "dig " BYTES_FMT " SOA%s%s",
-            BYTES_ARG(shown_name(resolver)), resolver->server_count > 0 ? " @" : "",
-            resolver->server_count > 0 ? ip_address_text(&resolver->servers[0].address).text
-                                       : "");
-        return AUTH_DONE;
+        return judge_silence(resolver, facts, good->why, findings);
     }
     findings_add(findings, FINDING_OK, "resolver", "it answers");
     if (good->is_secure) {

@@ -1,10 +1,15 @@
 """postilion doctor: a healthy set-up is found healthy; then one thing is broken at a time, the finding names it, and
 where DNS is to be changed exactly the record that was printed is published and the finding goes away."""
 import json
+import pathlib
 import re
+import socket
+import time
+import urllib.request
 
 import pytest
 
+import harness
 from harness import free_port
 from test_authentication import txt
 from test_dkim_interop import RSA, make_rsa
@@ -43,7 +48,8 @@ def doctor(world, tmp_path):
         state["port"] = free_port()
         extra = (f"seal {{\n    domain {DOMAIN}\n    selector s1\n    key-file {key}\n}}\n"
                  f"tls {{\n    certificate {certificate}\n    key {private}\n}}\nblocklist bl.test\n")
-        settings = {"listen": f"127.0.0.1:{state['port']}", "extra": extra + settings.pop("more", ""), **settings}
+        settings.setdefault("extra", extra + settings.pop("more", ""))
+        settings = {"listen": f"127.0.0.1:{state['port']}", **settings}
         daemon = world.start(zone=ZONE, is_started=False, **settings)
         daemon.secret.write_text("kfQ2vZ8xT4mW9pLr7BnC3dYh6sGj1aUe\n")
         daemon.settings["resolver"] = ""
@@ -145,7 +151,6 @@ BY_RECORD = [
     ("DMARC asks for nothing", {f"_dmarc.{DOMAIN}": txt("v=DMARC1; p=perhaps")}, "dmarc", "warning", "nothing that can be read"),
     ("no key", {KEY: None}, "key", "warning", "not in DNS"),
     ("another key", {KEY: txt(make_rsa(2048).record)}, "key", "error", "another key"),
-    ("revoked key", {KEY: txt("v=DKIM1; k=rsa; p=")}, "key", "error", "revoked"),
     ("no key record", {KEY: txt("hello")}, "key", "error", "no key record"),
     ("several records at the key", {KEY: txt(RSA.record, "hello")}, "key", "warning", "beside it"),
 ]
@@ -172,6 +177,7 @@ def test_the_printed_record_mends_it(doctor, changes, check, severity, words):
 BY_WORDS = [
     ("DMARC p=none", {f"_dmarc.{DOMAIN}": txt("v=DMARC1; p=none")}, "dmarc", "note", "p=none", None),
     ("two DMARC records", {f"_dmarc.{DOMAIN}": txt("v=DMARC1; p=none", "v=DMARC1; p=reject")}, "dmarc", "error", "2 DMARC", "do"),
+    ("revoked key", {KEY: txt("v=DKIM1; k=rsa; p=")}, "key", "error", "revoked", "run"),
     ("SPF lets everybody send", {SRS: [("MX", f"10 {HOST}."), *txt("v=spf1 +all")]}, "srs-spf", "warning", "everybody", "do"),
     ("MX host is an alias", {DOMAIN: [("MX", f"10 alias.{DOMAIN}."), ("MX", f"20 {HOST}.")],
                              f"alias.{DOMAIN}": [("CNAME", f"{HOST}.")]}, "mx-host", "warning", "alias (CNAME)", "do"),
@@ -200,3 +206,132 @@ def test_it_is_found(doctor, changes, check, severity, words, remedy):
     (finding,) = [f for f in report.of(check) if f["severity"] != "ok"]
     assert finding["severity"] == severity and words in finding["found"] and finding["remedy"] == remedy, report
     assert finding["why"], finding
+
+
+# ---- on this machine ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_machine(doctor, world):
+    """A file everybody reads, a secret from a manual, a certificate that ends, a domain with a catch-all: one run."""
+    daemon = doctor.prepare(domain="    forward * to anna@dest.test\n")
+    daemon.secret.write_text("changeme-changeme-changeme\n")
+    daemon.secret.chmod(0o644)
+    pathlib.Path(daemon.settings["spool"]).mkdir(mode=0o755)
+    report = json.loads(daemon.command("doctor", "--offline", "--json", check=False).stdout)
+    found = {f["check"]: f for f in report["findings"] if f["severity"] in ("warning", "error")}
+    assert found["secret-file"]["severity"] == "error" and found["secret-file"]["fix"] == f"chmod 640 {daemon.secret}"
+    assert 'the word "changeme"' in found["secret"]["found"] and "changeme-" not in json.dumps(report)
+    assert "every address" in found["catch-all"]["found"]
+    checks = {f["check"] for f in report["findings"]}
+    assert not checks & {"resolver", "dnssec", "blocklist", "listener", "port-25", "mx"}, checks  # nobody is asked
+    harness.run(found["secret-file"]["fix"], check=True)
+    report = json.loads(daemon.command("doctor", "--offline", "--json", check=False).stdout)
+    assert not [f for f in report["findings"] if f["check"] == "secret-file"]
+
+
+@pytest.mark.parametrize("days, severity", [(-1, "error"), (5, "warning"), (90, "ok")])
+def test_days_of_a_certificate(doctor, tmp_path, days, severity):
+    certificate, key = make_certificate(tmp_path, "other", names=(HOST,), days=days)
+    daemon = doctor.prepare(extra=f"tls {{\n    certificate {certificate}\n    key {key}\n}}\n")
+    report = json.loads(daemon.command("doctor", "--offline", "--json", check=False).stdout)
+    assert [f["severity"] for f in report["findings"] if f["check"] == "certificate"] == [severity]
+
+
+def test_nobody_listens_and_no_way_out(doctor, world):
+    """The daemon is down, and so is the next hop."""
+    daemon = doctor.prepare()
+    for hop in [world.hop("127.0.0.9")]:
+        hop.stop()
+    done = daemon.command("doctor", "--address", US, "--lists", "configured", "--resolver",
+                          f"127.0.0.1:{world.make_resolver({**ZONE, 'mx.dest.test': [('A', '127.0.0.9')]}).port}", "--signed", "test",
+                          "--json", check=False)
+    found = {f["check"]: f for f in json.loads(done.stdout)["findings"]}
+    assert found["listener"]["severity"] == "error" and "nobody listens" in found["listener"]["found"]
+    assert found["port-25"]["severity"] == "error" and "mx.dest.test 127.0.0.9" in found["port-25"]["found"]
+
+
+def test_somebody_else_listens(doctor, world, next_hop):
+    daemon = doctor.prepare()
+    next_hop("127.0.0.1", port=doctor.state["port"])
+    done = daemon.command("doctor", "--offline", "--json", check=False)
+    assert not [f for f in json.loads(done.stdout)["findings"] if f["check"] == "listener"]  # offline connects to nobody
+    done = daemon.command("doctor", "--address", US, "--lists", "configured", "--resolver",
+                          f"127.0.0.1:{world.make_resolver(ZONE).port}", "--signed", "test", "--json", check=False)
+    (finding,) = [f for f in json.loads(done.stdout)["findings"] if f["check"] == "listener"]
+    assert finding["severity"] == "error" and "somebody else: 220 sink" in finding["found"]
+
+
+def test_no_resolver(doctor):
+    """Nothing that needs it is waited for, and nothing else is left out."""
+    daemon = doctor.prepare()
+    done = daemon.command("doctor", "--address", US, "--resolver", f"127.0.0.1:{free_port()}", "--json", check=False)
+    findings = json.loads(done.stdout)["findings"]
+    assert done.returncode == BROKEN
+    assert [f["severity"] for f in findings if f["check"] == "resolver"] == ["error", "unknown"]
+    checks = {f["check"] for f in findings}
+    assert "blocklist" not in checks and "mx" not in checks and {"srs", "open-relay", "disk", "postmaster"} <= checks
+
+
+def test_one_domain(doctor):
+    report = doctor(arguments=("FWD.test",))
+    assert {f["kind"] for f in report.findings} == {"SRS domain", "domain"}
+    assert {f["subject"] for f in report.findings} == {SRS, DOMAIN}
+    report = doctor(arguments=(SRS,))
+    assert {(f["kind"], f["subject"]) for f in report.findings} == {("SRS domain", SRS)}
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--nonsense"], "unknown option"), (["--address", "here"], "no IP address"), (["--address"], "the value is missing"),
+    (["a.test", "b.test"], "one domain"), (["elsewhere.test"], "none of our domains"), (["--lists", "all"], "public or configured"),
+    (["--resolver", "x"], "no address of a resolver"), (["--port-25", "a b"], "no host name"),
+])
+def test_wrong_arguments(postilion, arguments, words):
+    done = postilion().command("doctor", *arguments, check=False)
+    assert done.returncode == 64 and words in done.stderr and done.stdout == "", done
+
+
+# ---- in the daemon -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_daemon_looks_by_itself(doctor, world):
+    """At its start; what is found stands in the log once, in status and metrics; a reload with the cause mended says so, and
+    off is off. All of it under the strict sandbox."""
+    page = free_port()
+    daemon = doctor.prepare(doctor=f"    run daily\n    delay 0s\n    lists configured\n    address {US}\n",
+                            more=f"admin 127.0.0.1:{page}\nresolver 127.0.0.1:{world.make_resolver({name: records for name, records in ZONE.items() if name != SRS}).port}\n")
+    daemon.start()
+    done = daemon.wait_log("doctor-done")
+    assert int(done["error"]) == 2 and int(done["ok"]) > 10, daemon.log_text()
+    errors = daemon.log("doctor-finding", severity="error")
+    assert {line["check"] for line in errors} == {"srs-mx", "srs-spf"}
+    assert all(line["level"] == "error" and line["subject"] == SRS and line["fix"] for line in errors), errors
+    status = daemon.command("status").stdout
+    assert re.search(r"^doctor +2 errors,.* at 20", status, re.M) and "error srs-spf: srs.fwd.test has no TXT record" in status
+    told = json.loads(daemon.command("status", "--json").stdout)["doctor"]
+    assert told["error"] == 2 and told["ok"] == int(done["ok"]) and "ok" not in {f["severity"] for f in told["findings"]}
+    assert 'postilion_doctor_findings{severity="error"} 2' in daemon.command("status", "--metrics").stdout
+    with urllib.request.urlopen(f"http://127.0.0.1:{page}/status.json") as answer:
+        shown = json.load(answer)["doctor"]
+    assert shown["looked"] and [f["severity"] for f in shown["findings"][:2]] == ["bad", "bad"]
+    assert shown["findings"][0]["title"].startswith(f"SRS domain {SRS}: srs-") and shown["findings"][0]["fix"]
+    assert "198.51.100.25" not in daemon.log_text()  # the rehearsed client leaves no trace
+    daemon.write_config(doctor="    run off\n")
+    daemon.command("reload")
+    daemon.wait_log("reloaded")
+    assert json.loads(daemon.command("status", "--json").stdout)["doctor"] is None
+    assert daemon.stop() == 0
+
+
+def test_a_stop_does_not_wait_for_it(doctor, world):
+    """The resolver is silent: every look-up would take its time."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        daemon = doctor.prepare(doctor=f"    run daily\n    delay 0s\n    address {US}\n",
+                                more=f"resolver 127.0.0.1:{silent.getsockname()[1]}\n")
+        daemon.start()
+        silent.settimeout(harness.PATIENCE)
+        silent.recv(1000)  # it has begun
+        begin = time.monotonic()
+        assert daemon.stop() == 0
+        assert time.monotonic() - begin < 5
+        assert not daemon.log("doctor-done")

@@ -150,16 +150,28 @@ static void test_resolver(void **state)
 static void test_a_silent_resolver(void **state)
 {
     const struct dns_answer silence = {.status = DNS_TEMPFAIL, .why = "timeout"};
-    const struct doctor_resolver resolver = {.broken_name = BYTES("")};
-    struct findings findings;
+    const struct dns_answer nothing = {.status = DNS_NXDOMAIN};
+    const struct doctor_resolver resolver = {.broken_name = BYTES(""),
+                                             .own_name = BYTES("mx.example")};
 
     (void)state;
-    findings_init(&findings, arena);
-    dns_facts_reset(facts);
-    CHECK_INT("asks", doctor_resolver_check(&resolver, facts, &findings), AUTH_NEEDS_DNS);
-    dns_facts_put(facts, BYTES(""), DNS_TYPE_SOA, &silence);
-    CHECK_INT("the root", doctor_resolver_check(&resolver, facts, &findings), AUTH_DONE);
-    check_first("silent", &findings, "error: no answer about \".\" SOA: timeout | dig . SOA\n");
+    for (unsigned knows_us = 0; knows_us < 2; knows_us++) {
+        struct findings findings;
+
+        findings_init(&findings, arena);
+        dns_facts_reset(facts);
+        CHECK_INT("asks", doctor_resolver_check(&resolver, facts, &findings), AUTH_NEEDS_DNS);
+        dns_facts_put(facts, BYTES(""), DNS_TYPE_SOA, &silence);
+        CHECK_INT("the root", doctor_resolver_check(&resolver, facts, &findings),
+                  AUTH_NEEDS_DNS);
+        dns_facts_put(facts, BYTES("mx.example"), DNS_TYPE_A,
+                      knows_us != 0 ? &nothing : &silence);
+        CHECK_INT("our name", doctor_resolver_check(&resolver, facts, &findings), AUTH_DONE);
+        check_first("silent", &findings,
+                    knows_us != 0
+                        ? "ok: it answers\nunknown: no answer about \".\" SOA: timeout\n"
+                        : "error: no answer about \".\" SOA: timeout | dig . SOA\n");
+    }
 }
 
 static int set_up(void **state)
