@@ -39,8 +39,9 @@ struct arguments {
 
 struct command {
     const char *name;
-    const char *usage;
-    const char *help;
+    const char *operands;
+    const char *help; /* a line */
+    const char *more; /* lines: its options, and what its exit status says */
     int (*run)(const struct arguments *arguments);
 };
 
@@ -312,81 +313,110 @@ static int run_version(const struct arguments *arguments)
 
 static int run_help(const struct arguments *arguments);
 
+/* clang-format off */
 static const struct command commands[] = {
-    {"serve", "serve", "run in the foreground: SIGHUP reloads, SIGTERM drains", run_serve},
-    {"setup", "setup DOMAIN ... [--write DIR] [--postmaster ADDRESS]",
-     "a configuration, its files, and the DNS records to publish: [--hostname H] [--srs-domain "
-     "D] "
-     "[--address A] [--user NAME] [--resolver HOST:PORT] [--no-dns] [--json]",
+    {"serve", "", "run in the foreground",
+     "  SIGHUP     read the configuration again\n"
+     "  SIGTERM    take no more mail, let sessions end, and stop\n"
+     "  SIGUSR2    what restart does\n",
+     run_serve},
+    {"setup", "DOMAIN ...", "a configuration, its files, and the DNS records to publish",
+     "  --write DIR            make the files there; else nothing is written\n"
+     "  --postmaster ADDRESS   where mail to postmaster and abuse goes\n"
+     "  --hostname H  --srs-domain D  --address A  --user NAME\n"
+     "                         what would be found out otherwise\n"
+     "  --resolver HOST:PORT   whom to ask; --no-dns: nobody\n"
+     "  --json\n",
      run_setup},
-    {"check", "check [--no-dns | --dump | --sample | --manual]",
-     "every error with file, line, column and a hint, and the keys of seals in DNS", run_check},
-    {"doctor", "doctor [DOMAIN] [--address A] [--offline] [--json]",
-     "what is wrong with this installation, in DNS and here, and what mends it [--port-25 "
-     "HOST] [--lists public|configured] "
-     "[--resolver HOST:PORT] [--signed NAME] [--broken NAME]; status 0 nothing to do, 1 "
-     "warnings, 2 errors",
+    {"check", "", "every error of the configuration, with line and hint",
+     "  --no-dns   without comparing the keys of seals with DNS\n"
+     "  --dump     every value, and where it comes from\n"
+     "  --sample   a file with every option and its default\n"
+     "  --manual   postilion.conf(5)\n",
+     run_check},
+    {"doctor", "[DOMAIN]", "what is wrong here and in DNS, and what mends it",
+     "  --address A            an address under which the world sees this host (behind NAT)\n"
+     "  --port-25 HOST         where to try port 25, up to the greeting\n"
+     "  --lists public|configured   which block lists are asked about our addresses\n"
+     "  --signed NAME  --broken NAME   with which names DNSSEC is tried\n"
+     "  --resolver HOST:PORT   whom to ask; --offline: nobody\n"
+     "  --json\n"
+     "\nstatus: 0 nothing to do, 1 warnings, 2 errors\n",
      run_doctor},
-    {"explain-option", "explain-option [NAME]", "what an option does, its range and default",
-     run_explain_option},
-    {"explain", "explain FROM TO [--ip A] [--helo H] [--message FILE|-]",
-     "what would happen to mail, step by step, and why: nothing is sent, but with --scan to "
-     "the "
-     "scanners and with --ask a question to servers behind "
-     "[--resolver HOST:PORT] [--json]; status 0 accepted, 1 refused, 75 deferred",
+    {"explain-option", "[NAME]", "what an option does, its range and default", "", run_explain_option},
+    {"explain", "FROM TO", "what would happen to mail, step by step, and why",
+     "  --ip A                 the client's address\n"
+     "  --helo H               what it says in HELO\n"
+     "  --message FILE|-       what it sends\n"
+     "  --scan                 show it to the scanners, too\n"
+     "  --ask                  ask the servers behind about the recipient, too\n"
+     "  --resolver HOST:PORT  --json\n"
+     "\nNothing is sent or stored. status: 0 accepted, 1 refused, 75 deferred\n",
      run_explain},
-    {"probe", "probe ADDRESS|DOMAIN [--data] [--host HOST[:PORT]] [--all]",
-     "speak with the next hop up to RCPT, each step timed and explained; --data sends a test "
-     "message [--from A] [--tls POLICY] [--timeout S] [--resolver HOST:PORT] [--json]; status "
-     "0 "
-     "accepted, 75 not now, 69 refused, 68 no host",
+    {"probe", "ADDRESS|DOMAIN", "speak with the next hop up to RCPT, step by step",
+     "  --data                 send a test message, too\n"
+     "  --from A               the envelope sender\n"
+     "  --all                  ask every host of the list\n"
+     "  --host HOST[:PORT]     ask this one\n"
+     "  --tls POLICY           off, opportunistic, required or verified\n"
+     "  --timeout S            seconds that each step may take\n"
+     "  --resolver HOST:PORT  --json\n"
+     "\nstatus: 0 accepted, 75 not now, 69 refused, 68 no host\n",
      run_probe},
-    {"srs", "srs forward|reverse|secret ADDRESS ...",
-     "what a sender becomes when it is forwarded, and whom an SRS or reply address stands for; "
-     "secret [--add FILE] makes a secret",
+    {"srs", "forward|reverse|secret ...", "SRS addresses by hand, and secrets for them",
+     "  forward ADDRESS ...    what a sender becomes when it is forwarded\n"
+     "  reverse ADDRESS ...    whom an SRS or reply address stands for\n"
+     "  secret [--add FILE]    make a secret; put it in front of those in FILE\n",
      run_srs},
-    {"queue", "queue list|show|retry|hold|release|bounce|delete|salvage",
-     "the queue of a running or a stopped daemon: ID, --sender A, --recipient A, --destination "
-     "D, "
-     "--all, --held, --by-domain, --limit N, --after ID, --json; salvage [--spool DIR] "
-     "TARGET-DIR "
-     "copies what is whole of a damaged spool (no daemon may run; run it as the daemon's user)",
+    {"queue", "list|show|retry|hold|release|bounce|delete|salvage", "the queue of a running or a stopped daemon",
+     "  list                   [--held] [--limit N] [--after ID] [--by-domain] [--json]\n"
+     "  show ID                all about one message\n"
+     "  retry|hold|release|bounce|delete\n"
+     "                         what is named by ID, --sender A, --recipient A, --destination D or --all\n"
+     "  salvage TARGET-DIR     copy what is whole of a damaged spool [--spool DIR]; no daemon may run\n",
      run_queue},
-    {"pause", "pause inbound|outbound|DESTINATION",
-     "take no mail, or make no attempts, until it is resumed; also over a restart",
+    {"pause", "inbound|outbound|DESTINATION", "take no mail, or make no attempts, until resumed",
+     "\nA pause outlives a restart.\n", run_control},
+    {"resume", "inbound|outbound|DESTINATION", "the end of a pause", "", run_control},
+    {"reload", "", "read the configuration and its files again, as SIGHUP does", "", run_control},
+    {"restart", "", "another program on the same sockets: nobody is refused", "",
      run_control},
-    {"resume", "resume inbound|outbound|DESTINATION", "the end of a pause", run_control},
-    {"reload", "reload", "read the configuration and its files again, as SIGHUP does",
-     run_control},
-    {"restart", "restart",
-     "another program, and all of its configuration, on the same sockets: nobody is refused",
-     run_control},
-    {"status", "status [--json|--metrics]",
-     "what the running daemon does and has; --metrics: as Prometheus reads it", run_control},
-    {"auth", "auth spf|message [FILE] --ip A [--helo H] [--from F]",
-     "who sent this: SPF, DKIM, DMARC, ARC by hand [--resolver HOST:PORT] [--json]", run_auth},
-    {"key", "key make SELECTOR|show FILE [--domain D]",
-     "a key to seal with and its DNS record [--selector S] [--type rsa|ed25519] [--out FILE]",
+    {"status", "", "what the running daemon does and has",
+     "  --json\n  --metrics  as Prometheus reads it\n", run_control},
+    {"auth", "spf|message ...", "who sent this: SPF, DKIM, DMARC, ARC by hand",
+     "  spf                    SPF of a client and a sender\n"
+     "  message [FILE]         every verdict on a message\n"
+     "  --ip A                 the client's address\n"
+     "  --helo H  --from F     what it said\n"
+     "  --resolver HOST:PORT  --json\n",
+     run_auth},
+    {"key", "make SELECTOR|show FILE", "a key to seal with, and its DNS record",
+     "  make SELECTOR          [--type rsa|ed25519] [--out FILE]\n"
+     "  show FILE              [--selector S]\n"
+     "  --domain D\n",
      run_key},
-    {"import", "import postfix-virtual|aliases|postsrsd FILE ...",
-     "tables, aliases and SRS secrets of other programs: [--domain D] [--local D] [--output "
-     "PATH] "
-     "[--json]; what has no equal here is listed, with status 65",
+    {"import", "postfix-virtual|aliases|postsrsd FILE ...", "tables, aliases and SRS secrets of other programs",
+     "  postfix-virtual|aliases FILE ...   [--domain D] [--local D]\n"
+     "  postsrsd FILE ...                  [--domain D]\n"
+     "  --output PATH          where to; --json\n"
+     "\nWhat has no equal here is listed: status 65\n",
      run_import},
-    {"headers", "headers [FILE] [--json]",
-     "the way a message took: hops, delays, wrong clocks, where SPF or DKIM broke",
+    {"headers", "[FILE]", "the way a message took: hops, delays, what broke DKIM", "  --json\n",
      run_headers},
-    {"trace", "trace ID|ADDRESS|MESSAGE-ID [--json] [--bundle] [--log FILE|-] [--since SPAN]",
-     "the whole story of one message: session, checks, answers, every attempt, and on which "
-     "side a "
-     "failure lies [--limit N]; --bundle is evidence for somebody else; status 1: nothing is "
-     "known",
+    {"trace", "ID|ADDRESS|MESSAGE-ID", "the story of a message, and on which side a failure lies",
+     "  --bundle               as evidence for somebody else, private addresses masked\n"
+     "  --since SPAN           90m, 12h, 3d, or a time\n"
+     "  --limit N              how many are listed when several match\n"
+     "  --log FILE|-           from lines of the log, not from the history\n"
+     "  --json\n"
+     "\nstatus: 0, or 1 when nothing is known\n",
      run_trace},
-    {"version", "version", "the version of the program and of its libraries", run_version},
-    {"help", "help [COMMAND]", "this text", run_help},
+    {"version", "", "the version of the program and of its libraries", "", run_version},
+    {"help", "[COMMAND]", "this text, or more about a command", "", run_help},
 };
+/* clang-format on */
 
-enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0], USAGE_WIDTH = 36 };
 
 static const struct command *find_command(const char *name)
 {
@@ -400,8 +430,22 @@ static const struct command *find_command(const char *name)
 
 static void print_command_help(const struct command *command)
 {
-    printf("usage: postilion %s [-c FILE]\n\n    %s\n", command->usage, command->help);
-    printf("\n    -c FILE   the configuration (%s)\n", DEFAULT_CONFIG);
+    printf("usage: postilion %s%s%s [-c FILE]\n\n%s\n\n", command->name,
+           command->operands[0] == '\0' ? "" : " ", command->operands, command->help);
+    printf("  -c FILE                the configuration (%s)\n%s", DEFAULT_CONFIG,
+           command->more);
+}
+
+/* A line of the list of commands; what they take is cut where it is too much for it. */
+static void print_summary(const struct command *command)
+{
+    char usage[USAGE_WIDTH + 1];
+    int len = snprintf(usage, sizeof usage, "%s %s", command->name, command->operands);
+
+    if (len > USAGE_WIDTH) {
+        memcpy(usage + USAGE_WIDTH - 3, "...", 3);
+    }
+    printf("  %-*s  %s\n", USAGE_WIDTH, usage, command->help);
 }
 
 static int run_help(const struct arguments *arguments)
@@ -416,7 +460,7 @@ static int run_help(const struct arguments *arguments)
     printf(
         "postilion: a forwarding MTA\n\nusage: postilion COMMAND [ARGUMENT ...] [-c FILE]\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        printf("  %-52s %s\n", commands[i].usage, commands[i].help);
+        print_summary(&commands[i]);
     }
     printf("\n  -c FILE   the configuration (%s)\n  --help    about a command\n",
            DEFAULT_CONFIG);
