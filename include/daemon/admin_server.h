@@ -4,6 +4,7 @@
  *   /             the page (mail/status_page); ?span=1h|24h|7d
  *   /status.json  the same as one JSON object
  *   /metrics      for Prometheus (daemon/metrics_board)
+ *   /trace?q=, /trace.json?q=   what the history knows of a message (daemon/admin_trace)
  *
  * Threads  requests are answered on the HTTP server's thread. What only the main loop knows is asked
  *          for by a task and comes back by another; the spool is read by its own thread for long

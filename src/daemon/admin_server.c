@@ -9,6 +9,8 @@
  */
 #include "daemon/admin_server.h"
 
+#include "daemon/admin_trace.h"
+
 #include "base/list.h"
 #include "base/memory.h"
 #include "io/clock.h"
@@ -27,6 +29,7 @@ enum { PAGE_LIMIT = 8 * 1024 * 1024, PARAMETER_LIMIT = 512, AGES_PAGE = 500 };
 
 static const char HTML[] = "text/html; charset=utf-8";
 static const char JSON[] = "application/json";
+static const char TEXT[] = "text/plain; charset=utf-8";
 
 /* Who waits for a view, and how it is to look. */
 struct visitor {
@@ -46,7 +49,10 @@ struct admin_server {
     uint64_t gathered_ms; /* on the loop's clock; 0: never */
     struct arena *arena;  /* of the view */
     struct status_page view;
+    struct admin_trace *trace;
     struct strbuf spool_directory;
+    struct strbuf hostname;
+    bool keeps_history;
     struct strbuf after; /* the last destination whose ages are known */
     struct loop_task describe_task, described_task;
 };
@@ -88,7 +94,7 @@ static void answer_not_found(struct admin_server *server, struct http_request *r
 
     strbuf_init(&body, 200);
     strbuf_add_text(&body, "There is nothing here. The page is at /\n");
-    answer(server, request, 404, "text/plain; charset=utf-8", &body);
+    answer(server, request, 404, TEXT, &body);
     strbuf_clear(&body);
 }
 
@@ -178,12 +184,21 @@ static void on_summary(void *context, enum spool_status status,
     read_ages(server);
 }
 
+/* What is asked for between two views, too. */
+static void take_identity(struct admin_server *server, const struct page_health *health)
+{
+    http_server_set_name(server->http, health->hostname);
+    strbuf_reset(&server->hostname);
+    strbuf_add(&server->hostname, health->hostname);
+    server->keeps_history = health->keeps_history;
+}
+
 static void on_described(void *context)
 {
     struct admin_server *server = context;
     struct page_health *health = &server->view.health;
 
-    http_server_set_name(server->http, health->hostname);
+    take_identity(server, health);
     health->knows_disk =
         disk_free_space(strbuf_text(&server->spool_directory), &health->disk_free) == DISK_OK;
     spool_read_summary(server->options.spool, server->loop, on_summary, server);
@@ -255,6 +270,33 @@ static void serve_view(struct admin_server *server, struct http_request *request
     }
 }
 
+static void answer_trace(void *context, struct http_request *request, bool is_json,
+                         const struct strbuf *body)
+{
+    answer(context, request, 200, is_json ? JSON : HTML, body);
+}
+
+static void serve_trace(struct admin_server *server, struct http_request *request, bool is_json)
+{
+    struct admin_trace_call call = {.request = request,
+                                    .hostname = strbuf_bytes(&server->hostname),
+                                    .is_json = is_json,
+                                    .is_kept = server->keeps_history};
+    struct strbuf query;
+
+    strbuf_init(&query, ADMIN_TRACE_QUERY);
+    http_request_parameter(http_request_target(request), "q", &query);
+    call.query = strbuf_bytes(&query);
+    if (!admin_trace_start(server->trace, &call)) {
+        struct strbuf body;
+        strbuf_init(&body, 200);
+        strbuf_add_text(&body, "Others are searching. Come again in a moment.\n");
+        answer(server, request, 503, TEXT, &body);
+        strbuf_clear(&body);
+    }
+    strbuf_clear(&query);
+}
+
 static void on_request(void *context, struct http_request *request)
 {
     struct admin_server *server = context;
@@ -266,6 +308,10 @@ static void on_request(void *context, struct http_request *request)
         serve_view(server, request, true);
     } else if (bytes_equal(path, BYTES("/metrics"))) {
         answer_metrics(server, request);
+    } else if (bytes_equal(path, BYTES("/trace"))) {
+        serve_trace(server, request, false);
+    } else if (bytes_equal(path, BYTES("/trace.json"))) {
+        serve_trace(server, request, true);
     } else {
         answer_not_found(server, request);
     }
@@ -293,6 +339,8 @@ struct admin_server *admin_server_new(struct listener *listener,
     struct admin_server *server = memory_zero(sizeof *server);
     struct http_server_options http = {.on_request = on_request, .context = server};
     struct page_health health = {.now_ms = clock_unix_ms()};
+    struct admin_trace_options trace = {
+        .spool = options->spool, .answer = answer_trace, .context = server};
 
     server->options = *options;
     server->options.config = NULL;
@@ -300,6 +348,7 @@ struct admin_server *admin_server_new(struct listener *listener,
     strbuf_init(&server->policy, 1024);
     strbuf_init(&server->after, 1024);
     strbuf_init(&server->spool_directory, 8192);
+    strbuf_init(&server->hostname, 300);
     strbuf_add(&server->spool_directory, options->config->spool);
     page_frame_policy(&server->policy);
     list_init(&server->visitors);
@@ -308,7 +357,10 @@ struct admin_server *admin_server_new(struct listener *listener,
     server->http = http_server_new(listener, &http);
     server->loop = http_server_loop(server->http);
     options->describe(options->context, server->arena, &health);
-    http_server_set_name(server->http, health.hostname);
+    take_identity(server, &health);
+    trace.loop = server->loop;
+    trace.directory = config_history_directory(options->config, server->arena);
+    server->trace = admin_trace_new(&trace);
     http_server_start(server->http);
     log_listening(listener, options->config);
     return server;
@@ -318,6 +370,7 @@ void admin_server_stop(struct admin_server *server)
 {
     if (server != NULL) {
         http_server_stop(server->http);
+        admin_trace_stop(server->trace);
     }
 }
 
@@ -333,12 +386,14 @@ void admin_server_free(struct admin_server **server_place)
         list_remove(&visitor->node);
         free(visitor);
     }
+    admin_trace_free(&server->trace);
     http_server_free(&server->http);
     queue_ages_free(&server->view.ages);
     arena_free(&server->arena);
     strbuf_clear(&server->policy);
     strbuf_clear(&server->after);
     strbuf_clear(&server->spool_directory);
+    strbuf_clear(&server->hostname);
     free(server);
     *server_place = NULL;
 }

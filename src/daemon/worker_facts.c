@@ -71,6 +71,7 @@ void worker_facts_for_page(const struct worker_facts *facts, struct arena *arena
     health->disk_floor = config->limits.free_space;
     health->reload_ms = facts->reload_ms;
     health->reload_failed = facts->reload_failed;
+    health->keeps_history = config->history.span_ms > 0;
     health->sessions = count_sessions(facts);
     for (size_t i = 0; i < config->certificate_count; i++) {
         int64_t expires = config->certificates[i].expires;

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -180,6 +181,48 @@ def test_what_the_log_says_is_on_the_page(daemon):
     answer, body = get(postilion.admin, "/metrics")
     assert answer.status == 200 and answer.getheader("Content-Type").startswith("text/plain; version=0.0.4")
     assert re.search(rb'^postilion_recipients_refused_total\{reason="unknown-recipient"\} 1$', body, re.M)
+
+
+def test_messages_are_found_and_their_story_is_told(daemon):
+    dead = free_port()
+    postilion = daemon(extra=f"history 1d\nroute dest.test to [127.0.0.9]:{dead}\n", domain="    forward info to anna@dest.test")
+    with Client(postilion.port) as client:
+        client.hello()
+        for number in range(2):
+            client.message("anna+1@sender.test", ["info@fwd.test"], a_message(subject=f"n{number}"))
+    postilion.wait_log("accepted", count=2)
+    postilion.wait_log("deferred")
+    ident = postilion.log("accepted")[0]["id"]
+
+    def ask(query):
+        answer, body = get(postilion.admin, "/trace.json?q=" + urllib.parse.quote(query))
+        assert answer.status == 200
+        return json.loads(body)
+
+    wait_until(lambda: ask(ident)["result"] == "one" and any("in the queue" in str(step) or step["step"] == "queue"
+                                                             for step in ask(ident)["story"]["steps"]), "its story")
+    story = ask(ident)["story"]
+    assert story["id"] == ident and story["state"] == "waiting"
+    assert ask("anna+1@sender.test")["result"] == "several"
+    assert {row["id"] for row in ask("<Anna+1@Sender.Test>")["messages"]} == {line["id"] for line in postilion.log("accepted")}
+    assert ask("<n0@sender.test>")["story"]["id"] == ident
+    assert ask("nobody@else.test")["result"] == "nothing"
+    page = check_page(get(postilion.admin, f"/trace?q={ident}")[1])
+    shown = " ".join(page.shown)
+    assert ident in shown and "waiting" in shown and "anna@dest.test" in shown
+    page = check_page(get(postilion.admin, "/trace?q=anna%2B1%40sender.test")[1])
+    assert f"/trace?q={ident}" in page.links
+    assert ("value", "anna+1@sender.test") in page.attributes
+    check_page(get(postilion.admin, "/trace")[1])
+    check_page(get(postilion.admin, "/trace?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")[1])
+    check_page(get(postilion.admin, "/trace?q=" + "%27%00%FF" * 300)[1])
+
+
+def test_no_history_says_so(daemon):
+    postilion = daemon(extra="history off\n")
+    assert json.loads(get(postilion.admin, "/trace.json?q=anna%40x.test")[1])["result"] == "off"
+    assert "No history" in " ".join(check_page(get(postilion.admin, "/trace?q=anna%40x.test")[1]).shown)
+    assert "/trace" not in check_page(get(postilion.admin)[1]).links
 
 
 def test_only_names_that_are_ours_are_served(daemon):
@@ -420,7 +463,10 @@ def test_a_browser_shows_it_well(daemon, browser):
     postilion.wait_log("deferred")
     postilion.command("pause", long_name("d"))
     base = f"http://127.0.0.1:{postilion.admin}"
-    for path in ("/", "/?span=1h"):
+    ident = postilion.log("accepted")[0]["id"]
+    wait_until(lambda: json.loads(get(postilion.admin, f"/trace.json?q={ident}")[1])["result"] == "one", "its story")
+    for path in ("/", "/?span=1h", f"/trace?q={ident}", f"/trace?q={'l' * 60}%40{long_name('c')}", "/trace?q=" + "w" * 300,
+                 "/trace?q=info%40fwd.test"):
         look_at(browser, base + path)
 
 
