@@ -71,10 +71,10 @@ static void report_directory(const struct rights_report *report, const char *opt
     }
 }
 
-/* Whoever may put another socket in its place hears the operator's commands. */
-static void report_control(const struct rights_report *report)
+/* Whoever may put another socket in its place hears the operator's commands, or shows him another page. */
+static void report_socket(const struct rights_report *report, const char *option,
+                          struct bytes path)
 {
-    struct bytes path = report->config->control;
     struct bytes directory = bytes_first(path, bytes_find_last(path, '/'));
     struct file_rights rights;
     struct strbuf text;
@@ -86,7 +86,7 @@ static void report_control(const struct rights_report *report)
     strbuf_add(&text, directory);
     if (file_read_rights(strbuf_text(&text), &rights) && rights.others_may_write &&
         !rights.is_sticky) {
-        config_errors_add(report->errors, CONFIG_ERROR, place_of(report->config, "control"),
+        config_errors_add(report->errors, CONFIG_ERROR, place_of(report->config, option),
                           "chmod 750, or put the socket elsewhere",
                           "everybody on this machine can put another socket into %s",
                           strbuf_text(&text));
@@ -115,6 +115,7 @@ void config_report_rights(const struct config *config, struct config_errors *err
         process_find_user(process_is_root() ? config->user.data : "", &report.account);
     report_directory(&report, "spool", config->spool);
     report_directory(&report, "state", config->state);
-    report_control(&report);
+    report_socket(&report, "control", config->control);
+    report_socket(&report, "admin", config->admin.path);
     report_files(&report);
 }

@@ -1,6 +1,6 @@
 #include "config_files.h"
 
-/* With a spool, a state and a place for the control socket. */
+/* With a spool, a state and places for the sockets. */
 static int make_files(void **state)
 {
     config_files_make(state);
@@ -8,6 +8,7 @@ static int make_files(void **state)
     mkdir(config_files_path("spool"), 0700);
     mkdir(config_files_path("state"), 0700);
     mkdir(config_files_path("run"), 0700);
+    mkdir(config_files_path("door"), 0700);
     return 0;
 }
 
@@ -24,7 +25,7 @@ static void report(const char *user, const char *spool, struct strbuf *told)
                 "hostname mx.test\nuser %s\nspool %s\nstate state\ncontrol run/control.sock\n"
                 "srs {\n secret-file secret\n}\n"
                 "domain fwd.test {\n forward postmaster to a@dest.test\n forward abuse to "
-                "a@dest.test\n aliases aliases\n}\n",
+                "a@dest.test\n aliases aliases\n}\nadmin unix:door/admin.sock\n",
                 user, spool);
     config = config_files_load(strbuf_text(&text), errors);
     if (config != NULL) {
@@ -52,6 +53,7 @@ static const struct {
     {"a sticky spool is no better", "spool", 01707, 0700, "3 error everybody on this machine can write into %s/spool\n"},
     {"others may write the state", "state", 0702, 0700, "4 error everybody on this machine can write into %s/state\n"},
     {"others may put a socket there", "run", 0703, 0700, "5 error everybody on this machine can put another socket into %s/run\n"},
+    {"or another page", "door", 0703, 0700, "14 error everybody on this machine can put another socket into %s/door\n"},
     {"but not in the place of ours", "run", 01777, 0700, ""},
     {"others may read a secret", "secret", 0604, 0600, "7 warning everybody on this machine can read %s/secret\n"},
     {"others may write a secret", "secret", 0602, 0600, "7 error everybody on this machine can write %s/secret\n"},
