@@ -98,6 +98,25 @@ static struct page_finding for_page(const struct finding *finding, struct arena 
     };
 }
 
+/* Does the resolver? Also that its word crosses a network is a finding of this name, a note. */
+static enum page_answer validates(const struct findings *findings)
+{
+    enum page_answer answer = PAGE_UNKNOWN;
+
+    for (const struct finding *at = findings->first; at != NULL; at = at->next) {
+        if (strcmp(at->check, "dnssec") != 0) {
+            continue;
+        }
+        if (at->severity == FINDING_WARNING || at->severity == FINDING_ERROR) {
+            return PAGE_NO;
+        }
+        if (at->severity == FINDING_OK) {
+            answer = PAGE_YES;
+        }
+    }
+    return answer;
+}
+
 void doctor_shown_fill_page(struct status_page *page, struct arena *arena,
                             const struct doctor_result *result)
 {
@@ -120,4 +139,5 @@ void doctor_shown_fill_page(struct status_page *page, struct arena *arena,
     }
     page->findings = shown;
     page->findings_ms = result->at_ms;
+    page->health.validates = validates(&result->findings);
 }
