@@ -77,6 +77,7 @@ esac
 # The journal of the service is what it wrote.
 JOURNALCTL = r"""#!/bin/bash
 [ "$1 $2 $3" = "-u postilion -g" ] && exec grep -E "$4" /tmp/postilion.log
+[ "$*" = "-u postilion" ] && exec sed "s/^/Nov 22 07:54:37 mx postilion[42]: /" /tmp/postilion.log
 echo "journalctl: no $* here" >&2
 exit 1
 """
@@ -94,7 +95,8 @@ hello
 PLACES = {
     "postilion": {"FROM": "bob@sender.example", "TO": "info@example.org", "A": "192.0.2.9", "FILE": "/tmp/message.eml",
                   "NAME": "delivery.concurrency", "ADDRESS": "bob@sender.example", "DIR": "/tmp/salvaged",
-                  "DESTINATION": "mail.example", "SELECTOR": "s9", "DOMAIN": "example.org"},
+                  "DESTINATION": "mail.example", "SELECTOR": "s9", "DOMAIN": "example.org",
+                  "MESSAGE-ID": "hello@sender.example"},
     "postilion probe": {"ADDRESS": "info@example.org"},
     "postilion srs reverse": {"ADDRESS": "$(postilion srs forward bob@sender.example)"},
     "postilion key show": {"FILE": "/etc/postilion/s1.pem"},
@@ -130,7 +132,11 @@ QUEUED = """swaks -s mx.example.org -f bob@sender.example -t abuse@example.org >
 # What sentences call a command by; complete ones stand elsewhere in the document.
 NAMES = ("postilion serve", "postilion setup", "postilion import", "postilion explain", "postilion queue salvage")
 # What has to be so before it: only a stopped daemon's spool is salvaged, by its owner; a message that is held ...
-BEFORE = {"postilion queue salvage": "systemctl stop postilion"}
+BEFORE = {"postilion queue salvage": "systemctl stop postilion",
+          # The history keeps what is logged a second's worth at a time: the message before this one is there, too.
+          "postilion trace": """swaks -s mx.example.org -f bob@sender.example -t abuse@example.org \\
+                  --header "Message-Id: <hello@sender.example>" >/dev/null
+              for ((i = 0; i < 300; i++)); do ! postilion trace hello@sender.example >/dev/null 2>&1 || exit 0; sleep 0.1; done"""}
 AFTER = {"postilion queue salvage": "systemctl start postilion", "postilion pause": "postilion resume {last}"}
 # A piece of configuration is loaded with what it lacks of this.
 REST = {
