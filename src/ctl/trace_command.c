@@ -207,11 +207,8 @@ static int say_nothing(struct trace_call *call, const struct trace_source *sourc
               "  journalctl -u postilion -o cat | postilion trace ... --log -\n",
               call->err);
     } else if (source->segments == 0) {
-        fprintf(
-            call->err,
-            "  %s is empty or cannot be read: has the daemon run with a history? Are you root, "
-            "or in its group?\n",
-            source->directory);
+        fprintf(call->err, "  there is no history in %s yet: has the daemon run with one?\n",
+                source->directory);
     } else {
         fputs("  An id, a whole address, or a Message-ID is looked for, as long as \"history\" "
               "goes back.\n"
@@ -242,7 +239,10 @@ static int search(struct trace_call *call, struct trace_source *source)
         status = show_rows(call, &trace);
         break;
     case EVENT_TRACE_FAILED:
-        fprintf(call->err, "postilion trace: %s\n", strbuf_text(&source->why));
+        fprintf(
+            call->err,
+            "postilion trace: %s\n  Only root and the daemon's user may read the history.\n",
+            strbuf_text(&source->why));
         status = EX_IOERR;
         break;
     }

@@ -1,6 +1,7 @@
 """The story of a message, told from the log: `postilion trace`."""
 import json
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -235,6 +236,9 @@ def test_several_are_listed_newest_first(stage):
 def test_what_is_not_known_is_said_with_what_to_try(stage):
     stage.start()
     assert 'nothing is known of "x@y.test"' in trace(stage, "x@y.test", status=1)
+    assert stage.daemon.stop() == 0
+    shutil.rmtree(stage.daemon.directory / "state" / "history", ignore_errors=True)
+    assert "there is no history in " in trace(stage, "x@y.test", status=1)
     assert "/dev/null was searched" in trace(stage, "x@y.test", "--log", "/dev/null", status=1)
     assert trace(stage, "x", "--log", "/nonexistent", status=66).startswith("postilion trace: /nonexistent: No such file")
     for words in ([], ["a", "b"], ["a", "--since"], ["a", "--since", "3 days"], ["a", "--limit", "0"], ["a", "--what"]):
