@@ -36,9 +36,8 @@ struct metrics_facts {
     bool has_reload_failed;
     bool has_history;
     struct history_numbers history;
-    int64_t findings_ms; /* unix, when `doctor` last looked; 0: not yet */
-    const char *severities[METRICS_SEVERITIES];
-    uint64_t findings[METRICS_SEVERITIES];
+    int64_t findings_ms;                   /* unix, when `doctor` last looked; 0: not yet */
+    uint64_t findings[METRICS_SEVERITIES]; /* by severity, as mail/finding.h counts them */
 };
 
 void metrics_report_add(struct strbuf *out, const struct metrics_facts *facts);

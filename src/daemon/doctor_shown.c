@@ -48,7 +48,6 @@ void doctor_shown_fill_metrics(struct metrics_facts *facts, const struct doctor_
 {
     for (unsigned i = 0; i < FINDING_SEVERITIES && i < METRICS_SEVERITIES && result != NULL;
          i++) {
-        facts->severities[i] = finding_severity_text((enum finding_severity)i);
         facts->findings[i] = result->findings.counts[i];
     }
     facts->findings_ms = result == NULL ? 0 : result->at_ms;

@@ -25,8 +25,7 @@ static const struct metrics_facts FACTS = {
     .has_history = true,
     .history = {.kept = 10, .dropped = 11, .octets = 12, .is_in_trouble = true},
     .findings_ms = 3000,
-    .severities = {"ok", "error"},
-    .findings = {13, 14},
+    .findings = {13, 0, 0, 14, 15},
 };
 
 /* clang-format off */
@@ -56,12 +55,13 @@ static const char *const WANTED[] = {
     "postilion_history_lines_dropped_total 11\n",
     "postilion_history_in_trouble 1\n",
     "postilion_doctor_run_timestamp_seconds 3\n",
-    "postilion_doctor_findings{severity=\"ok\"} 13\npostilion_doctor_findings{severity=\"error\"} 14\n",
+    "postilion_doctor_findings{severity=\"ok\"} 13\npostilion_doctor_findings{severity=\"note\"} 0\n",
+    "postilion_doctor_findings{severity=\"warning\"} 14\npostilion_doctor_findings{severity=\"error\"} 15\n",
 };
 /* What is not known is not there. */
 static const char *const UNKNOWN[] = {
     "postilion_queue_due_deliveries", "postilion_spool_free_bytes", "postilion_history",
-    "postilion_certificate_expiry_timestamp_seconds{", "postilion_doctor_findings{",
+    "postilion_certificate_expiry_timestamp_seconds{",
 };
 /* clang-format on */
 
