@@ -243,8 +243,14 @@ enum segment_status history_segment_open_to_read(struct history_segment *segment
 
 void history_segment_close(struct history_segment *segment)
 {
+    bool is_writer = segment->statements[SEGMENT_COMMIT] != NULL;
+
     for (int i = 0; i < SEGMENT_STATEMENTS; i++) {
         sqlite3_finalize(segment->statements[i]);
+    }
+    if (is_writer) {
+        /* Whoever reads it later finds one file and makes none beside it. Not while somebody reads. */
+        sqlite3_exec(segment->connection, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL);
     }
     sqlite3_close(segment->connection);
     free(segment->path);

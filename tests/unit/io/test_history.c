@@ -187,15 +187,37 @@ static void test_newest_of_each_message(void **state)
     remove_place(&place);
 }
 
+static void count_name(void *context, const char *name)
+{
+    (void)name;
+    (*(size_t *)context)++;
+}
+
+static size_t count_names(struct place *place)
+{
+    size_t count = 0;
+
+    assert_int_equal(disk_list(place->directory, count_name, &count), DISK_OK);
+    return count;
+}
+
 static void test_goes_on_after_restart(void **state)
 {
     struct place place;
+    char *path;
 
     (void)state;
     make_place(&place, &DEFAULTS);
     take(&place, "i:1 before\n");
     history_free(&place.history);
+    path = last_segment(&place);
+    assert_int_equal(chmod(path, 0400), 0);
+    assert_int_equal(chmod(place.directory, 0500), 0);
     CHECK_INT("read while nobody writes", ask(&place, "i:1").count, 1);
+    CHECK_INT("nothing is made beside it", count_names(&place), 1);
+    assert_int_equal(chmod(place.directory, 0700), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+    free(path);
     place.history = history_new(place.directory, &DEFAULTS, describe);
     take(&place, "i:1 after\n");
     CHECK_INT("both", ask(&place, "i:1").count, 2);
