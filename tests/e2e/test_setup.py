@@ -230,3 +230,85 @@ def test_addresses_that_are_said_stay(setup, resolver):
     """Also an IPv6 address without a name: only of those that were found it is left out."""
     told = found(setup, resolver, RIGHT, "fwd.test", "--hostname", "mx.fwd.test", "--address", ADDRESS, "--address", "2001:db8::25")
     assert told["addresses"] == [ADDRESS, "2001:db8::25"] and "source" not in told["configuration"]
+
+
+# ---- what is found out, on a host of its own ----
+
+HOST = r"""
+import json, subprocess, sys
+from dnslib import RR, RCODE
+from dnslib.server import BaseResolver, DNSLogger, DNSServer
+
+class Zone(BaseResolver):
+    records = RR.fromZone('25.2.0.192.in-addr.arpa. 60 IN PTR mx.fwd.test.\nmx.fwd.test. 60 IN A ' + sys.argv[2] + '\n')
+
+    def resolve(self, request, handler):
+        reply = request.reply()
+        for record in self.records:
+            if record.rname == request.q.qname and record.rtype == request.q.qtype:
+                reply.add_answer(record)
+        if not reply.rr:
+            reply.header.rcode = RCODE.NXDOMAIN
+        return reply
+
+DNSServer(Zone(), address='127.0.0.1', port=53, logger=DNSLogger(logf=lambda text: None)).start_thread()
+live = '/etc/letsencrypt/live/some-name'
+subprocess.run(f'''rm -f /etc/resolv.conf; echo nameserver 127.0.0.1 >/etc/resolv.conf
+useradd -r -s /bin/false postilion
+mkdir -p {live} && chmod 700 /etc/letsencrypt/live
+openssl req -x509 -newkey rsa:2048 -nodes -days 90 -subj /CN=x -addext subjectAltName=DNS:mx.fwd.test \
+    -out {live}/fullchain.pem -keyout {live}/privkey.pem 2>/dev/null
+{sys.argv[3]}''', shell=True, check=True)
+done = subprocess.run([sys.argv[1], 'setup', 'fwd.test', '--postmaster', 'a@dest.test', '--write', '/etc/postilion', '--json', *sys.argv[4:]],
+                      capture_output=True, text=True)
+told = json.loads(done.stdout)
+told['stderr'] = done.stderr
+told['rights'] = subprocess.run('cd /etc/postilion && stat -c "%n %a %G" srs.secret s1.pem tls/privkey.pem', shell=True,
+                                capture_output=True, text=True).stdout
+told['check'] = subprocess.run([sys.argv[1], 'check', '--no-dns'], capture_output=True, text=True).stdout
+told['readable'] = subprocess.run(['setpriv', '--reuid=postilion', '--regid=postilion', '--clear-groups', sys.argv[1], 'check', '--no-dns'],
+                                  capture_output=True, text=True).returncode
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture
+def host(tmp_path):
+    private = [str(harness.ROOT / "tests/support/private_host"), str(tmp_path)]
+    if os.getuid() != 0 or subprocess.run([*private, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this machine gives no namespace or overlay")
+
+    def run(address, network, *arguments):
+        done = subprocess.run([*private, "/usr/bin/python3", "-c", HOST, harness.program(), address, network, *arguments],
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+    return run
+
+
+def test_everything_is_found_out(host):
+    """Name, address and certificate; and what was written can be read by the account it is for."""
+    told = host("192.0.2.25", "ip route add default dev lo src 192.0.2.25")
+    assert (told["hostname"], told["addresses"]) == ("mx.fwd.test", [ADDRESS])
+    assert told["certificate"] == "/etc/letsencrypt/live/some-name/fullchain.pem"
+    assert told["rights"].split("\n")[:-1] == [f"{name} 640 postilion" for name in ("srs.secret", "s1.pem", "tls/privkey.pem")]
+    assert "good, 1 domain, 2 aliases" in told["check"] and told["readable"] == 0
+    assert "source" not in told["configuration"]
+    assert [file["path"] for file in told["files"]] == [f"/etc/postilion/{name}" for name in (
+        "srs.secret", "s1.pem", "fwd.test.aliases", "tls/fullchain.pem", "tls/privkey.pem", "postilion.conf")]
+
+
+def test_ipv6_without_a_reverse_name_is_not_sent_from(host):
+    told = host("192.0.2.25", """ip address add 2001:db8::25/128 dev lo
+        ip route add default dev lo src 192.0.2.25
+        ip -6 route add default dev lo src 2001:db8::25""")
+    assert told["addresses"] == [ADDRESS]
+    assert "2001:db8::25 has no reverse name yet" in told["configuration"]
+    assert "delivery {\n    source 192.0.2.25\n}" in told["configuration"] and "good" in told["check"]
+
+
+def test_behind_nat_dns_knows_the_address(host):
+    told = host("198.51.100.7", """ip address del 192.0.2.25/32 dev lo
+        ip address add 10.1.2.3/32 dev lo
+        ip route add default dev lo src 10.1.2.3""", "--hostname", "mx.fwd.test")
+    assert (told["hostname"], told["addresses"]) == ("mx.fwd.test", ["198.51.100.7"])
