@@ -8,8 +8,7 @@
 
 enum { SECRET_FILE_LIMIT = 65536 };
 
-static const char HOW_TO_MAKE[] =
-    "make one: (umask 077; head -c 32 /dev/urandom | base64 >FILE)";
+static const char HOW_TO_MAKE[] = "make one: postilion srs secret --add FILE";
 
 static void *value_of(struct config_loading *loading, const struct config_option *option)
 {

@@ -496,11 +496,11 @@ static void check_required(struct config_loading *loading, const struct config_f
                           "hostname is missing");
     }
     if (find_set(loading, config_schema_find("srs", BYTES("secret-file")), NULL) == NULL) {
-        config_errors_add(
-            loading->errors, CONFIG_ERROR, block == NULL ? whole : block->words[0].place,
-            "head -c 32 /dev/urandom | base64 >/etc/postilion/srs.secret; then: srs { "
-            "secret-file /etc/postilion/srs.secret }",
-            "SRS has no secret-file");
+        config_errors_add(loading->errors, CONFIG_ERROR,
+                          block == NULL ? whole : block->words[0].place,
+                          "postilion srs secret --add /etc/postilion/srs.secret; then: srs { "
+                          "secret-file /etc/postilion/srs.secret }",
+                          "SRS has no secret-file");
     }
     if (find_set(loading, config_schema_find("", BYTES("domain")), NULL) == NULL) {
         config_errors_add(loading->errors, CONFIG_ERROR, whole,
