@@ -30,6 +30,7 @@ void import_say_left_out(const struct import_call *call, struct bytes source, un
                          struct bytes text, const char *why);
 void import_add_problem_json(struct strbuf *json, struct bytes source, unsigned line,
                              struct bytes text, const char *why);
+void import_add_path(const struct import_call *call, const char *path, struct strbuf *out);
 /* EX_OK or EX_IOERR. */
 int import_write(FILE *out, struct strbuf *text);
 

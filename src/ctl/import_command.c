@@ -255,6 +255,22 @@ static int write_files(const struct import_call *call, const struct alias_import
 
 /* ---- 3: what is said ---- */
 
+/* As one word of the configuration. */
+void import_add_path(const struct import_call *call, const char *path, struct strbuf *out)
+{
+    const char *real = file_real_path(path, call->arena);
+    bool is_plain = strpbrk(real, " \t#{}\"\\") == NULL;
+
+    strbuf_add_text(out, is_plain ? "" : "\"");
+    for (const char *at = real; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\\') {
+            strbuf_add_char(out, '\\');
+        }
+        strbuf_add_char(out, *at);
+    }
+    strbuf_add_text(out, is_plain ? "" : "\"");
+}
+
 /* For the configuration, when files were written; else the aliases themselves. */
 static void add_text(const struct import_call *call, const struct alias_import *import,
                      struct strbuf *out)
@@ -268,9 +284,9 @@ static void add_text(const struct import_call *call, const struct alias_import *
         struct bytes name = alias_import_domain_name(import, i);
 
         if (call->output != NULL) {
-            const char *path = path_of(call, import, i);
-            strbuf_addf(out, "domain " BYTES_FMT " {\n    aliases %s\n}\n", BYTES_ARG(name),
-                        file_real_path(path, call->arena));
+            strbuf_addf(out, "domain " BYTES_FMT " {\n    aliases ", BYTES_ARG(name));
+            import_add_path(call, path_of(call, import, i), out);
+            strbuf_add_text(out, "\n}\n");
             continue;
         }
         if (count > 1) {

@@ -130,12 +130,10 @@ static int write_secrets(const struct postsrsd_import *import)
     return status;
 }
 
+/* The file that goes into the configuration. */
 static const char *classic_path(const struct postsrsd_import *import)
 {
-    const struct import_call *call = import->call;
-
-    return file_real_path(call->output != NULL ? call->output : import->secret_path,
-                          call->arena);
+    return import->call->output != NULL ? import->call->output : import->secret_path;
 }
 
 static void add_block(struct postsrsd_import *import, struct strbuf *out)
@@ -149,7 +147,9 @@ static void add_block(struct postsrsd_import *import, struct strbuf *out)
     }
     strbuf_add_text(out, "    secret-file         /etc/postilion/srs.secret\n");
     if (import->secret_count > 0) {
-        strbuf_addf(out, "    classic-secret-file %s\n", classic_path(import));
+        strbuf_add_text(out, "    classic-secret-file ");
+        import_add_path(import->call, classic_path(import), out);
+        strbuf_add_char(out, '\n');
     }
     if (import->settings.separator != 0 && import->settings.separator != '=') {
         strbuf_addf(out, "    separator           %c\n", import->settings.separator);
@@ -171,7 +171,9 @@ static void add_json(struct postsrsd_import *import, struct strbuf *out)
     json_text(out, "separator", bytes_of(&separator, 1));
     json_number(out, "secrets", (int64_t)import->secret_count);
     json_words(out, "classic_secret_file",
-               import->secret_count > 0 ? classic_path(import) : NULL);
+               import->secret_count > 0
+                   ? file_real_path(classic_path(import), import->call->arena)
+                   : NULL);
     json_open_array(out, "left_out");
     strbuf_add(out, strbuf_bytes(&import->json));
     json_close_array(out);

@@ -61,6 +61,12 @@ def test_virtual_aliases_work_in_a_daemon(run, world, tmp_path):
     assert recipients == ["anna@dest.test", "anybody@dest.test", "bob@dest.test"]
 
 
+def test_a_path_with_blanks_is_one_word(run, postilion, tmp_path):
+    table = write(tmp_path / "virtual", "postmaster@one.test a@dest.test\nabuse@one.test a@dest.test\n")
+    done = run("import", "postfix-virtual", table, "--output", tmp_path / 'my "new" {aliases} #1')
+    assert "good, 2 domains" in postilion(extra=done.stdout).command("check").stdout
+
+
 def postmap_lookups(table, keys):
     """What Postfix itself finds under each name."""
     postmap = next((str(path) for path in (harness.PEERS / "usr/sbin/postmap",) if path.exists()), shutil.which("postmap"))
