@@ -370,7 +370,8 @@ static void leave_target(struct reading *reading, struct bytes target, const cha
 static void add_target(struct reading *reading, struct bytes target)
 {
     if (reading->count == ALIAS_TARGETS_LIMIT) {
-        leave_target(reading, target, "more than 1000 targets behind one name");
+        leave_target(reading, arena_copy(reading->import->arena, target),
+                     "more than 1000 targets behind one name");
         return;
     }
     strbuf_add_text(&reading->targets, reading->count++ > 0 ? ", " : "");
