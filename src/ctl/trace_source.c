@@ -143,16 +143,15 @@ static bool take_line(struct finding *finding, struct bytes line, int64_t since_
 /* The last line, without its end; *rest becomes what stands before it. */
 static struct bytes cut_last_line(struct bytes *rest)
 {
-    struct bytes text = *rest, line;
-    const char *end;
+    struct bytes text = *rest;
+    size_t end;
 
-    if (text.data[text.len - 1] == '\n') {
+    if (text.len > 0 && text.data[text.len - 1] == '\n') {
         text.len--;
     }
-    end = text.len == 0 ? NULL : memrchr(text.data, '\n', text.len);
-    line = end == NULL ? text : bytes_skip(text, (size_t)(end + 1 - text.data));
-    *rest = bytes_first(text, text.len - line.len);
-    return line;
+    end = bytes_find_last(text, '\n');
+    *rest = end == text.len ? BYTES("") : bytes_first(text, end + 1);
+    return bytes_skip(text, rest->len);
 }
 
 static bool find_in_file(void *context, const struct event_question *question,
