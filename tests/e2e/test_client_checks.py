@@ -114,6 +114,7 @@ def test_a_list_that_does_not_work_refuses_nobody(world, zone, why):
         assert len(world.daemon.log("list-trouble")) == 1  # though it was asked twice
 
 
+@pytest.mark.alone
 def test_a_slow_list_holds_nobody_up(postilion):
     """The list never answers; the others do, and so do those asked about the sender."""
     def script(name, kind, is_tcp):
@@ -300,6 +301,7 @@ def test_who_speaks_before_the_greeting(world):
     assert world.daemon.wait_log("session-end", why="early-talker")
 
 
+@pytest.mark.alone
 def test_who_waits_is_greeted(world):
     start_waiting(world)
     begun = time.monotonic()

@@ -252,6 +252,7 @@ def test_forged_addresses_are_the_whole_networks_fault(world):
     assert refused(world, clients=[CLIENT, NEIGHBOUR, OTHER]) == [421, 421, 220]
 
 
+@pytest.mark.alone
 def test_answers_to_a_dictionary_attack_are_late(world):
     start(world, ["unknown-recipients 8", "tarpit 1s"])
     with Named(world) as client, Named(world, OTHER) as other:

@@ -551,6 +551,7 @@ def test_a_second_sigterm_stops_at_once_and_loses_nothing(world):
     assert len(hop.messages) == 1
 
 
+@pytest.mark.alone
 def test_a_killed_worker_is_replaced_within_a_second(world):
     hop = world.hop()
     daemon = world.start()
