@@ -47,6 +47,12 @@ def spans_of(document):
                               for span in re.findall(r"`([^`]+)`", prose)))
 
 
+def transcript_commands(document):
+    """What follows a prompt in a block of text."""
+    lines = "\n".join(blocks_of(document, "text")).splitlines()
+    return [line[2:] for line in lines if line.startswith(("# ", "$ ")) and line[2:].split()[:1] and line.split()[1] in PROGRAMS]
+
+
 def command_spans(document):
     return [span for span in spans_of(document) if span.split() and span.split()[0] in PROGRAMS]
 

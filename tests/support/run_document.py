@@ -129,6 +129,8 @@ abuse@example.org  admin@mail.example
 }
 QUEUED = """swaks -s mx.example.org -f bob@sender.example -t abuse@example.org >/dev/null
     postilion queue list --json | /usr/bin/python3 -c 'import json, sys; print(json.loads(sys.stdin.readline())["id"])'"""
+# These say by their status what they have found.
+FINDERS = {"postilion doctor": (0, 1, 2)}
 # What sentences call a command by; complete ones stand elsewhere in the document.
 NAMES = ("postilion serve", "postilion setup", "postilion import", "postilion explain", "postilion queue salvage")
 # What has to be so before it: only a stopped daemon's spool is salvaged, by its owner; a message that is held ...
@@ -308,7 +310,7 @@ def is_name(command, commands, blocks):
 
 
 def run_spans(document):
-    spans = document_text.command_spans(document)
+    spans = document_text.command_spans(document) + document_text.transcript_commands(document)
     commands = list(dict.fromkeys(command for span in spans for command in document_text.commands_of(span)))
     blocks = "\n".join(document_text.blocks_of(document, "sh"))
     results = []
@@ -322,6 +324,8 @@ def run_spans(document):
         run(look_up(BEFORE, command) or "true")
         with open("/tmp/message.eml", "rb") as message:
             results.append(run(text, 120, message))
+        if results[-1]["status"] in look_up(FINDERS, command):
+            results[-1]["status"] = 0
         run((look_up(AFTER, command) or "true").format(last=text.split()[-1]))
     return results
 
