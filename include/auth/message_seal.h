@@ -57,6 +57,9 @@ struct seal_input {
 /* Adds a DKIM-Signature for each key. False: the crypto library failed; what was added stands. */
 bool message_seal_add_dkim(struct strbuf *out, const struct seal *seal,
                            const struct seal_input *input);
+/* The same for a whole message of ours: header, empty line, body. */
+bool message_seal_add_dkim_whole(struct strbuf *out, const struct seal *seal,
+                                 struct bytes message, int64_t unix_seconds);
 /* Adds the ARC set for `input->header` (with DKIM-Signatures made before already in it). */
 bool message_seal_add_arc(struct strbuf *out, const struct seal *seal,
                           const struct seal_input *input);

@@ -6,7 +6,8 @@
  *         dialogue up to RCPT, and with `is_data` a test message.
  * Same    as a delivery: aliases, routes, next hops and their order, addresses that are never connected to, our
  *         address and name, TLS policy, dialogue (outbound/delivery_attempt is what runs it).
- * Differs new connections only, nothing is remembered of other deliveries; deadlines; nothing is sealed.
+ * Differs new connections only, nothing is remembered of other deliveries; deadlines; a test message has no ARC
+ *         set, only the DKIM signatures that our bounces have.
  */
 #ifndef DAEMON_PROBE_SESSION_H
 #define DAEMON_PROBE_SESSION_H

@@ -1,5 +1,7 @@
 #include "auth/message_seal.h"
 
+#include "mail/header_block.h"
+
 #include "arc_fields.h"
 #include "base/encoding.h"
 
@@ -274,6 +276,19 @@ bool message_seal_add_dkim(struct strbuf *out, const struct seal *seal,
         strbuf_clear(&field);
     }
     return is_signed;
+}
+
+bool message_seal_add_dkim_whole(struct strbuf *out, const struct seal *seal,
+                                 struct bytes message, int64_t unix_seconds)
+{
+    struct seal_input input = {.unix_seconds = unix_seconds};
+    struct body_hash *hash = body_hash_new(CANONICAL_RELAXED);
+
+    input.header = bytes_first(message, header_block_length(message));
+    body_hash_add(hash, bytes_skip(message, input.header.len + 2)); /* the empty line */
+    body_hash_finish(hash, input.body_hash);
+    body_hash_free(&hash);
+    return message_seal_add_dkim(out, seal, &input);
 }
 
 /* --- ARC --- */

@@ -202,6 +202,17 @@ static void write_message(struct probe_call *call, struct strbuf *message)
                 BYTES_ARG(config->hostname));
 }
 
+/* As our own bounces are: by the key of our host name's domain, if there is one. */
+static void sign(struct probe_call *call, struct bytes message, struct strbuf *signatures)
+{
+    const struct config *config = call->snapshot->config;
+    const struct seal *seal = config_seal_for(config, config->hostname);
+
+    if (seal != NULL) {
+        (void)message_seal_add_dkim_whole(signatures, seal, message, clock_unix_seconds());
+    }
+}
+
 static struct delivery_result result_of(const struct delivery_recipient *recipient,
                                         const struct delivery_report *report)
 {
@@ -258,6 +269,25 @@ static void take_result(struct probe_call *call, const struct delivery_recipient
     }
 }
 
+/* What to type next. */
+static void note_queue(struct probe_call *call)
+{
+    const struct probe_target *target = call->target;
+    struct strbuf text;
+
+    if (target->verdict.outcome == PROBE_OUTCOME_ACCEPTED || call->request->host.len > 0 ||
+        delivery_route_is_static_key(target->destination)) {
+        return;
+    }
+    strbuf_init(&text, TEXT_LIMIT);
+    strbuf_addf(&text,
+                "mail that waits for it: postilion queue list --destination " BYTES_FMT
+                "; to try it at once when this is mended: postilion queue retry " BYTES_FMT,
+                BYTES_ARG(target->destination), BYTES_ARG(target->destination));
+    report_lines_add(&call->report->notes, call->report->arena, strbuf_bytes(&text));
+    strbuf_clear(&text);
+}
+
 static void attempt(struct probe_call *call)
 {
     struct outbound *outbound = outbound_new(call->loop, call->resolver, &call->options);
@@ -273,13 +303,16 @@ static void attempt(struct probe_call *call)
         .watch = &call->watch,
     };
     struct delivery_attempt *attempt;
-    struct strbuf message;
+    struct strbuf message, signatures;
 
     strbuf_init(&message, MESSAGE_LIMIT);
+    strbuf_init(&signatures, MESSAGE_LIMIT);
     if (call->request->is_data) {
         write_message(call, &message);
+        sign(call, strbuf_bytes(&message), &signatures);
+        request.prefix = strbuf_bytes(&signatures);
         request.content = content_from_bytes(strbuf_bytes(&message));
-        call->message_size = message.len;
+        call->message_size = signatures.len + message.len;
     }
     attempt = delivery_attempt_start(outbound, &request, stop, call);
     event_loop_run(call->loop);
@@ -288,6 +321,7 @@ static void attempt(struct probe_call *call)
     say_goodbye(call);
     outbound_free(&outbound);
     content_drop(&request.content);
+    strbuf_clear(&signatures);
     strbuf_clear(&message);
 }
 
@@ -305,6 +339,7 @@ static void probe_target(struct probe_call *call)
         call->only = call->target->hops[i].endpoint;
         attempt(call);
     }
+    note_queue(call);
 }
 
 /* ---- all of it ---- */

@@ -205,6 +205,28 @@ static void add_attempts_json(struct strbuf *out, const struct queue_listing_mes
     json_close_array(out);
 }
 
+static bool is_plain(struct bytes address)
+{
+    for (size_t i = 0; i < address.len; i++) {
+        if (!ascii_is_alnum((unsigned char)address.data[i]) &&
+            memchr("@._+-=", address.data[i], 6) == NULL) {
+            return false;
+        }
+    }
+    return address.len > 0 && address.data[0] != '-';
+}
+
+/* What to type next. An address that means something to a shell is not put into a command: strangers choose the
+ * addresses that bounces go back to. */
+static void add_hint(struct strbuf *out, const struct queue_listing_row *row)
+{
+    if (row->attempts > 0 && is_plain(row->recipient)) {
+        strbuf_add_text(out, "    to see what its next hop says now: postilion probe ");
+        strbuf_add(out, row->recipient);
+        strbuf_add_text(out, row->sender.len == 0 ? " --from '<>'\n" : "\n");
+    }
+}
+
 void queue_listing_add_message(struct strbuf *out, const struct queue_listing_message *message,
                                const struct queue_listing_row *rows, size_t count,
                                int64_t now_ms)
@@ -226,6 +248,7 @@ void queue_listing_add_message(struct strbuf *out, const struct queue_listing_me
         queue_listing_add_row(out, &rows[i], now_ms);
         add_field(out, "    fallback ", rows[i].fallback);
         add_attempts(out, message, rows[i].number);
+        add_hint(out, &rows[i]);
     }
 }
 

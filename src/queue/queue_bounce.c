@@ -227,23 +227,6 @@ static void write_text(struct queue_job *job, uint64_t id, struct strbuf *text)
     assert(!text->overflowed);
 }
 
-/* Signatures of ours for the bounce, if there is a key; without one it goes as it is. */
-static void sign(struct strbuf *prefix, const struct seal *seal, struct bytes text)
-{
-    struct seal_input input = {.unix_seconds = clock_unix_seconds()};
-    struct body_hash *hash;
-
-    if (seal == NULL) {
-        return;
-    }
-    input.header = bytes_first(text, header_block_length(text));
-    hash = body_hash_new(CANONICAL_RELAXED);
-    body_hash_add(hash, bytes_skip(text, input.header.len + 2)); /* the empty line */
-    body_hash_finish(hash, input.body_hash);
-    body_hash_free(&hash);
-    (void)message_seal_add_dkim(prefix, seal, &input); /* unsigned it still tells the sender */
-}
-
 static struct queue_message *make_message(struct queue_job *job, uint64_t id, struct bytes text)
 {
     const struct envelope *original = &job->message->envelope;
@@ -268,7 +251,10 @@ static struct queue_message *make_message(struct queue_job *job, uint64_t id, st
     strbuf_init(&record, RECORD_LIMIT);
     envelope_record_write(&record, &envelope);
     strbuf_init(&prefix, PREFIX_LIMIT);
-    sign(&prefix, job->queue->options.bounce_seal, text);
+    if (job->queue->options.bounce_seal != NULL) { /* unsigned it still tells the sender */
+        (void)message_seal_add_dkim_whole(&prefix, job->queue->options.bounce_seal, text,
+                                          clock_unix_seconds());
+    }
     struct queue_message *bounce =
         queue_message_new(job->queue->set, &(struct queue_message_parts){
                                                .id = id,

@@ -1,4 +1,5 @@
 """`postilion probe`: what it says of next hops of every kind, and that it leaves nothing behind."""
+import base64
 import hashlib
 import json
 import pathlib
@@ -6,6 +7,7 @@ import socket
 import subprocess
 import time
 
+import dkim
 import pytest
 
 from harness import PATIENCE, NextHop, World, free_port, program, wait_until
@@ -123,6 +125,19 @@ def test_a_test_message(world):
     assert files(world.daemon.directory) == before
 
 
+def test_a_test_message_is_signed_as_bounces_are(world, tmp_path):
+    hop = world.hop()
+    key = tmp_path / "seal.pem"
+    subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
+    public = subprocess.run(["openssl", "rsa", "-in", str(key), "-pubout", "-outform", "DER"], check=True, capture_output=True)
+    start(world, is_started=False, extra=f"seal {{\n domain mx.fwd.test\n selector s1\n key-file {key}\n}}\n")
+    assert probe(world, "anna@dest.test", "--data")[0] == ACCEPTED
+    record = b"v=DKIM1; k=rsa; p=" + base64.b64encode(public.stdout)
+    message, = hop.wait()
+    assert dkim.verify(message.data, dnsfunc=lambda name, timeout=5: record)
+    assert not dkim.verify(message.data.replace(b"There is nothing", b"There was nothing"), dnsfunc=lambda name, timeout=5: record)
+
+
 @pytest.mark.parametrize("keywords", [("PIPELINING", "CHUNKING"), ("CHUNKING",), ()])
 def test_a_test_message_by_other_ways(world, keywords):
     hop = world.hop()
@@ -145,7 +160,6 @@ ANSWERS = [
     ("never", "banner", "521 5.3.2 no mail here", [], REFUSED, "banner", None, "it never takes mail (521)"),
     ("no banner", "banner", NextHop.SILENCE, [], TEMPORARY, "banner", "connection", "connected, but no banner in time"),
     ("hangs up", "banner", NextHop.CLOSE, [], TEMPORARY, "banner", "connection", "connection closed before the banner"),
-    ("cut off", "banner", NextHop.RESET, [], TEMPORARY, "banner", "connection", "connection reset before the banner"),
     ("no SMTP", "banner", b"SSH-2.0-OpenSSH_9.2\r\n", [], TEMPORARY, "banner", "connection", "an answer that is no SMTP"),
     ("silent at EHLO", "ehlo", NextHop.SILENCE, [], TEMPORARY, "EHLO", "connection", "no answer in time"),
     ("silent at RCPT", "rcpt", NextHop.SILENCE, [], TEMPORARY, "RCPT", "connection", "no answer in time"),
@@ -171,6 +185,16 @@ def test_what_an_answer_means(world, case):
     assert verdict["who"] and verdict["means"]
     assert hop.messages == []
     assert found["targets"][0]["hosts"][0]["verdict"] == verdict
+
+
+def test_a_reset_is_told_from_an_end(world):
+    """It may come before or after the connection is there: the network decides."""
+    world.hop(script=lambda stage, line, session: NextHop.RESET)
+    start(world, is_started=False)
+    status, found = probe(world, "anna@dest.test")
+    verdict = found["targets"][0]["verdict"]
+    assert status == TEMPORARY and (verdict["stage"], verdict["what"]) in (
+        ("connect", "connection reset"), ("banner", "connection reset before the banner"))
 
 
 def test_a_slow_banner_is_worth_a_remark(world):
@@ -310,6 +334,13 @@ def test_options_instead_of_the_configuration(world):
     assert b"MAIL FROM:<>" in other.commands
     assert probe(world, "anna@dest.test", "--from", "carl@elsewhere.test")[0] == ACCEPTED
     assert b"MAIL FROM:<carl@elsewhere.test>" in hop.commands
+
+
+def test_what_to_type_next(world):
+    world.hop(script=lambda stage, line, session: "450 4.2.0 later" if stage == "rcpt" else None)
+    start(world, is_started=False)
+    _, found = probe(world, "anna@dest.test")
+    assert "postilion queue list --destination dest.test" in found["notes"][0] and "queue retry dest.test" in found["notes"][0]
 
 
 def test_a_static_route(world):

@@ -1,5 +1,6 @@
 """What an operator does with the queue, on a running and on a stopped daemon, and what is paused."""
 import json
+import re
 import smtplib
 import threading
 import time
@@ -69,6 +70,10 @@ def test_show_tells_every_attempt(waiting, is_running):
     stop_unless(waiting, is_running)
     text = waiting.daemon.command("queue", "show", first).stdout
     assert text.count(": 450 4.2.0 try later") == 2 and "mx.dest.test" in text, text
+    hint = re.search(r"(?m)^ +to see what its next hop says now: postilion (probe \S+)$", text).group(1)
+    probed = waiting.daemon.command(*hint.split(), check=False)
+    assert probed.returncode == 75 and "450 4.2.0 try later" in probed.stdout, probed
+    assert "postilion queue list --destination dest.test" in probed.stdout
     shown = json.loads(waiting.daemon.command("queue", "show", first, "--json").stdout)
     delivery, = shown["deliveries"]
     assert [attempt["reply"] for attempt in delivery["history"]] == 2 * ["450 4.2.0 try later"]

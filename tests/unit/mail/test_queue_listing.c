@@ -265,6 +265,43 @@ static void message_with_history(void **state)
     strbuf_clear(&out);
 }
 
+static void hint_that_can_be_typed(void **state)
+{
+    static const struct {
+        const char *name;
+        struct bytes recipient, sender;
+        uint32_t attempts;
+        const char *want; /* or NULL: none */
+    } cases[] = {
+        {"deferred", BYTES("a+b@mx.example"), BYTES("s@x.example"), 1,
+         ": postilion probe a+b@mx.example\n"},
+        {"a bounce", BYTES("a@mx.example"), BYTES(""), 2,
+         ": postilion probe a@mx.example --from '<>'\n"},
+        {"not tried yet", BYTES("a@mx.example"), BYTES("s@x.example"), 0, NULL},
+        {"a command", BYTES("`id`@mx.example"), BYTES("s@x.example"), 1, NULL},
+        {"an option", BYTES("--data@mx.example"), BYTES("s@x.example"), 1, NULL},
+        {"a blank", BYTES("\"a b\"@mx.example"), BYTES("s@x.example"), 1, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct queue_listing_row row = {.id = 7,
+                                        .recipient = cases[i].recipient,
+                                        .sender = cases[i].sender,
+                                        .attempts = cases[i].attempts};
+        struct queue_listing_message message = {.id = 7};
+        struct strbuf out;
+
+        strbuf_init(&out, 10000);
+        queue_listing_add_message(&out, &message, &row, 1, 0);
+        CHECK_INT(cases[i].name, strstr(strbuf_text(&out), "postilion probe") != NULL,
+                  cases[i].want != NULL);
+        CHECK_TRUE(cases[i].name,
+                   cases[i].want == NULL || strstr(strbuf_text(&out), cases[i].want) != NULL);
+        strbuf_clear(&out);
+    }
+}
+
 static void order_with_an_id(void **state)
 {
     struct queue_order order;
@@ -297,6 +334,7 @@ int main(void)
         cmocka_unit_test(senders_in_srs),
         cmocka_unit_test(words_no_line_can_carry),
         cmocka_unit_test(message_with_history),
+        cmocka_unit_test(hint_that_can_be_typed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
