@@ -6,6 +6,7 @@
  * Orders   "queue ..." (mail/queue_order.h, queue/queue_clerk.h),
  *          "pause WHAT" and "resume WHAT", WHAT being inbound, outbound or a destination (daemon/pauses.h),
  *          "reload" and "restart": asked for, not waited for,
+ *          "client ADDRESS": what is remembered of one (forward/client_rates), in sentences,
  *          "status [--json]" (daemon/status_report.h), "status --metrics" (daemon/metrics_report.h).
  * Limits   CONTROL_CLIENTS at once, CONTROL_TIMEOUT_MS for an order to come and for each page to be
  *          taken; listings are read from the spool a page at a time, as fast as the client takes them.

@@ -79,8 +79,9 @@ struct explain_report {
     const char *held_why;
     enum disposition outcome;
     const struct explain_exchange *answer; /* that decided; NULL: the connection ended */
-    struct bytes why;           /* the log's word for it, when it was refused or deferred */
-    struct report_lines limits; /* that the daemon counts against, and nobody here can */
+    struct bytes why;             /* the log's word for it, when it was refused or deferred */
+    struct report_lines standing; /* what the running daemon remembers of the client */
+    struct report_lines limits;   /* that the daemon counts against, and nobody here can */
 };
 
 void explain_report_init(struct explain_report *report, struct arena *arena);

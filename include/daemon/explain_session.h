@@ -3,7 +3,8 @@
  *
  * Input   a configuration, who sends what to whom, and from where.
  * Output  the report; nothing is sent but questions to the resolver (and what was asked for: the message to scanners,
- *         questions about recipients to their servers), and nothing is written.
+ *         questions about recipients to their servers), and nothing is written. A running daemon is asked what it
+ *         remembers of the client.
  * Differs from the daemon in this: time and chance (SRS dates, the order among equal MX hosts), what is
  *         counted (rates and budgets of clients and mailboxes, uses of return addresses: the report names the
  *         limits), TLS with the client, and what the next hops will say.

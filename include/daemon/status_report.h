@@ -17,10 +17,11 @@ struct status_report {
     uint64_t messages, deliveries, held;
     int64_t oldest_ms; /* when the oldest message came; 0: the queue is empty */
     const struct pauses *pauses;
-    const struct inbound_ledger *ledger; /* NULL: nothing was refused */
-    struct history_numbers history;      /* all 0: it is off */
-    const struct doctor_result *doctor;  /* the last one, or NULL */
-    bool has_doctor;                     /* somebody looks */
+    struct inbound_ledger *ledger;             /* NULL: nothing was refused */
+    const struct client_limits *client_limits; /* with it */
+    struct history_numbers history;            /* all 0: it is off */
+    const struct doctor_result *doctor;        /* the last one, or NULL */
+    bool has_doctor;                           /* somebody looks */
 };
 
 void status_report_add(struct strbuf *out, const struct status_report *report, bool is_json);

@@ -19,6 +19,7 @@
 #define FORWARD_CLIENT_RATES_H
 
 #include "base/siphash.h"
+#include "base/strbuf.h"
 #include "forward/decision.h"
 #include "protocol/ip_address.h"
 
@@ -80,6 +81,21 @@ bool client_rates_blame(struct client_row *row, const struct client_limits *limi
                         enum client_offence offence, uint64_t now_ms);
 /* A message with so many recipients was accepted. */
 void client_rates_praise(struct client_row *row, size_t recipients, uint64_t now_ms);
+
+/* What is remembered of a client, and what it would be told now. */
+struct client_standing {
+    bool is_exempt;
+    size_t sessions;
+    uint64_t penalty_ms; /* left; 0: none */
+    bool may[3];         /* by enum client_doing: once more this minute? */
+    uint64_t unknown, bad, accepted;
+};
+/* Asking changes nothing. */
+struct client_standing client_rates_look(const struct client_rates *rates,
+                                         const struct ip_address *address,
+                                         const struct client_limits *limits, uint64_t now_ms);
+/* Lines of a sentence each, for people; one at least. */
+void client_standing_add(struct strbuf *out, const struct client_standing *standing);
 size_t client_rates_count(const struct client_rates *rates); /* clients and neighbourhoods */
 /* The part of an address that says which table is asked, where there are several: the same for all
  * addresses that have a row in common. */

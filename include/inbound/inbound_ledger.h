@@ -48,6 +48,10 @@ enum client_verdict inbound_ledger_enter(struct inbound_ledger *ledger,
                                          const struct ip_address *address,
                                          const struct client_limits *limits, uint64_t now_ms,
                                          struct ledger_stay *stay);
+/* What is remembered of a client; asking changes nothing. */
+struct client_standing inbound_ledger_look(struct inbound_ledger *ledger,
+                                           const struct ip_address *address,
+                                           const struct client_limits *limits, uint64_t now_ms);
 /* These do nothing for nobody. */
 void ledger_stay_end(struct ledger_stay *stay);
 enum client_verdict ledger_stay_spend(const struct ledger_stay *stay,

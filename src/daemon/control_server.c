@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { TEXT_LIMIT = 1024 * 1024, WORDS_LIMIT = 3 };
+enum { TEXT_LIMIT = 1024 * 1024, CLIENT_TEXT_LIMIT = 4096, WORDS_LIMIT = 3 };
 
 struct control_server {
     struct event_loop *loop;
@@ -313,6 +313,31 @@ static void run_metrics(struct client *client)
     metrics_board_refresh(client->server->options.metrics, &client->wait);
 }
 
+/* ---- client ---- */
+
+/* What is remembered of a client, for `postilion explain`. */
+static void run_client(struct client *client, struct bytes text)
+{
+    const struct control_server_options *options = &client->server->options;
+    struct status_report report = {.now_ms = clock_unix_ms()};
+    struct client_standing standing;
+    struct ip_address address;
+    struct strbuf answer;
+
+    options->describe(options->context, &report);
+    if (!ip_address_parse(text, &address) || report.ledger == NULL) {
+        end_with_usage(client, "the address of a client is wanted");
+        return;
+    }
+    standing = inbound_ledger_look(report.ledger, &address, report.client_limits,
+                                   event_loop_now_ms(client->server->loop));
+    strbuf_init(&answer, CLIENT_TEXT_LIMIT);
+    client_standing_add(&answer, &standing);
+    stream_write(client->stream, strbuf_bytes(&answer));
+    strbuf_clear(&answer);
+    end_with_status(client, SPOOL_OK);
+}
+
 /* ---- orders ---- */
 
 /* Words of the line, --json apart. */
@@ -358,6 +383,8 @@ static void run_order(struct client *client, struct bytes line)
                bytes_equal(words[1], BYTES("--metrics")) &&
                client->server->options.metrics != NULL) {
         run_metrics(client);
+    } else if (count == 2 && bytes_equal(words[0], BYTES("client"))) {
+        run_client(client, words[1]);
     } else if (count == 1 && bytes_equal(words[0], BYTES("reload"))) {
         run_request(client, CONTROL_RELOAD, "reload asked for; the log says how it went\n");
     } else if (count == 1 && bytes_equal(words[0], BYTES("restart"))) {

@@ -4,7 +4,9 @@
  */
 #include "explain_call.h"
 
-enum { TEXT_LIMIT = 4096 };
+#include "io/control_call.h"
+
+enum { TEXT_LIMIT = 4096, DAEMON_WAIT_MS = 2000 };
 
 static void add(struct report_lines *lines, struct explain_call *call, struct strbuf *text)
 {
@@ -80,13 +82,11 @@ static void add_client_limits(struct explain_call *call)
 {
     const struct client_limits *limits = &call->snapshot->inbound.limits;
 
-    for (size_t i = 0; i < limits->exempt_count; i++) {
-        if (ip_network_contains(&limits->exempt[i], &call->request->client)) {
-            return; /* a relay that is trusted */
-        }
-    }
     add_limit(call, limits->sessions, "limits.per-client",
               "connections of this client at a time");
+    if (client_limits_exempt(limits, &call->request->client)) {
+        return;
+    }
     add_limit(call, limits->connections, "limits.client-connection-rate",
               "connections of it a minute");
     add_limit(call, limits->messages, "limits.client-message-rate", "messages of it a minute");
@@ -94,6 +94,36 @@ static void add_client_limits(struct explain_call *call)
               "recipients of it a minute");
     add_limit(call, limits->unknown_recipients, "limits.unknown-recipients",
               "recipients that do not exist, in one session: then it is kept out for a while");
+}
+
+static void keep_answer(void *context, struct bytes part)
+{
+    strbuf_add(context, part);
+}
+
+/* The daemon that runs with this configuration, if there is one and it may be asked. */
+static void ask_daemon(struct explain_call *call)
+{
+    const char *path = call->snapshot->config->control.data;
+    struct ip_text address = ip_address_text(&call->request->client);
+    struct strbuf order, answer, last;
+    struct bytes rest;
+
+    strbuf_init(&order, TEXT_LIMIT);
+    strbuf_init(&answer, TEXT_LIMIT);
+    strbuf_init(&last, TEXT_LIMIT);
+    strbuf_addf(&order, "client %s\n", address.text);
+    if (control_call(path, strbuf_bytes(&order), DAEMON_WAIT_MS, keep_answer, &answer, &last) ==
+        CONTROL_DONE) {
+        rest = strbuf_bytes(&answer);
+        while (rest.len > 0) {
+            report_lines_add(&call->report->standing, call->report->arena,
+                             bytes_cut(&rest, '\n'));
+        }
+    }
+    strbuf_clear(&last);
+    strbuf_clear(&answer);
+    strbuf_clear(&order);
 }
 
 static void add_budgets(struct explain_call *call)
@@ -125,6 +155,7 @@ void explain_limits_find(struct explain_call *call)
     note_servers(call);
     if (call->request->client.family != IP_NONE) {
         add_client_limits(call);
+        ask_daemon(call);
     }
     if (call->report->deliveries != NULL) {
         add_budgets(call);

@@ -18,6 +18,7 @@ void explain_report_init(struct explain_report *report, struct arena *arena)
     report_lines_init(&report->log);
     report_lines_init(&report->notes);
     report_lines_init(&report->limits);
+    report_lines_init(&report->standing);
     report_lines_init(&report->removed);
     report_lines_init(&report->changed);
     report_lines_init(&report->forecast.marks);
@@ -277,8 +278,12 @@ static void add_aliases(struct strbuf *out, const struct explain_report *report)
 
 static void add_limits(struct strbuf *out, const struct explain_report *report)
 {
+    if (report->standing.first != NULL) {
+        add_heading(out, "what the daemon remembers of this client now");
+        report_lines_add_text(out, "  ", &report->standing);
+    }
     if (report->limits.first != NULL) {
-        add_heading(out, "the daemon counts, which is not known here, and then says \"later\"");
+        add_heading(out, "the daemon counts, and beyond this says \"later\"");
         report_lines_add_text(out, "  at most ", &report->limits);
     }
 }
@@ -524,6 +529,7 @@ void explain_report_add_json(struct strbuf *out, const struct explain_report *re
     report_lines_add_json(out, "log", &report->log);
     report_lines_add_json(out, "notes", &report->notes);
     report_lines_add_json(out, "limits", &report->limits);
+    report_lines_add_json(out, "standing", &report->standing);
     add_why_json(out, report);
     json_close_object(out);
     strbuf_add_char(out, '\n');

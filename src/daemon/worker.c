@@ -539,9 +539,11 @@ static struct worker_facts facts_of(const struct worker *worker)
 
 static void describe(void *context, struct status_report *report)
 {
-    struct worker_facts facts = facts_of(context);
+    const struct worker *worker = context;
+    struct worker_facts facts = facts_of(worker);
 
     worker_facts_for_status(&facts, report);
+    report->client_limits = &worker->snapshot->inbound.limits;
 }
 
 static void describe_for_metrics(void *context, struct metrics_facts *metrics)

@@ -15,7 +15,7 @@
 struct worker_facts {
     const struct config *config;
     const struct pauses *pauses;
-    const struct inbound_ledger *ledger;
+    struct inbound_ledger *ledger;
     const struct worker_loop *loops;
     size_t loop_count;
     int64_t started_ms; /* unix, as below */

@@ -298,6 +298,98 @@ void client_rates_praise(struct client_row *row, size_t recipients, uint64_t now
     row->accepted += recipients;
 }
 
+static const struct client_row *find_known(const struct client_rates *rates,
+                                           const struct ip_address *address, enum width width)
+{
+    static const struct client_row nobody;
+    struct client_key key = key_of(address, width);
+    const struct client_row *row = hash_table_get(rates->rows, key_bytes(&key));
+
+    return row != NULL ? row : &nobody;
+}
+
+static uint64_t time_left(uint64_t until_ms, uint64_t now_ms)
+{
+    return until_ms > now_ms ? until_ms - now_ms : 0;
+}
+
+struct client_standing client_rates_look(const struct client_rates *rates,
+                                         const struct ip_address *address,
+                                         const struct client_limits *limits, uint64_t now_ms)
+{
+    const struct client_row *own = find_known(rates, address, NARROW);
+    const struct client_row *around = find_known(rates, address, WIDE);
+    struct client_row aged = *own;
+    uint64_t penalty_ms = time_left(own->penalty_until_ms, now_ms);
+    uint64_t penalty_around_ms = time_left(around->penalty_until_ms, now_ms);
+    struct client_standing standing = {.is_exempt = client_limits_exempt(limits, address),
+                                       .sessions = own->sessions};
+
+    grow_older(&aged, now_ms);
+    standing.unknown = aged.unknown;
+    standing.bad = aged.bad;
+    standing.accepted = aged.accepted;
+    if (!standing.is_exempt && limits->penalty_ms > 0) {
+        standing.penalty_ms = penalty_ms > penalty_around_ms ? penalty_ms : penalty_around_ms;
+    }
+    for (int doing = 0; doing < DOINGS; doing++) {
+        struct rate_limit limit = {allowance(limits, (enum client_doing)doing), MINUTE_MS};
+        struct rate_limit wide = {limit.count * CLIENT_WIDE, MINUTE_MS};
+
+        standing.may[doing] =
+            standing.is_exempt ||
+            (rate_has(&own->rates[doing], limit, 1, now_ms) &&
+             (address->family != IP_V6 || rate_has(&around->rates[doing], wide, 1, now_ms)));
+    }
+    return standing;
+}
+
+static void add_counts(struct strbuf *out, const struct client_standing *standing)
+{
+    if (standing->sessions > 0) {
+        strbuf_addf(out, "%zu connection(s) of it are open\n", standing->sessions);
+    }
+    if (standing->unknown > 0) {
+        strbuf_addf(out, "of late it named %llu recipient(s) that do not exist\n",
+                    (unsigned long long)standing->unknown);
+    }
+    if (standing->bad > 0) {
+        strbuf_addf(out, "of late it named %llu return address(es) that were not made here\n",
+                    (unsigned long long)standing->bad);
+    }
+    if (standing->accepted > 0) {
+        strbuf_addf(out, "of late mail for %llu recipient(s) was taken from it\n",
+                    (unsigned long long)standing->accepted);
+    }
+}
+
+void client_standing_add(struct strbuf *out, const struct client_standing *standing)
+{
+    static const char *const used_up[DOINGS] = {
+        "it has connected as often as it may this minute\n",
+        "it has sent as many messages as it may this minute\n",
+        "it has named as many recipients as it may this minute\n"};
+    size_t before = out->len;
+
+    if (standing->is_exempt) {
+        strbuf_add_text(out, "no rate is for it: a relay that is trusted, or this machine\n");
+    }
+    if (standing->penalty_ms > 0) {
+        strbuf_addf(
+            out,
+            "it is kept out for another %llu s: too many addresses that do not exist, or "
+            "that were not made here\n",
+            (unsigned long long)((standing->penalty_ms + 999) / 1000));
+    }
+    for (int doing = 0; doing < DOINGS; doing++) {
+        strbuf_add_text(out, standing->may[doing] ? "" : used_up[doing]);
+    }
+    add_counts(out, standing);
+    if (out->len == before) {
+        strbuf_add_text(out, "nothing is remembered of it\n");
+    }
+}
+
 size_t client_rates_count(const struct client_rates *rates)
 {
     return rates->counts[NARROW] + rates->counts[WIDE];

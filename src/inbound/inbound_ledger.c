@@ -100,6 +100,19 @@ enum client_verdict inbound_ledger_enter(struct inbound_ledger *ledger,
     return verdict;
 }
 
+struct client_standing inbound_ledger_look(struct inbound_ledger *ledger,
+                                           const struct ip_address *address,
+                                           const struct client_limits *limits, uint64_t now_ms)
+{
+    size_t index = (size_t)(client_rates_hash(&ledger->key, address) % SHARDS);
+    struct client_standing standing;
+
+    lock_take(&ledger->shards[index].lock);
+    standing = client_rates_look(ledger->shards[index].rates, address, limits, now_ms);
+    lock_give(&ledger->shards[index].lock);
+    return standing;
+}
+
 static struct shard *shard_of(const struct ledger_stay *stay)
 {
     return &stay->ledger->shards[stay->shard];

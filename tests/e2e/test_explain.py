@@ -329,6 +329,19 @@ def test_limits_that_the_daemon_counts_are_named(world):
     assert not any("limits.client" in limit for limit in said["limits"])  # a relay that is trusted
 
 
+def test_the_running_daemon_is_asked_what_it_remembers_of_the_client(world):
+    start(world, limits="    client-message-rate 1\n")
+    assert explain(world, "anna@good.test", "info@fwd.test", "--ip", GOOD)[1]["standing"] == ["nothing is remembered of it"]
+    with Client(world.daemon.port, source="127.0.0.6") as connection:
+        connection.expect("EHLO client.example", 250)
+        connection.expect("MAIL FROM:<anna@good.test>", 250)
+        _, said = explain(world, "anna@good.test", "info@fwd.test", "--ip", "127.0.0.6")
+        assert "1 connection(s) of it are open" in said["standing"]
+        assert "it has sent as many messages as it may this minute" in said["standing"]
+    world.daemon.stop()
+    assert explain(world, "anna@good.test", "info@fwd.test", "--ip", GOOD)[1]["standing"] == []
+
+
 @pytest.mark.parametrize("arguments, data, why, words", [
     (("anna@good.test", "closed@fwd.test", "--ip", GOOD), None, "alias-refuse", "the alias says so"),
     (("anna@good.test", "nobody@fwd.test", "--ip", GOOD), None, "unknown-recipient", "no alias has this name"),

@@ -65,9 +65,14 @@ static void apply(void *context, const struct pause_target *target, bool is_paus
     world->is_paused = is_paused;
 }
 
+static struct inbound_ledger *ledger;
+static const struct client_limits client_limits;
+
 static void describe(void *context, struct status_report *report)
 {
     (void)context;
+    report->ledger = ledger;
+    report->client_limits = &client_limits;
     report->pid = 4711;
     report->sessions = 3;
     report->started_ms = report->now_ms - 90061000;
@@ -251,6 +256,9 @@ static void test_orders(void **state)
         {"queue list --limit 2\n", "+ok\n", 0},
         {"status\n", "+ok\n", 0},
         {"status --json\n", "+ok\n", 0},
+        {"client 192.0.2.1\n", "+ok\n", 0},
+        {"client mx.example\n", NULL, 0},
+        {"client\n", NULL, 0},
         {"pause inbound\n", "+ok\n", 0},
         {"resume d.example\n", "+ok\n", 0},
         {"pause\n", NULL, 0},
@@ -603,5 +611,10 @@ int main(void)
         cmocka_unit_test(test_too_many_clients),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed;
+
+    ledger = inbound_ledger_new();
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    inbound_ledger_free(&ledger);
+    return failed;
 }

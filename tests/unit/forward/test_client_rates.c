@@ -267,6 +267,61 @@ static void test_a_table_for_each(void **state)
     }
 }
 
+static void check_standing(const char *name, struct client_rates *rates, const char *client,
+                           const struct client_limits *limits, uint64_t now_ms,
+                           const char *want)
+{
+    struct ip_address address = address_of(client);
+    struct client_standing standing = client_rates_look(rates, &address, limits, now_ms);
+    struct strbuf text;
+
+    strbuf_init(&text, 4096);
+    client_standing_add(&text, &standing);
+    CHECK_TEXT(name, strbuf_text(&text), want);
+    strbuf_clear(&text);
+}
+
+/* Asking changes nothing: not what is known, and not how much. */
+static void test_looking_at_a_client(void **state)
+{
+    static const char nothing[] = "nothing is remembered of it\n";
+    struct client_limits limits = {.connections = 2,
+                                   .messages = 1,
+                                   .recipients = 10,
+                                   .unknown_recipients = 1,
+                                   .bad_signatures = 1,
+                                   .penalty_ms = 60000};
+    struct client_rates *rates = client_rates_new(hash_key, 100);
+    struct client_row *row = NULL;
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        check_standing("nobody", rates, "192.0.2.1", &limits, 0, nothing);
+        CHECK_INT("remembered", client_rates_count(rates), 0);
+    }
+    CHECK_INT("in", enter(rates, "192.0.2.1", &limits, 0, &row), CLIENT_WELCOME);
+    check_standing("open", rates, "192.0.2.1", &limits, 0, "1 connection(s) of it are open\n");
+    CHECK_INT("mail", client_rates_spend(row, &limits, CLIENT_SENDS_MESSAGE, 0),
+              CLIENT_WELCOME);
+    client_rates_praise(row, 3, 0);
+    check_standing("used up", rates, "192.0.2.1", &limits, 0,
+                   "it has sent as many messages as it may this minute\n"
+                   "1 connection(s) of it are open\n"
+                   "of late mail for 3 recipient(s) was taken from it\n");
+    check_standing("a neighbour", rates, "192.0.2.2", &limits, 0, nothing);
+    CHECK_INT("blamed", client_rates_blame(row, &limits, CLIENT_BAD_SIGNATURE, 0), true);
+    client_rates_leave(rates, row);
+    check_standing(
+        "with its neighbours", rates, "192.0.2.2", &limits, 1500,
+        "it is kept out for another 59 s: too many addresses that do not exist, or that "
+        "were not made here\n");
+    check_standing("over", rates, "192.0.2.2", &limits, 60000, nothing);
+    check_standing("another network", rates, "198.51.100.1", &limits, 0, nothing);
+    check_standing("this machine", rates, "127.0.0.1", &limits, 0,
+                   "no rate is for it: a relay that is trusted, or this machine\n");
+    client_rates_free(&rates);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_penalties),
         cmocka_unit_test(test_what_is_long_ago),
         cmocka_unit_test(test_a_table_for_each),
+        cmocka_unit_test(test_looking_at_a_client),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
