@@ -147,10 +147,14 @@ def count_report(path):
 
 def one_pytest(name, arguments, before=()):
     begun = time.monotonic()
-    with tempfile.NamedTemporaryFile(suffix=".xml") as report:
+    # Each run has a directory of its own: pytest closes the one that all share to other users whenever a run begins,
+    # also to those as whom servers of a test in the next lane are running. Names are short for the sake of sockets.
+    with tempfile.NamedTemporaryFile(suffix=".xml") as report, \
+            tempfile.TemporaryDirectory(prefix="pt-", ignore_cleanup_errors=True) as directory:
         result = subprocess.run(
             [*before, "/usr/bin/python3", "-m", "pytest", "-q", f"--junitxml={report.name}", "-p", "no:cacheprovider",
-             *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+             f"--basetemp={directory}/t", *arguments],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         if result.returncode == NOTHING_SELECTED:
             return 0
         total, bad = count_report(report.name) or (0, 0)
