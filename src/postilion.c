@@ -115,32 +115,36 @@ static int run_explain_option(const struct arguments *arguments)
     return explain_option_command_run(arguments->argc, arguments->argv, stdout, stderr);
 }
 
-static int run_explain(const struct arguments *arguments)
+/* Commands that take the configuration for themselves; a wrong command line is told before mistakes of a file. */
+static int run_configured(const struct arguments *arguments,
+                          int (*check)(int argc, char **argv, FILE *err),
+                          int (*run)(struct config *config, int argc, char **argv, FILE *out,
+                                     FILE *err))
 {
-    int status = explain_command_check(arguments->argc, arguments->argv, stderr);
+    int status = check(arguments->argc, arguments->argv, stderr);
     struct config *config;
 
     if (status != EX_OK) {
         return status;
     }
     config = load(arguments->config_path);
-    return config == NULL
-               ? EX_CONFIG
-               : explain_command_run(config, arguments->argc, arguments->argv, stdout, stderr);
+    return config == NULL ? EX_CONFIG
+                          : run(config, arguments->argc, arguments->argv, stdout, stderr);
+}
+
+static int run_explain(const struct arguments *arguments)
+{
+    return run_configured(arguments, explain_command_check, explain_command_run);
 }
 
 static int run_probe(const struct arguments *arguments)
 {
-    int status = probe_command_check(arguments->argc, arguments->argv, stderr);
-    struct config *config;
+    return run_configured(arguments, probe_command_check, probe_command_run);
+}
 
-    if (status != EX_OK) {
-        return status;
-    }
-    config = load(arguments->config_path);
-    return config == NULL
-               ? EX_CONFIG
-               : probe_command_run(config, arguments->argc, arguments->argv, stdout, stderr);
+static int run_doctor(const struct arguments *arguments)
+{
+    return run_configured(arguments, doctor_command_check, doctor_command_run);
 }
 
 static int run_srs(const struct arguments *arguments)
@@ -244,20 +248,6 @@ static int run_auth(const struct arguments *arguments)
     status = auth_command_run(&options, arguments->argc, arguments->argv, stdout, stderr);
     config_free(&config);
     return status;
-}
-
-static int run_doctor(const struct arguments *arguments)
-{
-    int status = doctor_command_check(arguments->argc, arguments->argv, stderr);
-    struct config *config;
-
-    if (status != EX_OK) {
-        return status;
-    }
-    config = load(arguments->config_path);
-    return config == NULL
-               ? EX_CONFIG
-               : doctor_command_run(config, arguments->argc, arguments->argv, stdout, stderr);
 }
 
 static int run_key(const struct arguments *arguments)
