@@ -33,6 +33,7 @@ enum story_state {
 /* What the queue says of one recipient. */
 struct story_waiting {
     struct bytes recipient, reply;
+    struct bytes written; /* what the sender wrote to; empty: it is a bounce of ours */
     bool is_held;
     int64_t next_ms; /* unix */
     uint64_t attempts;

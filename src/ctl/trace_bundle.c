@@ -30,15 +30,29 @@ static const struct {
 
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
-static void learn(struct evidence_mask *mask, const struct event_story *story,
-                  struct bytes asked, struct arena *arena)
+/* What the queue has and no line speaks of, since nothing was tried yet. */
+static struct event_record line_of(const struct story_waiting *waiting, struct arena *arena)
 {
-    struct event_record *lines = arena_alloc(arena, (story->line_count + 1) * sizeof *lines);
+    struct event_field *fields = arena_alloc(arena, 2 * sizeof *fields);
+
+    fields[0] = (struct event_field){BYTES("to"), waiting->recipient};
+    fields[1] = (struct event_field){BYTES("orig_to"), waiting->written};
+    return (struct event_record){.event = BYTES("waiting"), .fields = fields, .count = 2};
+}
+
+static void learn(struct evidence_mask *mask, const struct story_input *input,
+                  const struct event_story *story, struct arena *arena)
+{
+    size_t count = story->line_count + input->waiting_count;
+    struct event_record *lines = arena_alloc(arena, (count + 1) * sizeof *lines);
 
     for (size_t i = 0; i < story->line_count; i++) {
         lines[i] = *story->lines[i];
     }
-    evidence_mask_learn(mask, lines, story->line_count, story->id, asked, arena);
+    for (size_t i = 0; i < input->waiting_count; i++) {
+        lines[story->line_count + i] = line_of(&input->waiting[i], arena);
+    }
+    evidence_mask_learn(mask, lines, count, story->id, input->address, arena);
 }
 
 static struct story_input mask_all(const struct evidence_mask *mask,
@@ -135,7 +149,7 @@ bool trace_bundle_add(struct strbuf *out, const struct story_input *input,
     struct event_story told;
     struct strbuf report;
 
-    learn(&mask, story, input->address, arena);
+    learn(&mask, input, story, arena);
     if (mask.has_overflowed) {
         return false;
     }

@@ -20,6 +20,7 @@ static struct story_waiting read_row(const json_t *row, struct arena *arena)
     struct story_waiting waiting = {
         .recipient = text_of(row, "recipient", arena),
         .reply = text_of(row, "last_reply", arena),
+        .written = text_of(row, "alias", arena),
         .is_held = bytes_equal(text_of(row, "state", arena), BYTES("held")),
         .attempts = attempts > 0 ? (uint64_t)attempts : 0,
     };

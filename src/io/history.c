@@ -386,11 +386,12 @@ static void keep(struct history *history, const struct history_settings *setting
 
 /* ---- the thread ---- */
 
+/* Not by the wall clock: set back by an hour, it would make a wait an hour longer. */
 static struct timespec time_after(unsigned ms)
 {
     struct timespec when;
 
-    clock_gettime(CLOCK_REALTIME, &when);
+    clock_gettime(CLOCK_MONOTONIC, &when);
     when.tv_nsec += (long)(ms % 1000) * 1000000;
     when.tv_sec += ms / 1000 + when.tv_nsec / 1000000000;
     when.tv_nsec %= 1000000000;
@@ -405,14 +406,16 @@ static void wait_for_lines(struct history *history)
 
     while (history->waiting_len == 0 && !history->is_stopping && result != ETIMEDOUT) {
         history->is_idle = true;
-        result = pthread_cond_timedwait(&history->wake, &history->mutex, &until);
+        result =
+            pthread_cond_clockwait(&history->wake, &history->mutex, CLOCK_MONOTONIC, &until);
     }
     history->is_idle = false;
     until = time_after(COLLECT_MS);
     result = 0;
     while (history->waiting_len > 0 && history->waiting_len < HURRY_AT && !history->is_hurry &&
            !history->is_stopping && result != ETIMEDOUT) {
-        result = pthread_cond_timedwait(&history->wake, &history->mutex, &until);
+        result =
+            pthread_cond_clockwait(&history->wake, &history->mutex, CLOCK_MONOTONIC, &until);
     }
 }
 
@@ -560,7 +563,8 @@ bool history_flush(struct history *history, unsigned timeout_ms)
     history->is_hurry = true;
     pthread_cond_signal(&history->wake);
     while (history->settled < goal &&
-           pthread_cond_timedwait(&history->done, &history->mutex, &until) != ETIMEDOUT) {
+           pthread_cond_clockwait(&history->done, &history->mutex, CLOCK_MONOTONIC, &until) !=
+               ETIMEDOUT) {
     }
     history->is_hurry = false;
     is_done = history->settled >= goal;
@@ -578,7 +582,8 @@ static bool has_stopped(struct history *history)
     history->is_stopping = true;
     pthread_cond_signal(&history->wake);
     while (!history->has_ended &&
-           pthread_cond_timedwait(&history->done, &history->mutex, &until) != ETIMEDOUT) {
+           pthread_cond_clockwait(&history->done, &history->mutex, CLOCK_MONOTONIC, &until) !=
+               ETIMEDOUT) {
     }
     has_ended = history->has_ended;
     pthread_mutex_unlock(&history->mutex);

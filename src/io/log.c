@@ -183,11 +183,12 @@ static uint64_t write_lines(enum log_target target, struct bytes lines)
 
 /* ---- the writer ---- */
 
+/* Not by the wall clock: set back by an hour, it would make a wait an hour longer. */
 static struct timespec time_after(unsigned ms)
 {
     struct timespec when;
 
-    clock_gettime(CLOCK_REALTIME, &when);
+    clock_gettime(CLOCK_MONOTONIC, &when);
     when.tv_nsec += (long)(ms % 1000) * 1000000;
     when.tv_sec += ms / 1000 + when.tv_nsec / 1000000000;
     when.tv_nsec %= 1000000000;
@@ -217,8 +218,8 @@ static void wait_for_lines(void)
     }
     writer.is_idle = false;
     until = time_after(COLLECT_MS);
-    while (!must_hurry() &&
-           pthread_cond_timedwait(&writer.has_work, &writer.lock, &until) != ETIMEDOUT) {
+    while (!must_hurry() && pthread_cond_clockwait(&writer.has_work, &writer.lock,
+                                                   CLOCK_MONOTONIC, &until) != ETIMEDOUT) {
     }
 }
 
@@ -373,7 +374,8 @@ static bool wait_until_written(uint64_t goal)
     writer.is_hurry = true;
     pthread_cond_signal(&writer.has_work);
     while (writer.is_running && writer.written < goal) {
-        if (pthread_cond_timedwait(&writer.is_done, &writer.lock, &until) == ETIMEDOUT) {
+        if (pthread_cond_clockwait(&writer.is_done, &writer.lock, CLOCK_MONOTONIC, &until) ==
+            ETIMEDOUT) {
             return false;
         }
     }

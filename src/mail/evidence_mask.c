@@ -420,7 +420,10 @@ static void learn_target(struct lesson *lesson, struct bytes address)
     strbuf_clear(&text);
     mask = number_mask(lesson, EVIDENCE_TARGET, "target", at);
     add_secret(lesson, EVIDENCE_TARGET, address, mask);
-    add_secret(lesson, EVIDENCE_LOCAL, local, bytes_first(mask, bytes_find(mask, '@')));
+    mask = bytes_first(mask, bytes_find(mask, '@'));
+    add_secret(lesson, EVIDENCE_LOCAL, local, mask);
+    /* Servers that take anna+list for anna speak of anna. */
+    add_secret(lesson, EVIDENCE_LOCAL, bytes_first(local, bytes_find(local, '+')), mask);
 }
 
 /* SRS0=TAG=..., SRS1=TAG=..., REPLY0=TAG=...: the kind is behind it, so that "=TAG=" alone is found, too. */

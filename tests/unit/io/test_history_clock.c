@@ -5,9 +5,12 @@
 #include "io/clock.h"
 #include "io/history.h"
 #include "io/history_search.h"
+#include "io/log.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MINUTE_MS = 60000, HOUR_MS = 60 * MINUTE_MS, DAY_MS = 24 * HOUR_MS };
@@ -28,6 +31,17 @@ int64_t clock_unix_ms(void)
 int64_t clock_unix_seconds(void)
 {
     return unix_ms / 1000;
+}
+
+/* The wall clock is set back by an hour after each look at it. */
+int clock_gettime(clockid_t which, struct timespec *when)
+{
+    long result = syscall(SYS_clock_gettime, which, when);
+
+    if (result == 0 && which == CLOCK_REALTIME) {
+        when->tv_sec += 3600;
+    }
+    return (int)result;
 }
 
 static void let_pass(int64_t ms)
@@ -194,12 +208,46 @@ static void test_a_clock_that_was_slow_ages_after_an_hour(void **state)
     remove_place(&place);
 }
 
+static atomic_bool was_seen;
+
+static void see_lines(void *context, struct bytes lines)
+{
+    (void)context;
+    (void)lines;
+    was_seen = true;
+}
+
+/* They waited until the clock was again where it had been. */
+static void test_lines_do_not_wait_for_a_clock_that_was_set_back(void **state)
+{
+    struct place place;
+    struct log_line line;
+    int tries = 0;
+
+    (void)state;
+    make_place(&place);
+    history_take(place.history, BYTES("one\n"));
+    log_start();
+    log_watch(see_lines, NULL);
+    log_begin_unseen(&line, "test");
+    log_end(&line);
+    while (tries++ < 1000 && (!was_seen || history_numbers_now(place.history).kept == 0)) {
+        usleep(10000);
+    }
+    CHECK_TRUE("the log's watch", was_seen);
+    CHECK_INT("kept", history_numbers_now(place.history).kept, 1);
+    log_watch(NULL, NULL);
+    log_stop();
+    remove_place(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_file_a_day_until_it_is_too_old),
         cmocka_unit_test(test_since_reads_the_days_in_question),
         cmocka_unit_test(test_a_clock_that_jumps_deletes_nothing),
+        cmocka_unit_test(test_lines_do_not_wait_for_a_clock_that_was_set_back),
         cmocka_unit_test(test_a_clock_that_was_slow_ages_after_an_hour),
     };
 

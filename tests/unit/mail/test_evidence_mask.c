@@ -205,6 +205,25 @@ static void test_old_hashes_and_short_local_parts(void **state)
     arena_reset(arena);
 }
 
+/* bert+list was masked, and the server's "bert" stood there. */
+static void test_a_local_part_without_its_tag_is_hidden(void **state)
+{
+    struct event_record record;
+    struct evidence_mask mask;
+
+    (void)state;
+    assert_true(event_record_read(
+        &record,
+        BYTES(HEAD "bounced id=6h04s18km0000 from=<anna@sender.test> to=<bert+list@dest.test>"
+                   " orig_to=<info@fwd.test>"
+                   " reply=\"550 <Bert@dest.test>: bert is not bert+list or albert\""),
+        arena));
+    evidence_mask_learn(&mask, &record, 1, BYTES("6h04s18km0000"), BYTES(""), arena);
+    CHECK_BYTES("words", evidence_mask_words(&mask, event_record_get(&record, "reply"), arena),
+                BYTES("550 <target-1@hidden-1.invalid>: target-1 is not target-1 or albert"));
+    arena_reset(arena);
+}
+
 static void test_too_much_to_hide(void **state)
 {
     struct event_record *many = memory_zero(EVIDENCE_SECRETS * sizeof *many);
@@ -240,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_the_client_of_a_return_is_hidden),
         cmocka_unit_test(test_no_octet_of_it_is_left),
         cmocka_unit_test(test_old_hashes_and_short_local_parts),
+        cmocka_unit_test(test_a_local_part_without_its_tag_is_hidden),
         cmocka_unit_test(test_too_much_to_hide),
     };
     int failed;
