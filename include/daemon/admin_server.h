@@ -41,6 +41,8 @@ struct admin_server;
 /* Serves at once. `listener` is *borrowed*. */
 struct admin_server *admin_server_new(struct listener *listener,
                                       const struct admin_server_options *options);
+/* The configuration has changed: names it may be called by, too. From the main loop. Safe on NULL. */
+void admin_server_reloaded(struct admin_server *server);
 /* No callback after this. From the thread of the main loop. Safe on NULL, and twice. */
 void admin_server_stop(struct admin_server *server);
 /* After the spool has been closed, before the main loop is freed. Safe on NULL. */

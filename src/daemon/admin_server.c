@@ -23,6 +23,7 @@
 #include "mail/status_json.h"
 #include "protocol/http_request.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { PAGE_LIMIT = 8 * 1024 * 1024, PARAMETER_LIMIT = 512, AGES_PAGE = 500 };
@@ -54,7 +55,9 @@ struct admin_server {
     struct strbuf hostname;
     bool keeps_history;
     struct strbuf after; /* the last destination whose ages are known */
-    struct loop_task describe_task, described_task;
+    struct loop_task describe_task, described_task, renew_task;
+    atomic_bool is_renewing; /* renew_task is under way */
+    bool is_outdated;        /* what is being gathered is of the configuration before */
 };
 
 /* ---- answers ---- */
@@ -132,6 +135,17 @@ static void end_view(struct admin_server *server)
     }
 }
 
+static void start_view(struct admin_server *server);
+
+static void end_gathering(struct admin_server *server)
+{
+    if (server->is_outdated) {
+        start_view(server);
+    } else {
+        end_view(server);
+    }
+}
+
 static void read_ages(struct admin_server *server);
 
 static void on_ages(void *context, enum spool_status status, const struct spool_age *rows,
@@ -141,7 +155,7 @@ static void on_ages(void *context, enum spool_status status, const struct spool_
 
     if (status != SPOOL_OK) {
         queue_ages_free(&server->view.ages);
-        end_view(server);
+        end_gathering(server);
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -150,7 +164,7 @@ static void on_ages(void *context, enum spool_status status, const struct spool_
         queue_ages_add(server->view.ages, &row);
     }
     if (count < AGES_PAGE) {
-        end_view(server);
+        end_gathering(server);
         return;
     }
     strbuf_reset(&server->after);
@@ -174,7 +188,7 @@ static void on_summary(void *context, enum spool_status status,
     health->messages = counters.messages;
     health->deliveries = counters.deliveries;
     if (status != SPOOL_OK) {
-        end_view(server);
+        end_gathering(server);
         return;
     }
     health->held = summary->held;
@@ -216,10 +230,30 @@ static void describe(void *context)
 static void start_view(struct admin_server *server)
 {
     server->is_gathering = true;
+    server->is_outdated = false;
     queue_ages_free(&server->view.ages);
     arena_reset(server->arena);
     server->view = (struct status_page){.health.now_ms = clock_unix_ms()};
     event_loop_post(server->options.main_loop, &server->describe_task);
+}
+
+static void renew(void *context)
+{
+    struct admin_server *server = context;
+
+    atomic_store(&server->is_renewing, false);
+    if (server->is_gathering) {
+        server->is_outdated = true;
+    } else {
+        start_view(server);
+    }
+}
+
+void admin_server_reloaded(struct admin_server *server)
+{
+    if (server != NULL && !atomic_exchange(&server->is_renewing, true)) {
+        event_loop_post(server->loop, &server->renew_task);
+    }
 }
 
 /* ---- requests ---- */
@@ -354,6 +388,7 @@ struct admin_server *admin_server_new(struct listener *listener,
     list_init(&server->visitors);
     server->describe_task = (struct loop_task){.run = describe, .context = server};
     server->described_task = (struct loop_task){.run = on_described, .context = server};
+    server->renew_task = (struct loop_task){.run = renew, .context = server};
     server->http = http_server_new(listener, &http);
     server->loop = http_server_loop(server->http);
     options->describe(options->context, server->arena, &health);

@@ -324,6 +324,7 @@ static void take_configuration(struct worker *worker, struct config *config)
                                  worker);
     }
     snapshot_drop(&before);
+    admin_server_reloaded(worker->admin);
 }
 
 static void on_reload_done(void *context)

@@ -419,6 +419,21 @@ def test_reload_and_restart_go_on_serving(daemon):
     assert postilion.worker_pid() != worker
 
 
+def test_a_new_hostname_is_served_before_anybody_asked_by_another_name(daemon):
+    """Whoever came by the new name, through a proxy, was refused until somebody looked at the page by an address."""
+    postilion = daemon(extra="history off\n")
+    assert get(postilion.admin, "/metrics", host="mx.fwd.test")[0].status == 200
+    assert json.loads(get(postilion.admin, "/trace.json?q=anna%40x.test")[1])["result"] == "off"
+    text = postilion.config.read_text()
+    assert "hostname mx.fwd.test" in text and "history off" in text
+    postilion.config.write_text(text.replace("hostname mx.fwd.test", "hostname new.fwd.test").replace("history off\n", ""))
+    postilion.signal(1)
+    postilion.wait_log("reloaded")
+    wait_until(lambda: get(postilion.admin, "/metrics", host="new.fwd.test")[0].status == 200, "the new name")
+    assert get(postilion.admin, "/metrics", host="mx.fwd.test")[0].status == 403
+    assert json.loads(get(postilion.admin, "/trace.json?q=anna%40x.test")[1])["result"] == "nothing"
+
+
 def long_name(letter):
     return ".".join([letter * 63, letter * 60, "test"])
 
