@@ -267,6 +267,9 @@ static void take_result(struct probe_call *call, const struct delivery_recipient
         }
     } else {
         target->verdict = deciding_host(target, verdict.outcome)->verdict;
+        if (target->verdict.outcome != verdict.outcome) {
+            target->verdict = verdict; /* what a delivery makes of it is what counts */
+        }
     }
 }
 

@@ -410,10 +410,6 @@ static void on_reply(struct probe_call *call, const struct next_hop_connection *
     uint64_t now_ms = now_in(seen), since_ms;
 
     add_lines(call, PROBE_THEY, octets);
-    if (answered == NULL) {
-        remark(call, "nobody asked for that");
-        return;
-    }
     seen->pending = answered->next;
     if (seen->pending == NULL) {
         seen->pending_end = &seen->pending;
@@ -434,18 +430,34 @@ static void on_reply(struct probe_call *call, const struct next_hop_connection *
     }
 }
 
-static void on_heard(struct probe_call *call, const struct next_hop_connection *connection,
-                     struct bytes octets)
+/* What comes before it is asked for waits: the dialogue takes it for the answer to what it says next, and so is it here. */
+static void take_replies(struct probe_call *call, const struct next_hop_connection *connection)
 {
     struct strbuf *heard = &call->seen.heard;
     struct smtp_reply reply;
     size_t used;
 
-    strbuf_add(heard, octets);
-    while (heard->len > 0 &&
+    while (call->seen.pending != NULL && heard->len > 0 &&
            smtp_reply_next(strbuf_bytes(heard), &reply, &used) == SMTP_REPLY_READY) {
         on_reply(call, connection, bytes_first(strbuf_bytes(heard), used), &reply);
         strbuf_drop_first(heard, used);
+    }
+}
+
+static void on_heard(struct probe_call *call, const struct next_hop_connection *connection,
+                     struct bytes octets)
+{
+    strbuf_add(&call->seen.heard, octets);
+    take_replies(call, connection);
+}
+
+static void show_unasked(struct probe_call *call)
+{
+    struct strbuf *heard = &call->seen.heard;
+
+    if (heard->len > 0) {
+        add_lines(call, PROBE_THEY, strbuf_bytes(heard));
+        strbuf_reset(heard);
     }
 }
 
@@ -486,10 +498,7 @@ static void on_broken(struct probe_call *call, const struct next_hop_connection 
     struct probe_watch *seen = &call->seen;
     bool is_decided = seen->is_decided;
 
-    if (seen->heard.len > 0) {
-        add_lines(call, PROBE_THEY, strbuf_bytes(&seen->heard));
-        strbuf_reset(&seen->heard);
-    }
+    show_unasked(call);
     add_unanswered(call, connection);
     if (connection->fault == CONNECTION_FAULT_TLS && !connection->is_tls_missing) {
         show_tls(call);
@@ -514,6 +523,10 @@ static void on_ended(struct probe_call *call)
     if (!seen->is_decided) {
         decide(call, MAIL, &nothing);
     }
+    if (seen->heard.len > 0) {
+        show_unasked(call);
+        remark(call, "nobody asked for that");
+    }
     strbuf_init(&shown, TEXT_LIMIT);
     probe_report_add_host_end(&shown, seen->host);
     probe_show(call, &shown);
@@ -536,6 +549,7 @@ void probe_watch_note(void *context, enum connection_note what,
         return;
     case CONNECTION_NOTE_SAID:
         on_said(call, octets);
+        take_replies(call, connection);
         return;
     case CONNECTION_NOTE_HEARD:
         on_heard(call, connection, octets);

@@ -447,6 +447,16 @@ def test_strangers_are_shown_in_printable_text(world):
     assert status == REFUSED and "\x1b" not in text and "\\x1b[31mred\\x07" in text
 
 
+def test_an_answer_that_comes_before_its_question_counts_as_for_a_delivery(world):
+    """The refusal came right behind the answer to MAIL: "nobody asked for that", and RSET's 250 was taken for RCPT's."""
+    answers = {"mail": b"250 2.1.0 ok\r\n550 5.1.1 no such user\r\n", "rcpt": b""}
+    world.hop(script=lambda stage, line, session: answers.get(stage), keywords=())
+    start(world, is_started=False)
+    status, found = probe(world, "anna@dest.test")
+    verdict = found["targets"][0]["hosts"][0]["verdict"]
+    assert (status, verdict["stage"], verdict["code"]) == (REFUSED, "RCPT", 550)
+
+
 @pytest.mark.parametrize("arguments", [
     (), ("two", "words@x.test"), ("a@b@c",), ("x.test", "--host", "bad host"), ("x.test", "--host", "x:0"),
     ("x.test", "--tls", "maybe"), ("x.test", "--timeout", "0"), ("x.test", "--timeout", "soon"), ("x.test", "--from", "nobody"),
