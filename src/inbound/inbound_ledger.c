@@ -243,7 +243,7 @@ bool inbound_ledger_forged(struct inbound_ledger *ledger, uint64_t now_ms)
     bool is_alarm;
 
     lock_take(&ledger->forged_lock);
-    if (ledger->forged == 0 || now_ms - ledger->forged_since_ms >= HOUR_MS) {
+    if (ledger->forged == 0 || now_ms >= ledger->forged_since_ms + HOUR_MS) {
         ledger->forged = 0;
         ledger->forged_since_ms = now_ms;
     }

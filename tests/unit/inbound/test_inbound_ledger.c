@@ -153,6 +153,21 @@ static void test_all_together(void **state)
     inbound_ledger_free(&world.ledger);
 }
 
+/* Each loop has a clock of its own that it reads now and then: one that is behind began the hour anew each time. */
+static void test_a_loop_that_is_late_ends_no_hour(void **state)
+{
+    struct inbound_ledger *ledger = inbound_ledger_new();
+    unsigned alarms = 0;
+
+    (void)state;
+    (void)inbound_ledger_forged(ledger, 1003);
+    for (unsigned i = 0; i < LEDGER_FORGED_MOST; i++) {
+        alarms += inbound_ledger_forged(ledger, i == LEDGER_FORGED_MOST / 2 ? 1000 : 1005);
+    }
+    CHECK_INT("alarms", alarms, 1);
+    inbound_ledger_free(&ledger);
+}
+
 static void test_each_refusal_has_a_name(void **state)
 {
     (void)state;
@@ -171,6 +186,7 @@ int main(void)
         cmocka_unit_test(test_counts_come_back),
         cmocka_unit_test(test_nothing_is_counted_twice),
         cmocka_unit_test(test_all_together),
+        cmocka_unit_test(test_a_loop_that_is_late_ends_no_hour),
         cmocka_unit_test(test_each_refusal_has_a_name),
     };
 
