@@ -209,6 +209,18 @@ static void refuse(struct evhttp_request *raw, int status, const char *why)
     send_answer(raw, &answer);
 }
 
+/* Which of two were ours, somebody before us may see otherwise: RFC 9112 §3.2 has such a request refused. */
+static bool has_several_hosts(struct evhttp_request *raw)
+{
+    const struct evkeyval *field = evhttp_request_get_input_headers(raw)->tqh_first;
+    unsigned count = 0;
+
+    for (; field != NULL; field = field->next.tqe_next) {
+        count += evutil_ascii_strcasecmp(field->key, "Host") == 0;
+    }
+    return count > 1;
+}
+
 static bool is_host_safe(const struct http_server *server, struct evhttp_request *raw)
 {
     const char *host = evhttp_find_header(evhttp_request_get_input_headers(raw), "Host");
@@ -227,6 +239,8 @@ static void on_raw_request(struct evhttp_request *raw, void *context)
 
     if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD) {
         refuse(raw, 405, "This page can be read, nothing else.\n");
+    } else if (has_several_hosts(raw)) {
+        refuse(raw, 400, "One Host, please.\n");
     } else if (!is_host_safe(server, raw)) {
         refuse(
             raw, 403,
