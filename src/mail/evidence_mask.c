@@ -467,7 +467,6 @@ static void learn_record(struct lesson *lesson, const struct event_record *recor
     struct bytes address;
 
     learn_hash(lesson, event_record_get(record, "sender"));
-    learn_hash(lesson, event_record_get(record, "orig_to"));
     learn_hash(lesson, event_record_get(record, "to"));
     if (is_from_there(lesson, record) && event_record_get(record, "client").len > 0) {
         learn_returned(lesson, record);
@@ -480,6 +479,7 @@ static void learn_record(struct lesson *lesson, const struct event_record *recor
         learn_relay(lesson, event_record_get(record, "relay"));
     }
     while ((address = event_record_next(record, "orig_to", &position)).data != NULL) {
+        learn_hash(lesson, address);
         learn_recipient(lesson, address);
     }
     if (bytes_starts_with(record->event, BYTES("recipient-"))) {

@@ -224,6 +224,25 @@ static void test_a_local_part_without_its_tag_is_hidden(void **state)
     arena_reset(arena);
 }
 
+/* Only the first recipient's was. */
+static void test_the_hashes_of_all_recipients_are_hidden(void **state)
+{
+    static const char LINE[] =
+        HEAD "accepted id=6h04s18km0000 from=<> orig_to=<info@fwd.test> orig_to=\"<" SRS ">\""
+             " orig_to=\"<SRS0=QQ7XW2ZK=JL=sender.test=carl@srs.fwd.test>\"";
+    struct event_record record;
+    struct evidence_mask mask;
+    struct bytes masked;
+
+    (void)state;
+    assert_true(event_record_read(&record, bytes_from_text(LINE), arena));
+    evidence_mask_learn(&mask, &record, 1, BYTES("6h04s18km0000"), BYTES(""), arena);
+    masked = evidence_mask_text(&mask, bytes_from_text(LINE), false, arena);
+    CHECK_TRUE("the second one's", !holds(masked, "P35JO7MP"));
+    CHECK_TRUE("the third one's", !holds(masked, "QQ7XW2ZK"));
+    arena_reset(arena);
+}
+
 static void test_too_much_to_hide(void **state)
 {
     struct event_record *many = memory_zero(EVIDENCE_SECRETS * sizeof *many);
@@ -260,6 +279,7 @@ int main(void)
         cmocka_unit_test(test_no_octet_of_it_is_left),
         cmocka_unit_test(test_old_hashes_and_short_local_parts),
         cmocka_unit_test(test_a_local_part_without_its_tag_is_hidden),
+        cmocka_unit_test(test_the_hashes_of_all_recipients_are_hidden),
         cmocka_unit_test(test_too_much_to_hide),
     };
     int failed;
