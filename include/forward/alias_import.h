@@ -9,6 +9,8 @@
  *          that was left out, with its reason. Each line of the text is one that alias_line takes.
  * Rules    of one name the first line counts, as there. ":fail:", ":defer:", ":blackhole:", "error:" and /dev/null become :refuse:,
  *          :defer: and :discard:. Programs, files, :include: and mailboxes of that machine are left out: mail is only forwarded here.
+ *          A name none of whose targets can be had becomes :defer: where a catch-all or a pattern would take its mail instead.
+ *          A name behind a pattern of VIRTUAL that matches it is left out, as there the pattern takes its mail.
  * Names    without a domain belong to `domain`; targets without one are another alias, when there is one (ALIASES), or a
  *          mailbox at `local_domain`.
  * Limits   those of alias_line: what is longer is left out.

@@ -28,4 +28,22 @@ enum import_pattern_result import_pattern_take(struct bytes *line, struct arena 
                                                struct import_pattern *pattern,
                                                const char **why);
 
+/* ---- those that were taken, in any order ----
+ *
+ * Postfix asks every table for the whole address, in their order: a pattern takes the mail of all that matches it and stands
+ * below. With us names come before patterns, and patterns before "*". `domain` is the caller's number of one.
+ */
+struct import_pattern_item;
+struct import_pattern_list {
+    struct import_pattern_item *first;
+};
+
+void import_pattern_list_add(struct import_pattern_list *list, size_t domain,
+                             const struct import_pattern *pattern);
+/* Is all mail to `local` taken? NULL: all mail to the domain. */
+bool import_pattern_list_takes(const struct import_pattern_list *list, size_t domain,
+                               const char *local);
+bool import_pattern_list_has(const struct import_pattern_list *list, size_t domain);
+void import_pattern_list_clear(struct import_pattern_list *list);
+
 #endif

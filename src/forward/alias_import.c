@@ -45,6 +45,7 @@ struct alias_import {
     size_t domain_count;
     struct hash_table *domain_numbers; /* to struct line's index plus one */
     struct hash_table *names;          /* "local@domain", folded, to struct line */
+    struct import_pattern_list patterns;
     struct alias_import_problem *problems;
     size_t problem_count, problem_capacity;
     const struct alias_import_entry **entries;
@@ -222,6 +223,15 @@ static void enter_name(struct alias_import *import, struct line *line, struct by
     }
     line->entry.domain = domain_number(import, domain);
     domain = import->domains[line->entry.domain].name;
+    if (line->name_kind != ALIAS_NAME_ANY &&
+        import_pattern_list_takes(&import->patterns, line->entry.domain,
+                                  line->name_kind == ALIAS_NAME_EXACT
+                                      ? arena_copy_text(import->arena, line->local)
+                                      : NULL)) {
+        leave_out(import, line, line->text,
+                  "a pattern that came before takes this mail, and the first one counts");
+        return;
+    }
     if (line->name_kind != ALIAS_NAME_REGEX) {
         key = name_key(import, line->name_kind == ALIAS_NAME_ANY ? BYTES("") : line->local,
                        domain);
@@ -268,6 +278,9 @@ static void read_pattern(struct alias_import *import, struct line *line)
         strbuf_clear(&name);
     }
     enter_name(import, line, pattern.domain);
+    if (line->entry.name.len > 0) {
+        import_pattern_list_add(&import->patterns, line->entry.domain, &pattern);
+    }
 }
 
 /* Octets of the name at the start; a quoted local part may hold anything. */
@@ -667,6 +680,17 @@ static bool take_action(struct reading *reading)
 
 /* ---- the whole ---- */
 
+/* What was a mailbox or a program must not become the mail of whoever has the catch-all. */
+static bool has_other_taker(struct alias_import *import, const struct line *line)
+{
+    struct bytes domain = import->domains[line->entry.domain].name;
+
+    return line->name_kind != ALIAS_NAME_ANY &&
+           (hash_table_get(import->names, name_key(import, BYTES(""), domain)) != NULL ||
+            (line->name_kind == ALIAS_NAME_EXACT &&
+             import_pattern_list_has(&import->patterns, line->entry.domain)));
+}
+
 static void finish_line(struct alias_import *import, struct line *line)
 {
     struct reading reading = {.import = import, .line = line};
@@ -679,7 +703,11 @@ static void finish_line(struct alias_import *import, struct line *line)
         leave_out(import, line, bytes_first(line->text, SHOWN_LIMIT), "the line is too long");
     } else if (reading.count == 0 && line->problem_count == 0) {
         leave_out(import, line, line->text, "no target behind the name");
-    } else if (reading.count > 0) {
+    } else if (reading.count == 0 && has_other_taker(import, line)) {
+        strbuf_add_text(&reading.targets, ":defer:");
+        reading.count = 1;
+    }
+    if (!reading.targets.overflowed && reading.count > 0) {
         line->entry.action = arena_copy(import->arena, strbuf_bytes(&reading.targets));
         import->entries[import->entry_count++] = &line->entry;
     }
@@ -783,6 +811,7 @@ void alias_import_free(struct alias_import **import)
     }
     hash_table_free(&(*import)->domain_numbers);
     hash_table_free(&(*import)->names);
+    import_pattern_list_clear(&(*import)->patterns);
     arena_free(&(*import)->arena);
     strbuf_clear(&(*import)->comments);
     free((*import)->lines);

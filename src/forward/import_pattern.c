@@ -1,9 +1,11 @@
 #include "forward/import_pattern.h"
 
+#include "base/memory.h"
 #include "base/strbuf.h"
 #include "protocol/smtp_path.h"
 
 #include <regex.h>
+#include <stdlib.h>
 
 enum { PATTERN_LIMIT = 1000 };
 
@@ -206,4 +208,71 @@ enum import_pattern_result import_pattern_take(struct bytes *line, struct arena 
         return other(why, "flags behind the pattern have no equal here");
     }
     return read_pattern(bytes_first(inside, end), arena, pattern, why);
+}
+
+/* ---- those that were taken ---- */
+
+struct import_pattern_item {
+    struct import_pattern_item *next;
+    size_t domain;
+    bool is_any;
+    regex_t compiled; /* not is_any: over whole local parts */
+};
+
+void import_pattern_list_add(struct import_pattern_list *list, size_t domain,
+                             const struct import_pattern *pattern)
+{
+    struct import_pattern_item *item = memory_zero(sizeof *item);
+    struct strbuf text;
+
+    item->domain = domain;
+    item->is_any = pattern->is_any;
+    strbuf_init(&text, PATTERN_LIMIT + 16);
+    strbuf_addf(&text, "^(" BYTES_FMT ")$", BYTES_ARG(pattern->local));
+    if (item->is_any || regcomp(&item->compiled, strbuf_text(&text),
+                                REG_EXTENDED | REG_ICASE | REG_NOSUB) == 0) {
+        item->next = list->first;
+        list->first = item;
+    } else {
+        free(item);
+    }
+    strbuf_clear(&text);
+}
+
+bool import_pattern_list_takes(const struct import_pattern_list *list, size_t domain,
+                               const char *local)
+{
+    for (const struct import_pattern_item *item = list->first; item != NULL;
+         item = item->next) {
+        if (item->domain == domain &&
+            (item->is_any ||
+             (local != NULL && regexec(&item->compiled, local, 0, NULL, 0) == 0))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool import_pattern_list_has(const struct import_pattern_list *list, size_t domain)
+{
+    for (const struct import_pattern_item *item = list->first; item != NULL;
+         item = item->next) {
+        if (item->domain == domain) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void import_pattern_list_clear(struct import_pattern_list *list)
+{
+    while (list->first != NULL) {
+        struct import_pattern_item *item = list->first;
+
+        list->first = item->next;
+        if (!item->is_any) {
+            regfree(&item->compiled);
+        }
+        free(item);
+    }
 }

@@ -2,6 +2,8 @@
 
 #include "auth/spf_record.h"
 
+#include <string.h>
+
 static void add_addresses(struct strbuf *out, const struct ip_address *addresses, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -28,6 +30,27 @@ static bool is_all(struct bytes word)
             bytes_equal_nocase(bytes_skip(word, 1), BYTES("all")));
 }
 
+static bool begins(struct bytes word, const char *name)
+{
+    return bytes_starts_with_nocase(word, bytes_from_text(name));
+}
+
+/* A second redirect= or exp= is a syntax error: the record would say nothing at all. */
+static bool has_modifier(struct bytes text, struct bytes word)
+{
+    const char *name = begins(word, "redirect=") ? "redirect=" : "exp=";
+
+    if (!begins(word, name)) {
+        return false;
+    }
+    while (text.len > 0) {
+        if (begins(bytes_cut(&text, ' '), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Its terms but the last word on everybody else, which goes to *all. */
 static void add_terms(struct strbuf *out, struct bytes record, struct bytes *all)
 {
@@ -37,6 +60,14 @@ static void add_terms(struct strbuf *out, struct bytes record, struct bytes *all
         if (is_all(word)) {
             *all = word;
         } else if (word.len > 0 && !has_word(strbuf_bytes(out), word)) {
+            if (has_modifier(strbuf_bytes(out), word)) {
+                if (!begins(word, "redirect=")) {
+                    continue;
+                }
+                strbuf_add_text(out, " include:");
+                strbuf_add(out, bytes_skip(word, strlen("redirect=")));
+                continue;
+            }
             strbuf_add_char(out, ' ');
             strbuf_add(out, word);
         }

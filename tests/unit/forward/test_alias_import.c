@@ -120,7 +120,7 @@ static void test_virtual(void **state)
          "[a.test]\n# left out: bob   (" MAILBOX ")\ni: c@x.test\n!1: bob: " MAILBOX "\n"},
         {"mailbox, and where it is now", "", "in.test", "i@a.test bob, c@x.test\n", "[a.test]\ni: bob@in.test, c@x.test\n"},
         {"to itself", "", "", "i@a.test I@A.TEST\n@a.test c@x.test\n",
-         "[a.test]\n# left out: I   (" ITSELF ")\n*: c@x.test\n!1: I: " ITSELF "\n"},
+         "[a.test]\n# left out: I   (" ITSELF ")\ni: :defer:\n*: c@x.test\n!1: I: " ITSELF "\n"},
         {"to itself, and where it is now", "", "in.test", "i@a.test i@a.test\n", "[a.test]\ni: i@in.test\n"},
         {"set twice", "", "", "i@a.test a@x.test\nI@a.test b@x.test\n",
          "[a.test]\ni: a@x.test\n# left out: I@a.test b@x.test   (this name came before, and the first one counts)\n"
@@ -238,12 +238,41 @@ static void test_aliases(void **state)
         {"goes on", "a.test", "", "i: a@x.test,\n b@x.test\n", "[a.test]\ni: a@x.test, b@x.test\n"},
         {"no colon", "a.test", "", "i a@x.test\n",
          "[a.test]\n# left out: i a@x.test   (no target behind the name and its colon)\n!1: i a@x.test: no target behind the name and its colon\n"},
+        {"a program's mail went to the catch-all", "a.test", "", "list: |/bin/list\n*: boss@x.test\n",
+         "[a.test]\n# left out: |/bin/list   (a program: mail is only forwarded here)\nlist: :defer:\n*: boss@x.test\n"
+         "!1: |/bin/list: a program: mail is only forwarded here\n"},
         {"only commas", "a.test", "", "i: , ,\n", "[a.test]\n# left out: i: , ,   (no target behind the name)\n!1: i: , ,: no target behind the name\n"},
     };
     /* clang-format on */
 
     (void)state;
     check_cases(ALIAS_IMPORT_ALIASES, cases, COUNT_OF(cases));
+}
+
+static void test_wrong_person_got_mail(void **state)
+{
+    /* clang-format off */
+    static const struct import_case cases[] = {
+        {"a mailbox's mail went to the catch-all", "", "", "info@a.test info@a.test\n@a.test boss@x.test\n",
+         "[a.test]\n# left out: info   (it leads to itself, which means a mailbox: say where that is now with --local DOMAIN)\n"
+         "info: :defer:\n*: boss@x.test\n"
+         "!1: info: it leads to itself, which means a mailbox: say where that is now with --local DOMAIN\n"},
+        {"a name below a pattern won", "", "", "/^sales.*@a\\.test$/ anna@x.test\nSales1@a.test bob@x.test\nmy-sales@a.test eve@x.test\n",
+         "[a.test]\n/sales.*/: anna@x.test\n"
+         "# left out: Sales1@a.test bob@x.test   (a pattern that came before takes this mail, and the first one counts)\n"
+         "my-sales: eve@x.test\n"
+         "!2: Sales1@a.test bob@x.test: a pattern that came before takes this mail, and the first one counts\n"},
+        {"a pattern below one for everything won", "", "", "/@a\\.test$/ anna@x.test\n/^b.*@a\\.test$/ bob@x.test\n",
+         "[a.test]\n*: anna@x.test\n"
+         "# left out: /^b.*@a\\.test$/ bob@x.test   (a pattern that came before takes this mail, and the first one counts)\n"
+         "!2: /^b.*@a\\.test$/ bob@x.test: a pattern that came before takes this mail, and the first one counts\n"},
+        {"a name above keeps its mail", "", "", "sales1@a.test bob@x.test\n/^sales.*@a\\.test$/ anna@x.test\n@a.test c@x.test\n",
+         "[a.test]\nsales1: bob@x.test\n/sales.*/: anna@x.test\n*: c@x.test\n"},
+    };
+    /* clang-format on */
+
+    (void)state;
+    check_cases(ALIAS_IMPORT_VIRTUAL, cases, COUNT_OF(cases));
 }
 
 /* What alias_line could not take is left out, and not cut. */
@@ -276,7 +305,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_virtual), cmocka_unit_test(test_foreign_patterns),
-        cmocka_unit_test(test_aliases), cmocka_unit_test(test_limits)};
+        cmocka_unit_test(test_aliases), cmocka_unit_test(test_wrong_person_got_mail),
+        cmocka_unit_test(test_limits)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

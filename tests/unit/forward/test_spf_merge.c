@@ -42,6 +42,10 @@ static void test_records(void **state)
         {"upper case", "V=SPF1 MX -ALL", "192.0.2.25", "v=spf1 ip4:192.0.2.25 MX -ALL"},
         {"a syntax error", "v=spf1 ipv4:192.0.2.1 -all", "192.0.2.25", "v=spf1 ip4:192.0.2.25 -all"},
         {"one good, one bad", "v=spf1 nonsense ~all|v=spf1 mx ?all", "192.0.2.25", "v=spf1 ip4:192.0.2.25 mx ?all"},
+        {"two redirects made a record that is a syntax error", "v=spf1 redirect=a.example|v=spf1 redirect=b.example", "192.0.2.25",
+         "v=spf1 ip4:192.0.2.25 redirect=a.example include:b.example"},
+        {"two explanations, the same", "v=spf1 mx exp=a.example -all|v=spf1 exp=b.example -all", "192.0.2.25",
+         "v=spf1 ip4:192.0.2.25 mx exp=a.example -all"},
         {"nothing in it", "v=spf1", "192.0.2.25", "v=spf1 ip4:192.0.2.25"},
     };
     /* clang-format on */
