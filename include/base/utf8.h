@@ -14,7 +14,10 @@ size_t utf8_length(struct bytes text);
 bool utf8_is_valid(struct bytes text);
 /* A control character: C1 too, which some terminals obey. */
 bool utf8_is_control(struct bytes character);
-/* For a terminal: controls and what is no character become \xNN. */
+/* U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069, U+061C: they turn what stands around them, so that it
+ * shows as other text (Unicode UAX #9). */
+bool utf8_turns_direction(struct bytes character);
+/* For a terminal: controls, marks that turn direction and what is no character become \xNN. */
 void utf8_add_printable(struct strbuf *out, struct bytes text);
 
 #endif

@@ -26,22 +26,6 @@ static const char *reference(char octet)
     }
 }
 
-/* U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069, U+061C: they turn what stands around them. */
-static bool turns_direction(struct bytes character)
-{
-    const unsigned char *octets = (const unsigned char *)character.data;
-
-    if (character.len == 2) {
-        return octets[0] == 0xD8 && octets[1] == 0x9C;
-    }
-    if (character.len != 3 || octets[0] != 0xE2) {
-        return false;
-    }
-    return octets[1] == 0x80 ? octets[2] == 0x8E || octets[2] == 0x8F ||
-                                   (octets[2] >= 0xAA && octets[2] <= 0xAE)
-                             : octets[1] == 0x81 && octets[2] >= 0xA6 && octets[2] <= 0xA9;
-}
-
 /* One character; returns how many octets it was. */
 static size_t add_character(struct strbuf *out, struct bytes text)
 {
@@ -56,7 +40,7 @@ static size_t add_character(struct strbuf *out, struct bytes text)
     if (instead != NULL) {
         strbuf_add_text(out, instead);
     } else if (text.data[0] != '\n' && text.data[0] != '\t' &&
-               (utf8_is_control(character) || turns_direction(character))) {
+               (utf8_is_control(character) || utf8_turns_direction(character))) {
         strbuf_add(out, REPLACEMENT);
     } else {
         strbuf_add(out, character);

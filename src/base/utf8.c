@@ -45,13 +45,28 @@ bool utf8_is_control(struct bytes character)
            (character.len == 2 && first == 0xc2 && (unsigned char)character.data[1] < 0xa0);
 }
 
+bool utf8_turns_direction(struct bytes character)
+{
+    const unsigned char *octets = (const unsigned char *)character.data;
+
+    if (character.len == 2) {
+        return octets[0] == 0xD8 && octets[1] == 0x9C;
+    }
+    if (character.len != 3 || octets[0] != 0xE2) {
+        return false;
+    }
+    return octets[1] == 0x80 ? octets[2] == 0x8E || octets[2] == 0x8F ||
+                                   (octets[2] >= 0xAA && octets[2] <= 0xAE)
+                             : octets[1] == 0x81 && octets[2] >= 0xA6 && octets[2] <= 0xA9;
+}
+
 void utf8_add_printable(struct strbuf *out, struct bytes text)
 {
     while (text.len > 0) {
         size_t length = utf8_length(text);
         struct bytes character = bytes_first(text, length == 0 ? 1 : length);
 
-        if (length == 0 || utf8_is_control(character)) {
+        if (length == 0 || utf8_is_control(character) || utf8_turns_direction(character)) {
             for (size_t i = 0; i < character.len; i++) {
                 strbuf_addf(out, "\\x%02x", (unsigned)(unsigned char)character.data[i]);
             }

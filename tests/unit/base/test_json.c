@@ -44,6 +44,7 @@ static void texts_of_strangers(void **state)
         {"controls and NUL",         BYTES("\0\x1b\x7f\n"),     "\"\\u0000\\u001b\\u007f\\u000a\"", "\\x00\\x1b\\x7f\\x0a"},
         {"a C1 control in UTF-8",    BYTES("\xc2\x9b"),         "\"\\u009b\"",          "\\xc2\\x9b"},
         {"two, three, four octets",  BYTES("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"), "\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"},
+        {"marks that turn direction", BYTES("a\xe2\x80\xaez\xd8\x9c\xe2\x81\xa6"), "\"a\xe2\x80\xaez\xd8\x9c\xe2\x81\xa6\"", "a\\xe2\\x80\\xaez\\xd8\\x9c\\xe2\\x81\\xa6"},
         {"an octet that is no UTF-8", BYTES("a\xe4z"),          "\"a\xef\xbf\xbdz\"",   "a\\xe4z"},
         {"overlong",                 BYTES("\xc0\xaf"),         "\"\xef\xbf\xbd\xef\xbf\xbd\"", "\\xc0\\xaf"},
         {"half of a pair",           BYTES("\xed\xa0\x80"),     "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"", "\\xed\\xa0\\x80"},
