@@ -144,7 +144,7 @@ static struct bytes written_local(struct alias_import *import, struct bytes loca
     return copy;
 }
 
-/* "info@example.org", "@example.org", "*@example.org", "info", "*" */
+/* "info@example.org", "@example.org", "info"; in alias files also "*". In a table of Postfix a star is a star. */
 static bool read_address(struct alias_import *import, struct import_row *line,
                          struct bytes text, struct bytes *domain)
 {
@@ -158,7 +158,8 @@ static bool read_address(struct alias_import *import, struct import_row *line,
                                "the name has no good domain behind its @");
         return false;
     }
-    if ((local.len == 0 && line->has_domain) || bytes_equal(local, BYTES("*"))) {
+    if ((local.len == 0 && line->has_domain) ||
+        (line->kind == ALIAS_IMPORT_ALIASES && bytes_equal(local, BYTES("*")))) {
         line->name_kind = ALIAS_NAME_ANY;
         line->local = BYTES("*");
         return true;

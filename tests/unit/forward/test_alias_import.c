@@ -152,6 +152,7 @@ static void test_virtual(void **state)
         {"OpenSMTPD's refusal", "", "", "i@a.test error:550 No such user here\nj@a.test error:451 Later\n",
          "[a.test]\ni: :refuse: 550 No such user here\nj: :defer: 451 Later\n"},
         {"NUL is seen", "", "", "i@a.test a@x.test\rb\n", "!1: i@a.test a@x.test\rb: the line holds NUL or CR: this is no text file\n"},
+        {"a star was everybody", "", "", "*@a.test a@x.test\n", "[a.test]\n\"*\": a@x.test\n"},
         {"pattern", "", "", "/^info-.*@a\\.test$/ a@x.test\n", "[a.test]\n/info-.*/: a@x.test\n"},
         {"pattern, not from the start", "", "", "/sales@a.test/ a@x.test\n", "[a.test]\n/.*sales/: a@x.test\n"},
         {"pattern for a whole domain", "", "", "/@a\\.test$/ a@x.test\n/^(.*)@b\\.test$/ ${1}@x.test\n/^(.+)@c\\.test$/ $1@x.test\n",
