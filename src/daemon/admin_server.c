@@ -26,7 +26,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { PAGE_LIMIT = 8 * 1024 * 1024, PARAMETER_LIMIT = 512, AGES_PAGE = 500 };
+enum {
+    PAGE_LIMIT = 8 * 1024 * 1024,
+    PARAMETER_LIMIT = 512,
+    AGES_PAGE = 500,
+    GATHER_SHARE = 10, /* of the time, gathering may take one part */
+};
 
 static const char HTML[] = "text/html; charset=utf-8";
 static const char JSON[] = "application/json";
@@ -47,8 +52,8 @@ struct admin_server {
     struct strbuf policy;
     struct list visitors;
     bool is_gathering;
-    uint64_t gathered_ms; /* on the loop's clock; 0: never */
-    struct arena *arena;  /* of the view */
+    uint64_t begun_ms, gathered_ms; /* on the loop's clock; 0: never */
+    struct arena *arena;            /* of the view */
     struct status_page view;
     struct admin_trace *trace;
     struct strbuf spool_directory;
@@ -230,6 +235,7 @@ static void describe(void *context)
 static void start_view(struct admin_server *server)
 {
     server->is_gathering = true;
+    server->begun_ms = event_loop_now_ms(server->loop);
     server->is_outdated = false;
     queue_ages_free(&server->view.ages);
     arena_reset(server->arena);
@@ -258,10 +264,18 @@ void admin_server_reloaded(struct admin_server *server)
 
 /* ---- requests ---- */
 
+uint64_t admin_fresh_ms(uint64_t took_ms)
+{
+    uint64_t share_ms = took_ms * GATHER_SHARE;
+
+    return share_ms > ADMIN_FRESH_MS ? share_ms : ADMIN_FRESH_MS;
+}
+
 static bool is_fresh(const struct admin_server *server)
 {
     return server->gathered_ms != 0 && !server->is_gathering &&
-           event_loop_now_ms(server->loop) - server->gathered_ms < ADMIN_FRESH_MS;
+           event_loop_now_ms(server->loop) - server->gathered_ms <
+               admin_fresh_ms(server->gathered_ms - server->begun_ms);
 }
 
 static enum page_span read_span(struct bytes target)
