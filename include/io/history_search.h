@@ -23,6 +23,8 @@
 #include "base/strbuf.h"
 #include "io/history.h"
 
+#include <stdatomic.h>
+
 enum { HISTORY_LINES = 100000 }; /* more are never given, whatever the limit */
 
 struct history_question {
@@ -30,6 +32,8 @@ struct history_question {
     int64_t since_ms; /* unix; 0: all there is */
     size_t limit;     /* lines; 0: HISTORY_LINES */
     bool is_distinct; /* one line a message */
+    const atomic_bool
+        *is_stopped; /* or NULL; set by another thread: what was found so far is the answer */
 };
 
 struct history_line {

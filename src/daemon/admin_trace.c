@@ -18,6 +18,7 @@
 #include "mail/message_id.h"
 #include "mail/page_trace.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { PAGE_LIMIT = 16 * 1024 * 1024, WHY_LIMIT = 4096 };
@@ -42,7 +43,8 @@ struct admin_trace {
     char *directory;
     struct list waiting;
     size_t waiting_count;
-    struct job *running; /* or NULL */
+    struct job *running;     /* or NULL */
+    atomic_bool is_stopping; /* a search ends early */
 };
 
 static void free_job(struct job *job)
@@ -75,7 +77,8 @@ static bool find_lines(void *context, const struct event_question *question,
     struct job *job = context;
     struct history_question asked = {.key = {kind_of(question->key), question->value},
                                      .limit = question->limit,
-                                     .is_distinct = question->is_distinct};
+                                     .is_distinct = question->is_distinct,
+                                     .is_stopped = &job->owner->is_stopping};
     struct history_answer found;
     struct bytes *lines;
 
@@ -266,6 +269,7 @@ struct admin_trace *admin_trace_new(const struct admin_trace_options *options)
 void admin_trace_stop(struct admin_trace *trace)
 {
     if (trace != NULL && trace->running != NULL) {
+        atomic_store(&trace->is_stopping, true);
         process_thread_join(&trace->running->thread);
     }
 }

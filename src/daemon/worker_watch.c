@@ -29,7 +29,8 @@ static void recall(void *context)
 {
     struct worker_watch *watch = context;
     struct history_question question = {.key = {HISTORY_EVENT, BYTES("minute")},
-                                        .since_ms = watch->started_ms - RECALLED_MS};
+                                        .since_ms = watch->started_ms - RECALLED_MS,
+                                        .is_stopped = &watch->is_stopping};
     struct arena *arena = arena_new();
     struct history_answer answer;
     struct strbuf why;
@@ -55,6 +56,7 @@ void worker_watch_start(struct worker_watch *watch, const struct config *config)
     watch->history = history_new(watch->directory, &settings, event_keys_describe);
     watch->started_ms = clock_unix_ms();
     atomic_init(&watch->is_kept, settings.span_ms > 0);
+    atomic_init(&watch->is_stopping, false);
     watch->feed = event_feed_start(take_lines, watch);
     watch->recall = process_thread_start("charts", recall, watch);
 }
@@ -69,6 +71,7 @@ void worker_watch_reload(struct worker_watch *watch, const struct config *config
 
 void worker_watch_stop(struct worker_watch *watch)
 {
+    atomic_store(&watch->is_stopping, true);
     process_thread_join(&watch->recall);
     event_feed_stop(watch->feed);
     event_feed_free(&watch->feed);

@@ -20,6 +20,7 @@ struct worker_watch {
     const char *directory; /* of the history */
     int64_t started_ms;    /* unix */
     struct process_thread *recall;
+    atomic_bool is_stopping; /* recall ends early */
 };
 
 void worker_watch_start(struct worker_watch *watch, const struct config *config);

@@ -52,6 +52,17 @@ static bool has_hash(const unsigned char *hashes, int size, uint64_t wanted)
     return false;
 }
 
+/* There are enough, or nobody waits for more. */
+static bool is_over(struct search *search)
+{
+    const atomic_bool *is_stopped = search->question->is_stopped;
+
+    if (is_stopped != NULL && atomic_load_explicit(is_stopped, memory_order_relaxed)) {
+        search->answer->has_more = true;
+    }
+    return search->answer->has_more;
+}
+
 /* Is it the first line of its subject? */
 static bool is_wanted(struct search *search, struct bytes subject)
 {
@@ -87,7 +98,7 @@ static bool read_keys(struct search *search, struct history_segment *segment, sq
     uint64_t wanted = htole64(history_segment_hash(&segment->hash_key, &search->question->key));
     int code = SQLITE_ROW;
 
-    while (!search->answer->has_more && (code = sqlite3_step(key)) == SQLITE_ROW) {
+    while (!is_over(search) && (code = sqlite3_step(key)) == SQLITE_ROW) {
         if (has_hash(sqlite3_column_blob(key, 2), sqlite3_column_bytes(key, 2), wanted)) {
             code = take_event(search, event, key);
         }
@@ -133,7 +144,7 @@ static bool may_have(const struct history_file *file, int64_t since_ms)
 static void read_segments(struct search *search, const char *directory,
                           const struct history_files *files)
 {
-    for (size_t i = files->count; i-- > 0 && !search->answer->has_more;) {
+    for (size_t i = files->count; i-- > 0 && !is_over(search);) {
         char *path;
 
         if (!may_have(&files->files[i], search->question->since_ms)) {

@@ -163,6 +163,27 @@ static void test_found_by_every_key(void **state)
     remove_place(&place);
 }
 
+/* The end of the daemon waited for a search through all there is. */
+static void test_search_ends_when_nobody_waits(void **state)
+{
+    atomic_bool is_stopped;
+    struct history_question question = {.is_stopped = &is_stopped};
+    struct history_answer answer;
+    struct place place;
+
+    (void)state;
+    make_place(&place, &DEFAULTS);
+    take(&place, "i:one s:S a:x@a one\n");
+    assert_true(read_key(BYTES("i:one"), &question.key));
+    atomic_init(&is_stopped, false);
+    CHECK_INT("waited for", ask_all(&place, question).count, 1);
+    atomic_store(&is_stopped, true);
+    answer = ask_all(&place, question);
+    CHECK_INT("stopped", answer.count, 0);
+    CHECK_TRUE("there may be more", answer.has_more);
+    remove_place(&place);
+}
+
 static void test_newest_of_each_message(void **state)
 {
     struct history_question question = {
@@ -763,6 +784,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_found_by_every_key),
+        cmocka_unit_test(test_search_ends_when_nobody_waits),
         cmocka_unit_test(test_newest_of_each_message),
         cmocka_unit_test(test_goes_on_after_restart),
         cmocka_unit_test(test_off_writes_nothing),
