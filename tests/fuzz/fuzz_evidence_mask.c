@@ -38,17 +38,45 @@ static bool holds(struct bytes text, struct bytes part)
     return false;
 }
 
+/* The length of the mask that stands at the start; 0: none does. */
+static size_t mask_length(const struct evidence_mask *mask, struct bytes text)
+{
+    for (size_t i = 0; i < mask->count; i++) {
+        if (bytes_starts_with(text, mask->secrets[i].mask)) {
+            return mask->secrets[i].mask.len;
+        }
+    }
+    return 0;
+}
+
+/* The text between masks: the end of one and what stands behind it may happen to spell a secret. */
+static struct bytes without_masks(const struct evidence_mask *mask, struct bytes text,
+                                  struct arena *arena)
+{
+    char *copy = arena_alloc(arena, text.len + 1);
+    size_t len = 0;
+
+    while (text.len > 0) {
+        size_t skipped = mask_length(mask, text);
+
+        copy[len++] = skipped > 0 ? '|' : text.data[0];
+        text = bytes_skip(text, skipped > 0 ? skipped : 1);
+    }
+    return bytes_of(copy, len);
+}
+
 static void check_words(struct bytes text, struct arena *arena)
 {
     struct evidence_mask mask;
     struct event_record record;
-    struct bytes masked;
+    struct bytes masked, shown;
 
     need(event_record_read(&record, bytes_from_text(LEARNT), arena));
     evidence_mask_learn(&mask, &record, 1, BYTES("6h04s18km0000"), BYTES(""), arena);
     masked = evidence_mask_text(&mask, text, true, arena);
+    shown = without_masks(&mask, masked, arena);
     for (size_t i = 0; i < sizeof SECRETS / sizeof SECRETS[0]; i++) {
-        need(!holds(masked, bytes_from_text(SECRETS[i])));
+        need(!holds(shown, bytes_from_text(SECRETS[i])));
     }
     need(masked.data == text.data || !bytes_equal(masked, text));
 }
