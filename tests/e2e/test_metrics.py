@@ -42,8 +42,8 @@ def labels_of(text, name, label):
     return set(re.findall(rf'^{name}\{{(?:[^}}]*,)?{label}="([^"]*)"', text, re.M))
 
 
-# Another process, whose lines the worker never sees.
-OF_THE_SUPERVISOR = ("running-as-root",)
+# Of another process, whose lines the worker never sees, or from before anybody counts: threads begin in the sandbox.
+NOT_SEEN = ("running-as-root", "sandbox")
 
 
 def recount(lines):
@@ -55,7 +55,7 @@ def recount(lines):
 
     for line in lines:
         event, why = line["event"], line.get("why", "other")
-        if event in OF_THE_SUPERVISOR:
+        if event in NOT_SEEN:
             continue
         add("log_lines_total", level=line["level"])
         if event == "session-end":
