@@ -39,7 +39,7 @@ struct dns_script_server {
     int stop[2];
     uint16_t port;
     atomic_int questions, tcp_questions, wrong_questions; /* without AD bit or EDNS 1232 */
-    atomic_int most_held;
+    atomic_int most_held, released;                       /* of those held: answered */
     struct script_question held[SCRIPT_HELD_LIMIT];
     int held_count;
 };
@@ -161,6 +161,7 @@ static inline void script_release(struct dns_script_server *server)
     for (int i = 0; i < server->held_count; i++) {
         script_reply(server, &server->held[i]);
     }
+    server->released += server->held_count;
     server->held_count = 0;
 }
 
