@@ -6,6 +6,7 @@
 
 #include "history_files.h"
 #include "history_segment.h"
+#include "time_after.h"
 
 #include "base/memory.h"
 #include "io/clock.h"
@@ -385,18 +386,6 @@ static void keep(struct history *history, const struct history_settings *setting
 }
 
 /* ---- the thread ---- */
-
-/* Not by the wall clock: set back by an hour, it would make a wait an hour longer. */
-static struct timespec time_after(unsigned ms)
-{
-    struct timespec when;
-
-    clock_gettime(CLOCK_MONOTONIC, &when);
-    when.tv_nsec += (long)(ms % 1000) * 1000000;
-    when.tv_sec += ms / 1000 + when.tv_nsec / 1000000000;
-    when.tv_nsec %= 1000000000;
-    return when;
-}
 
 /* Until there are lines and a second has passed, or it is time to look around. */
 static void wait_for_lines(struct history *history)

@@ -1,5 +1,7 @@
 #include "io/log.h"
 
+#include "time_after.h"
+
 #include "base/calendar.h"
 #include "base/memory.h"
 #include "io/clock.h"
@@ -182,18 +184,6 @@ static uint64_t write_lines(enum log_target target, struct bytes lines)
 }
 
 /* ---- the writer ---- */
-
-/* Not by the wall clock: set back by an hour, it would make a wait an hour longer. */
-static struct timespec time_after(unsigned ms)
-{
-    struct timespec when;
-
-    clock_gettime(CLOCK_MONOTONIC, &when);
-    when.tv_nsec += (long)(ms % 1000) * 1000000;
-    when.tv_sec += ms / 1000 + when.tv_nsec / 1000000000;
-    when.tv_nsec %= 1000000000;
-    return when;
-}
 
 static bool must_hurry(void)
 {
