@@ -11,8 +11,9 @@
 #include "io/history.h"
 #include "io/process_use.h"
 #include "io/spool.h"
+#include "mail/finding.h"
 
-enum { METRICS_CERTIFICATES = 16, METRICS_SEVERITIES = 5, METRICS_TEXT_LIMIT = 1024 * 1024 };
+enum { METRICS_CERTIFICATES = 16, METRICS_TEXT_LIMIT = 1024 * 1024 };
 
 struct metrics_facts {
     int64_t now_ms, started_ms; /* unix */
@@ -37,7 +38,7 @@ struct metrics_facts {
     bool has_history;
     struct history_numbers history;
     int64_t findings_ms;                   /* unix, when `doctor` last looked; 0: not yet */
-    uint64_t findings[METRICS_SEVERITIES]; /* by severity, as mail/finding.h counts them */
+    uint64_t findings[FINDING_SEVERITIES]; /* by severity */
 };
 
 void metrics_report_add(struct strbuf *out, const struct metrics_facts *facts);

@@ -46,8 +46,7 @@ void doctor_shown_add_json(struct strbuf *out, const struct doctor_result *resul
 
 void doctor_shown_fill_metrics(struct metrics_facts *facts, const struct doctor_result *result)
 {
-    for (unsigned i = 0; i < FINDING_SEVERITIES && i < METRICS_SEVERITIES && result != NULL;
-         i++) {
+    for (unsigned i = 0; i < FINDING_SEVERITIES && result != NULL; i++) {
         facts->findings[i] = result->findings.counts[i];
     }
     facts->findings_ms = result == NULL ? 0 : result->at_ms;

@@ -159,15 +159,14 @@ static void add_history(struct strbuf *out, const struct metrics_facts *facts)
 static void add_findings(struct strbuf *out, const struct metrics_facts *facts)
 {
     static const char NAME[] = "postilion_doctor_findings";
-    static const char *const SEVERITY[METRICS_SEVERITIES] = {"ok", "note", "unknown", "warning",
-                                                             "error"};
 
     metrics_text_gauge(out, "postilion_doctor_run_timestamp_seconds",
                        "When the daemon last examined its installation; 0: not yet.",
                        facts->findings_ms, 1000);
     metrics_text_head(out, NAME, "gauge", "What it found.");
-    for (size_t i = 0; i < METRICS_SEVERITIES; i++) {
-        add_labelled(out, NAME, "severity", SEVERITY[i], (int64_t)facts->findings[i]);
+    for (size_t i = 0; i < FINDING_SEVERITIES; i++) {
+        add_labelled(out, NAME, "severity", finding_severity_text((enum finding_severity)i),
+                     (int64_t)facts->findings[i]);
     }
 }
 
