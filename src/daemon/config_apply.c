@@ -618,6 +618,7 @@ static void apply_secrets(struct config_loading *loading, const struct config_op
     }
 }
 
+/* Long, because each kind has its line and the compiler names the one that is missing. */
 void config_apply(struct config_loading *loading, const struct config_option *option,
                   const struct config_node *node)
 {
